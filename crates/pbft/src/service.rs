@@ -1,0 +1,91 @@
+//! What is replicated: the seam between the protocol and the application.
+//!
+//! # What determinism demands
+//!
+//! Every correct replica executes the same operations in the same order on the same state and
+//! must end with the same state and the same results, bit for bit. So an implementation
+//! of [`Service`]
+//!
+//! - reads and writes its replicated state only through [`State`]; whatever else it keeps in
+//!   memory must be derivable from it, and is rebuilt in [`Service::restored`];
+//! - takes time only from [`Context::time`] and any other choice only from [`Context::choice`]:
+//!   no clock, no random source, no iteration over a hash map, no floating point whose result
+//!   depends on the machine, no thread whose timing shows;
+//! - turns every failure into a result. A panic on one input would stop every correct replica at
+//!   the same operation.
+
+use crate::{ClientId, SeqNum, WallTime};
+use alloc::vec::Vec;
+
+/// What all replicas agree on about the operation being executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Context<'a> {
+    /// The authenticated client that asked for the operation.
+    pub client: ClientId,
+    /// The sequence number of the batch that carries the operation.
+    pub seq: SeqNum,
+    /// Agreed time: proposed by the primary, bounded by the backups, never going backwards.
+    pub time: WallTime,
+    /// The primary's choice for this batch, from [`Service::choose`]. A faulty primary may have
+    /// put any bytes here, so the service must make a deterministic sense of all of them.
+    pub choice: &'a [u8],
+}
+
+/// The replicated state as an ordered map of keys to values, as a service sees it.
+///
+/// Keys have at most [`KEY_BYTES_MAX`] bytes; a write of a longer key is a bug in the service.
+/// Each service sees only its own keys.
+pub trait StateRead {
+    /// The value of `key`.
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>>;
+
+    /// Visits, in ascending order of keys, every entry with `start <= key` and, when `end` is
+    /// given, `key < end`, until `visit` returns `false`.
+    fn scan(&self, start: &[u8], end: Option<&[u8]>, visit: &mut dyn FnMut(&[u8], &[u8]) -> bool);
+}
+
+/// The replicated state, writable.
+pub trait State: StateRead {
+    /// Sets `key` to `value`.
+    fn put(&mut self, key: &[u8], value: Vec<u8>);
+
+    /// Removes `key`; does nothing if it is absent.
+    fn delete(&mut self, key: &[u8]);
+}
+
+/// The longest key of the replicated state, in bytes, a service's prefix not counted.
+pub const KEY_BYTES_MAX: usize = 1024;
+
+/// An application to be replicated. See the module's documentation for what determinism demands.
+pub trait Service: Send {
+    /// Executes one operation and returns its result.
+    fn execute(
+        &mut self,
+        context: &Context<'_>,
+        operation: &[u8],
+        state: &mut dyn State,
+    ) -> Vec<u8>;
+
+    /// Executes an operation that must not change anything: the type of `state` leaves no way to.
+    /// Returns `None` if the operation would have to write.
+    fn query(
+        &self,
+        context: &Context<'_>,
+        operation: &[u8],
+        state: &dyn StateRead,
+    ) -> Option<Vec<u8>>;
+
+    /// The primary's free choice for a batch (a random seed, for instance), at most
+    /// [`CHOICE_BYTES_MAX`] bytes. It reaches every replica as [`Context::choice`]. This is the
+    /// only method that may be nondeterministic.
+    fn choose(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// The state was replaced (at start, after a state transfer or a rollback): rebuild whatever
+    /// is derived from it.
+    fn restored(&mut self, state: &dyn StateRead);
+}
+
+/// The longest [`Service::choose`] may return, in bytes; longer ones are cut.
+pub const CHOICE_BYTES_MAX: usize = 1024;

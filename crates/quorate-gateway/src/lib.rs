@@ -1,0 +1,1 @@
+//! The verifying sidecar: the etcd v3 API in front, the PBFT client behind.

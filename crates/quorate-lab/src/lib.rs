@@ -1,0 +1,1 @@
+//! A seeded simulated world, adversaries and checkers for the unchanged replica.

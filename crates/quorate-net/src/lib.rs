@@ -1,0 +1,1 @@
+//! Mutual-TLS links, frames, peers with bounded queues, and the asynchronous client.

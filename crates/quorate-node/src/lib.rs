@@ -1,0 +1,1 @@
+//! A running replica: threads, clock, sockets, configuration and the admin endpoint.

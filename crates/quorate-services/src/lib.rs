@@ -1,0 +1,1 @@
+//! What Quorate replicates: a multi-version key-value store with the semantics of etcd.
