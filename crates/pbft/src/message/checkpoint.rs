@@ -1,0 +1,66 @@
+//! CHECKPOINT (OSDI '99 section 4.3) and the transfer of state by digest-verified parts
+//! (TOCS 2002 section 5.3).
+
+use super::SignedBody;
+use crate::{Digest, ReplicaId, SeqNum};
+use alloc::vec::Vec;
+use borsh::{BorshDeserialize, BorshSerialize};
+
+/// What the state is after a sequence number: two roots, one of the state tree, one of the log of
+/// all batch digests from number 1 on.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, BorshSerialize, BorshDeserialize,
+)]
+pub struct CheckpointId {
+    /// Root of the authenticated state tree, client table and sessions included.
+    pub state_root: Digest,
+    /// Root of the Merkle log of batch digests.
+    pub history_root: Digest,
+}
+
+/// CHECKPOINT: the sender's state after executing `seq`. Signed; not tied to a view.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub struct Checkpoint {
+    /// A multiple of the checkpoint period.
+    pub seq: SeqNum,
+    /// The state there.
+    pub id: CheckpointId,
+    /// Who signs.
+    pub replica: ReplicaId,
+}
+
+impl SignedBody for Checkpoint {
+    const CONTEXT: &'static str = "quorate pbft v1: CHECKPOINT";
+}
+
+/// Names a part of the state tree: where it hangs and what it must hash to. The core treats it as
+/// opaque; the state tree gives it meaning.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, BorshSerialize, BorshDeserialize)]
+pub struct PartId {
+    /// The position in the tree, in the tree's own encoding.
+    pub path: Vec<u8>,
+    /// What the part must hash to.
+    pub digest: Digest,
+}
+
+/// Asks for parts of the state at the checkpoint `seq`.
+#[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub struct StatePartRequest {
+    /// The checkpoint the asking replica is fetching.
+    pub seq: SeqNum,
+    /// Its state root.
+    pub state_root: Digest,
+    /// The parts wanted, in the order of preference.
+    pub parts: Vec<PartId>,
+}
+
+/// One part of the state, or the word that the sender no longer has that checkpoint.
+#[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub struct StatePart {
+    /// The checkpoint it belongs to.
+    pub seq: SeqNum,
+    /// Which part.
+    pub part: PartId,
+    /// Its content; `None` if the sender does not have it.
+    pub content: Option<Vec<u8>>,
+}

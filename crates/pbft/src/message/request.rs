@@ -1,0 +1,119 @@
+//! REQUEST and REPLY (OSDI '99 section 4.1), with sessions, several outstanding requests per
+//! client and several operations under one signature.
+
+use super::SignedBody;
+use crate::{ClientId, Digest, Incarnation, ReplicaId, Session, Timestamp, View};
+use alloc::vec::Vec;
+use borsh::{BorshDeserialize, BorshSerialize};
+
+/// Which of the replicated services an operation is for.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, BorshSerialize, BorshDeserialize,
+)]
+pub struct ServiceId(pub u16);
+
+/// One operation for one service.
+#[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub struct Operation {
+    /// Whose operation it is.
+    pub service: ServiceId,
+    /// In the service's own encoding.
+    pub body: Vec<u8>,
+}
+
+/// What a client asks for.
+#[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub enum RequestBody {
+    /// Opens the session named in the request and fences every older one of the client [CL4].
+    OpenSession,
+    /// Operations to execute in this order, coalesced under one signature.
+    Operations(Vec<Operation>),
+}
+
+/// The signed content of a REQUEST.
+#[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub struct Request {
+    /// The client that signs.
+    pub client: ClientId,
+    /// Its session.
+    pub session: Session,
+    /// Its counter within the session: one execution per (client, session, timestamp).
+    pub timestamp: Timestamp,
+    /// The client has the results of every earlier timestamp, so that their replies may be
+    /// forgotten and its window may move [CL6].
+    pub acknowledged_below: Timestamp,
+    /// What to do.
+    pub body: RequestBody,
+}
+
+impl SignedBody for Request {
+    const CONTEXT: &'static str = "quorate pbft v1: REQUEST";
+}
+
+/// What became of a request: the part of a REPLY on which replies must match.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, BorshSerialize, BorshDeserialize)]
+pub enum Outcome {
+    /// The session is open.
+    SessionOpened,
+    /// The results, one for each operation.
+    Executed(Vec<Vec<u8>>),
+    /// It was executed, but its results were too large to be kept for a retransmission; their
+    /// digest was.
+    ExecutedBefore(Digest),
+    /// It was not executed: a newer session of the client is open.
+    Fenced {
+        /// The client's session.
+        current: Session,
+    },
+    /// It was not executed: its timestamp is outside the client's window.
+    OutsideWindow,
+}
+
+/// The result in a REPLY: whole, or by digest when another replica was designated to send it.
+#[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub enum ReplyBody {
+    /// The whole outcome.
+    Full(Outcome),
+    /// Its digest.
+    Digest(Digest),
+}
+
+/// REPLY.
+#[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub struct Reply {
+    /// The sender's view, from which the client learns the primary; not part of what must match.
+    pub view: View,
+    /// The client's session.
+    pub session: Session,
+    /// Which request.
+    pub timestamp: Timestamp,
+    /// The batch was prepared but not yet committed at the sender (TOCS 2002 section 5.1).
+    pub tentative: bool,
+    /// The replica that sends the whole result.
+    pub designated: ReplicaId,
+    /// The result.
+    pub body: ReplyBody,
+}
+
+/// The ordered request by which a replica that lost its memory comes back: from the number it is
+/// executed at, the older incarnation's votes count no more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub struct Rejoin {
+    /// Who comes back.
+    pub replica: ReplicaId,
+    /// Its new incarnation, one more than the last.
+    pub incarnation: Incarnation,
+    /// The boot counter it starts again with.
+    pub boot_counter: u64,
+}
+
+impl SignedBody for Rejoin {
+    const CONTEXT: &'static str = "quorate pbft v1: REJOIN";
+}
+
+impl Outcome {
+    /// The digest by which a replica vouches for an outcome it does not send whole.
+    pub fn digest(&self) -> Digest {
+        Digest::of("quorate pbft v1: outcome", &[&super::encode(self)])
+    }
+}

@@ -1,0 +1,1 @@
+//! The replica as a state machine.
