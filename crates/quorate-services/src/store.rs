@@ -1,10 +1,40 @@
 //! A deterministic multi-version key-value store with the semantics of etcd 3.4.
+//!
+//! # For a reader who knows etcd
+//!
+//! [`Store`] is what etcd calls applier and `mvcc` together: it takes a request in the agreed
+//! order, checks it as `v3rpc` does, and answers with the response or the error, code and text
+//! included, that etcd would give. Revisions count as in etcd: an empty store is at 1, every
+//! operation that writes something makes the next one, and all writes of one transaction share it.
+//!
+//! What differs is where things are kept. All that replicas must agree on lies in the replicated
+//! state, one record for each write of each key under its revision (module `record`), like etcd's
+//! `key` bucket; so a digest of the state covers every readable revision, and history below the
+//! compacted one in as far as it has not been removed yet. The tree of keys (module `index`) is
+//! local and derived from the records, like etcd's `treeIndex`.
+//!
+//! Time, leases, watches, sorting, filters, nested transactions, compares of ranges, `ignore_value`
+//! and `ignore_lease` are not here yet.
+//!
+//! # Determinism
+//!
+//! What an operation answers and writes depends on the state and the operation alone, neither on
+//! the index's history nor on when a replica started: [`Store::restored`](Service::restored) gives
+//! the very index that executing all operations would have given. Malformed input is an answer too.
 
+mod compaction;
 mod error;
+mod index;
 mod operation;
 mod outcome;
+mod read;
+mod record;
+mod write;
+
+use pbft::{Context, Service, State, StateRead};
 
 pub use error::{ErrorCode, StoreError};
+use index::Index;
 pub use operation::{
     CompactRequest, Compare, CompareResult, CompareTarget, DeleteRangeRequest, OPERATION_BYTES_MAX,
     Operation, PutRequest, REQUEST_BYTES_MAX, RangeRequest, TXN_OPERATIONS_MAX, TxnOperation,
@@ -14,3 +44,147 @@ pub use outcome::{
     DeleteRangeResponse, KeyValue, Outcome, PutResponse, RESPONSE_BYTES_MAX, RangeResponse,
     Response, StatusResponse, TxnOperationResponse, TxnResponse,
 };
+use read::View;
+use record::{Counters, Point, Record, scan_records};
+use write::Writer;
+
+/// The store as one replica runs it. Everything in it is a function of the replicated state.
+#[derive(Debug)]
+pub struct Store {
+    /// The replicated counters, as last written.
+    counters: Counters,
+    index: Index,
+    totals: Totals,
+}
+
+/// The size of all records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Totals {
+    record_count: u64,
+    record_bytes: u64,
+}
+
+impl Store {
+    /// An empty store, at revision 1.
+    pub fn new() -> Self {
+        Self {
+            counters: Counters::INITIAL,
+            index: Index::default(),
+            totals: Totals::default(),
+        }
+    }
+
+    fn view<'a>(&'a self, state: &'a dyn StateRead) -> View<'a> {
+        View {
+            state,
+            index: &self.index,
+            totals: self.totals,
+            revision: self.counters.revision,
+            compact_revision: self.counters.compact_revision,
+        }
+    }
+
+    /// Executes a checked operation, then goes on with a compaction under way.
+    fn apply(
+        &mut self,
+        operation: Result<Operation, StoreError>,
+        state: &mut dyn State,
+    ) -> Result<Response, StoreError> {
+        let (result, written) = match operation {
+            Err(error) => (Err(error), 0),
+            Ok(operation) => {
+                let writer = Writer {
+                    state: &mut *state,
+                    index: &mut self.index,
+                    totals: &mut self.totals,
+                    counters: &mut self.counters,
+                    written: Vec::new(),
+                };
+                writer.apply(&operation)
+            }
+        };
+        compaction::sweep(
+            &mut self.counters,
+            &mut self.index,
+            &mut self.totals,
+            state,
+            written,
+        );
+        result
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Service for Store {
+    /// `operation` is an encoded [`Operation`], the result an encoded [`Outcome`].
+    fn execute(
+        &mut self,
+        _context: &Context<'_>,
+        operation: &[u8],
+        state: &mut dyn State,
+    ) -> Vec<u8> {
+        let counters_before = self.counters;
+        let result = self.apply(checked(operation), state);
+        if self.counters != counters_before {
+            self.counters.save(state);
+        }
+        Outcome {
+            revision: self.counters.revision,
+            result,
+        }
+        .encode()
+    }
+
+    /// Answers ranges, transactions of ranges alone, the status, and what is refused outright.
+    fn query(
+        &self,
+        _context: &Context<'_>,
+        operation: &[u8],
+        state: &dyn StateRead,
+    ) -> Option<Vec<u8>> {
+        let result = match checked(operation) {
+            Ok(operation) => self.view(state).answer(&operation)?,
+            Err(error) => Err(error),
+        };
+        Some(
+            Outcome {
+                revision: self.counters.revision,
+                result,
+            }
+            .encode(),
+        )
+    }
+
+    fn restored(&mut self, state: &dyn StateRead) {
+        *self = Self::new();
+        self.counters = Counters::load(state);
+        scan_records(state, Point::first(0), None, &mut |point, bytes| {
+            self.totals.add(bytes.len());
+            self.index.append(Record::decode(point, bytes).key, point);
+            true
+        });
+    }
+}
+
+fn checked(operation: &[u8]) -> Result<Operation, StoreError> {
+    let operation = Operation::decode(operation)?;
+    operation.check()?;
+    Ok(operation)
+}
+
+impl Totals {
+    fn add(&mut self, record_bytes: usize) {
+        self.record_count += 1;
+        self.record_bytes += record_bytes as u64;
+    }
+
+    fn subtract(&mut self, record_bytes: usize) {
+        self.record_count -= 1;
+        self.record_bytes -= record_bytes as u64;
+    }
+}

@@ -104,6 +104,24 @@ impl Operation {
     }
 }
 
+macro_rules! wrap {
+    ($($request:ident => $($whole:ident::$variant:ident),+;)+) => {$($(
+        impl From<$request> for $whole {
+            fn from(request: $request) -> Self {
+                Self::$variant(request)
+            }
+        }
+    )+)+};
+}
+
+wrap! {
+    RangeRequest => Operation::Range, TxnOperation::Range;
+    PutRequest => Operation::Put, TxnOperation::Put;
+    DeleteRangeRequest => Operation::DeleteRange, TxnOperation::DeleteRange;
+    TxnRequest => Operation::Txn;
+    CompactRequest => Operation::Compact;
+}
+
 /// Reads the keys of a range, in ascending order of keys.
 #[derive(Clone, PartialEq, Eq, Debug, Default, BorshSerialize, BorshDeserialize)]
 pub struct RangeRequest {
@@ -242,7 +260,7 @@ impl TxnRequest {
         check_overlaps(&self.failure)
     }
 
-    fn is_read_only(&self) -> bool {
+    pub(super) fn is_read_only(&self) -> bool {
         let mut operations = self.success.iter().chain(&self.failure);
         operations.all(|operation| matches!(operation, TxnOperation::Range(_)))
     }
@@ -255,6 +273,17 @@ impl TxnOperation {
             Self::Range(range) => check_key(&range.key),
             Self::Put(put) => check_key(&put.key),
             Self::DeleteRange(delete) => check_key(&delete.key),
+        }
+    }
+}
+
+impl PutRequest {
+    /// No lease has been granted yet, so none can be attached to.
+    pub(super) fn check_lease(&self) -> Result<(), StoreError> {
+        if self.lease == 0 {
+            Ok(())
+        } else {
+            Err(StoreError::LeaseNotFound)
         }
     }
 }

@@ -11,9 +11,10 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::StoreError;
 
-/// The longest encoded [`Outcome`], in bytes. A read that would exceed it is answered by
-/// [`StoreError::ResponseTooLarge`], and a transaction or deletion by the same, undone.
-pub const RESPONSE_BYTES_MAX: usize = 16 << 20;
+/// The longest encoded [`Outcome`], in bytes. An operation that would exceed it is refused with
+/// [`StoreError::ResponseTooLarge`] and writes nothing. Any one pair of key and value fits, so a
+/// range can always be read in parts: with a limit, at one revision.
+pub const RESPONSE_BYTES_MAX: usize = 3 << 20;
 
 /// The first byte of every encoded outcome.
 const OUTCOME_VERSION: u8 = 1;

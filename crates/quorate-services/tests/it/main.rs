@@ -1,0 +1,13 @@
+//! The store against etcd's documented behaviour, against a naive model, and against its own
+//! written formats.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed unwrap in a test's helper is a failed test"
+)]
+
+mod compaction;
+mod limits;
+mod ranges;
+mod replica;
+mod transactions;
+mod writes;
