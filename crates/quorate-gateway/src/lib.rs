@@ -1,1 +1,36 @@
-//! The verifying sidecar: the etcd v3 API in front, the PBFT client behind.
+//! The verifying sidecar: etcd's v3 interface in front, a PBFT client behind.
+//!
+//! A stock etcd client trusts the server it talks to. If that server were a replica, one lying
+//! replica would be enough to deceive it. So no replica speaks etcd; this gateway does, on the
+//! user's side, and it passes on only what a quorum of replicas answered alike.
+//!
+//! What it promises for each request:
+//!
+//! - it submits the operation to the cluster at most once and never repeats one whose outcome it
+//!   does not know: etcd's interface has no identity for a request, so a repetition could execute
+//!   it twice;
+//! - it answers by the client's deadline, or its own, and says what is missing when it cannot;
+//! - what it does not support it refuses by name, instead of ignoring it.
+//!
+//! Read `gateway.rs` for the server, `backend.rs` for the way of a request, `submit.rs` for the
+//! seam to the cluster, `translate.rs` for the types.
+#![warn(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::panic, clippy::unwrap_used))]
+
+mod api;
+mod backend;
+mod deadline;
+pub mod etcd;
+mod gateway;
+pub mod limits;
+mod listener;
+mod members;
+mod refusal;
+mod submit;
+mod translate;
+
+pub use gateway::{Bound, Config, Exposure, Gateway, GatewayError};
+pub use members::Members;
+pub use submit::{
+    Answer, Reach, Refusal, SUBMISSION_QUEUE_COUNT_MAX, Submission, SubmitError, Submitter,
+};

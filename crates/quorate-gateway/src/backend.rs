@@ -1,0 +1,122 @@
+//! The way of one request: its deadline, its place under the limits, the checks that need no
+//! agreement, and the one submission to the cluster. What every service of the interface shares.
+
+use crate::deadline::Deadline;
+use crate::etcd::etcdserverpb::ResponseHeader;
+use crate::limits::{REQUESTS_BYTES_MAX, REQUESTS_COUNT_MAX};
+use crate::members::Members;
+use crate::refusal::{Kind, refused_by_store, too_many_requests, unanswered, unreadable};
+use crate::submit::Submitter;
+use pbft::View;
+use quorate_services::store::{Operation, Outcome, REQUEST_BYTES_MAX, Response, StoreError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+use tonic::{Request, Status};
+
+/// What all requests share.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    submitter: Submitter,
+    members: Members,
+    request_timeout: Duration,
+    /// The highest view an answer came with; it only grows.
+    view: AtomicU64,
+    /// One permit for each request that may still begin.
+    requests: Semaphore,
+    /// One permit for each byte of operations that may still be submitted.
+    operation_bytes: Semaphore,
+}
+
+/// An agreed answer and the header that goes with it.
+#[derive(Debug)]
+pub(crate) struct Agreed {
+    pub(crate) header: ResponseHeader,
+    pub(crate) response: Response,
+}
+
+impl Backend {
+    pub(crate) fn new(submitter: Submitter, members: Members, request_timeout: Duration) -> Self {
+        Self {
+            submitter,
+            members,
+            request_timeout,
+            view: AtomicU64::new(View::ZERO.get()),
+            requests: Semaphore::new(REQUESTS_COUNT_MAX),
+            operation_bytes: Semaphore::new(REQUESTS_BYTES_MAX),
+        }
+    }
+
+    /// Has one request executed by the cluster, at most once, and returns what a quorum of
+    /// replicas agreed on.
+    ///
+    /// - A request that can be refused without asking anyone is refused, in etcd's order: what is
+    ///   wrong with it, then its size.
+    /// - An answer that does not come in time is an error that says how much of the cluster was
+    ///   heard, and whether the outcome is unknown. It is never asked for a second time.
+    pub(crate) async fn execute<T: prost::Message>(
+        &self,
+        request: Request<T>,
+        translate: fn(T) -> Result<Operation, Status>,
+    ) -> Result<Agreed, Status> {
+        let deadline = Deadline::of(request.metadata(), Instant::now(), self.request_timeout)?;
+        let _place = self
+            .requests
+            .try_acquire()
+            .map_err(|_full| too_many_requests())?;
+        let request = request.into_inner();
+        let request_bytes = request.encoded_len();
+        let operation = translate(request)?;
+        operation.check().map_err(refused_by_store)?;
+        if request_bytes > REQUEST_BYTES_MAX {
+            return Err(refused_by_store(StoreError::RequestTooLarge));
+        }
+        let kind = if operation.is_read_only() {
+            Kind::Read
+        } else {
+            Kind::Write
+        };
+        let encoded = operation.encode();
+        drop(operation);
+        let _room = self.room_for(encoded.len())?;
+        let answer = self.submitter.submit(encoded, deadline.at).await;
+        let answer = answer.map_err(|error| unanswered(error, deadline.set_by, kind))?;
+        self.view.fetch_max(answer.view.get(), Ordering::Relaxed);
+        let outcome = Outcome::decode(&answer.result).ok_or_else(unreadable)?;
+        let response = outcome.result.map_err(refused_by_store)?;
+        Ok(Agreed {
+            header: self.header(outcome.revision),
+            response,
+        })
+    }
+
+    /// The header of an answer given at `revision`; 0 where no revision is involved.
+    ///
+    /// etcd's raft term is the cluster's view counted from 1, because to etcd's clients term 0
+    /// means that there never was a primary.
+    pub(crate) fn header(&self, revision: i64) -> ResponseHeader {
+        ResponseHeader {
+            cluster_id: self.members.cluster_id(),
+            member_id: self.members.gateway_id(),
+            revision,
+            raft_term: self.view().get().saturating_add(1),
+        }
+    }
+
+    /// The highest view an answer came with.
+    pub(crate) fn view(&self) -> View {
+        View::new(self.view.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn members(&self) -> &Members {
+        &self.members
+    }
+
+    fn room_for(&self, bytes: usize) -> Result<SemaphorePermit<'_>, Status> {
+        let bytes = u32::try_from(bytes).map_err(|_| too_many_requests())?;
+        self.operation_bytes
+            .try_acquire_many(bytes)
+            .map_err(|_full| too_many_requests())
+    }
+}
