@@ -1,3 +1,61 @@
-//! The project's own checks.
+//! The project's own checks, one entry for whoever changes the code and for CI.
+//!
+//! `cargo xtask ci` runs everything in order of cost and changes nothing; `fix` and `bless` are the
+//! only commands that write, and each writes what its name says.
+#![expect(
+    clippy::print_stdout,
+    reason = "printing is what these commands are for"
+)]
 
-fn main() {}
+mod ci;
+mod rewrite;
+mod rust_source;
+mod tidy;
+mod tree;
+
+use anyhow::{Result, bail};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+  ci      format, tidy, clippy, tests, examples, documentation, licences; changes nothing
+  tidy    the rules of the house that no other tool knows
+  rules   the protocol's rules with the code and the tests that cite each
+  bless   rewrite golden files and scenario traces from what the code does now
+  fix     format, and apply what clippy can apply by itself";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let root = root();
+    match arguments
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
+        ["ci"] => ci::run(&root),
+        ["tidy"] => tidy::run(&root),
+        ["rules"] => tidy::print_rules(&root),
+        ["bless"] => rewrite::bless(&root),
+        ["fix"] => rewrite::fix(&root),
+        _ => bail!("{USAGE}"),
+    }
+}
+
+/// The root of the workspace this binary was built in.
+fn root() -> PathBuf {
+    let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    root.pop();
+    root
+}

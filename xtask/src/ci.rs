@@ -1,0 +1,156 @@
+//! Everything a change must pass, in order of cost, stopping at the first failure.
+
+use crate::rewrite::{cargo, run as execute, shown};
+use crate::tidy;
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+type Step = fn(&Path) -> Result<()>;
+
+const STEPS: &[(&str, Step)] = &[
+    ("format", |root| {
+        execute(&mut cargo(root, &["fmt", "--all", "--check"]))
+    }),
+    ("tidy", tidy::run),
+    ("licences", licences),
+    ("clippy", |root| {
+        let arguments = [
+            "clippy",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ];
+        execute(&mut cargo(root, &arguments))
+    }),
+    ("core alone", core_alone),
+    ("tests", |root| {
+        execute(&mut cargo(root, &["test", "--workspace"]))
+    }),
+    ("examples", examples),
+    ("documentation", |root| {
+        let mut command = cargo(root, &["doc", "--locked", "--workspace", "--no-deps"]);
+        execute(command.env("RUSTDOCFLAGS", "-D warnings"))
+    }),
+];
+
+/// Runs every step and prints how long each took.
+pub(crate) fn run(root: &Path) -> Result<()> {
+    let mut taken: Vec<(&str, Duration)> = Vec::new();
+    for (name, step) in STEPS {
+        println!("\n=== {name}");
+        let start = Instant::now();
+        let result = step(root);
+        taken.push((name, start.elapsed()));
+        println!("=== {name}: {:.1} s", start.elapsed().as_secs_f64());
+        if result.is_err() {
+            print_table(&taken);
+        }
+        result.with_context(|| format!("ci stopped at: {name}"))?;
+    }
+    print_table(&taken);
+    println!("ci: everything passed");
+    Ok(())
+}
+
+fn print_table(taken: &[(&str, Duration)]) {
+    println!();
+    for (name, duration) in taken {
+        println!("{name:<14} {:>8.1} s", duration.as_secs_f64());
+    }
+    let total: Duration = taken.iter().map(|(_, duration)| *duration).sum();
+    println!("{:<14} {:>8.1} s", "total", total.as_secs_f64());
+}
+
+/// Licences, sources and banned crates. Advisories need a database that is fetched, and a check
+/// that depends on the network is not a property of the change: `cargo deny check advisories` is
+/// run by hand, see CONTRIBUTING.md.
+fn licences(root: &Path) -> Result<()> {
+    let arguments = [
+        "deny",
+        "--locked",
+        "check",
+        "--hide-inclusion-graph",
+        "licenses",
+        "bans",
+        "sources",
+    ];
+    execute(&mut cargo(root, &arguments))
+        .context("if cargo-deny is missing: cargo install --locked --debug cargo-deny")
+}
+
+/// Lines of `cargo tree` that fit on a screen.
+const CORE_TREE_LINES_MAX: usize = 40;
+
+/// The core builds with its own features alone, on few dependencies, none of which is asked for
+/// its part that needs the standard library.
+fn core_alone(root: &Path) -> Result<()> {
+    execute(&mut cargo(
+        root,
+        &["check", "--locked", "--package", "pbft", "--lib"],
+    ))?;
+    // Procedural macros run while building and leave nothing in the core.
+    let tree = output(
+        root,
+        &[
+            "tree",
+            "--locked",
+            "--package",
+            "pbft",
+            "--edges",
+            "normal,no-proc-macro",
+        ],
+    )?;
+    let line_count = tree.lines().count();
+    print!("{tree}");
+    if line_count > CORE_TREE_LINES_MAX {
+        bail!("the core's dependencies take {line_count} lines; at most {CORE_TREE_LINES_MAX}");
+    }
+    let arguments = [
+        "tree",
+        "--locked",
+        "--package",
+        "pbft",
+        "--edges",
+        "normal,features",
+    ];
+    let features = output(root, &arguments)?;
+    if let Some(line) = features
+        .lines()
+        .find(|line| line.contains("feature \"std\""))
+    {
+        bail!(
+            "a dependency of the core has its feature std on: {}",
+            line.trim()
+        );
+    }
+    Ok(())
+}
+
+/// What `cargo` with `arguments` prints.
+fn output(root: &Path, arguments: &[&str]) -> Result<String> {
+    let mut command = cargo(root, arguments);
+    let output = command.output()?;
+    if !output.status.success() {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        bail!(
+            "{} ended with {}: {complaint}",
+            shown(&command),
+            output.status
+        );
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The examples inside the workspace, then the package outside it that depends on the facade
+/// alone, as an embedder would.
+fn examples(root: &Path) -> Result<()> {
+    execute(&mut cargo(
+        root,
+        &["build", "--locked", "--workspace", "--examples"],
+    ))?;
+    Ok(())
+}
