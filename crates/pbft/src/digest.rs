@@ -1,6 +1,5 @@
 //! Digests: BLAKE3 in its key-derivation mode, with one context string for each kind of thing
-//! that is hashed, so that bytes of one kind can never stand for another (dossier rule: domain
-//! separation).
+//! that is hashed, so that bytes of one kind can never stand for another (domain separation).
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use core::fmt;
