@@ -53,9 +53,11 @@ fn run() -> Result<()> {
     }
 }
 
-/// The root of the workspace this binary was built in.
+/// The root of the workspace. Cargo names the package it runs; what was compiled in is only right
+/// while no other work tree builds into the same target folder.
 fn root() -> PathBuf {
-    let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let package = std::env::var_os("CARGO_MANIFEST_DIR");
+    let mut root = package.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     root.pop();
     root
 }
