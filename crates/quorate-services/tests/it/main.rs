@@ -6,7 +6,10 @@
 )]
 
 mod compaction;
+mod encoding;
 mod limits;
+mod model;
+mod properties;
 mod ranges;
 mod replica;
 mod transactions;
