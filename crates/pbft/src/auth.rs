@@ -50,9 +50,7 @@ impl VerificationKey {
         if point.is_small_order() || !point.is_torsion_free() {
             return None;
         }
-        ed25519_zebra::VerificationKey::try_from(bytes)
-            .ok()
-            .map(Self)
+        ed25519_zebra::VerificationKey::try_from(bytes).ok().map(Self)
     }
 
     /// Its encoding.
@@ -144,11 +142,7 @@ impl<T: SignedBody> Signed<T> {
     pub fn sign(domain: &Domain, key: &SigningKey, signer: ReplicaId, body: T) -> Self {
         let digest = Digest::of(T::CONTEXT, &[&encode(&body)]);
         let signature = key.sign(&payload(domain, &replica_tag(signer), &digest));
-        Self {
-            signer,
-            body,
-            signature,
-        }
+        Self { signer, body, signature }
     }
 
     /// The digest of the body; the signature is not part of it.
@@ -178,12 +172,7 @@ impl SignedRequest {
         let encoded = encode(&request);
         let digest = Digest::of(Request::CONTEXT, &[&encoded]);
         let signature = key.sign(&payload(domain, &client_tag(request.client), &digest));
-        Self {
-            request,
-            signature,
-            digest,
-            bytes: encoded.len() + 64,
-        }
+        Self { request, signature, digest, bytes: encoded.len() + 64 }
     }
 
     /// The content.
@@ -222,12 +211,7 @@ impl BorshDeserialize for SignedRequest {
         let signature = Signature::deserialize_reader(reader)?;
         let encoded: Vec<u8> = encode(&request);
         let digest = Digest::of(Request::CONTEXT, &[&encoded]);
-        Ok(Self {
-            request,
-            signature,
-            digest,
-            bytes: encoded.len() + 64,
-        })
+        Ok(Self { request, signature, digest, bytes: encoded.len() + 64 })
     }
 }
 

@@ -42,24 +42,14 @@ impl Config {
         if clients.len() > CLIENT_COUNT_MAX {
             return Err(ConfigError::TooManyClients);
         }
-        let mut keys: Vec<[u8; 32]> = replicas
-            .iter()
-            .chain(&clients)
-            .map(|key| key.to_bytes())
-            .collect();
+        let mut keys: Vec<[u8; 32]> =
+            replicas.iter().chain(&clients).map(|key| key.to_bytes()).collect();
         keys.sort_unstable();
         if keys.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(ConfigError::RepeatedKey);
         }
         parameters.check()?;
-        Ok(Self {
-            domain,
-            digest,
-            quorums,
-            parameters,
-            replicas,
-            clients,
-        })
+        Ok(Self { domain, digest, quorums, parameters, replicas, clients })
     }
 
     /// The number of replicas, n.

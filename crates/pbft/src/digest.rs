@@ -37,10 +37,7 @@ impl fmt::Display for Digest {
     /// Eight hexadecimal digits, enough for a person to compare; `{:#}` prints all of them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = if f.alternate() { 32 } else { 4 };
-        self.0
-            .iter()
-            .take(shown)
-            .try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.0.iter().take(shown).try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

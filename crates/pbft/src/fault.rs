@@ -85,7 +85,7 @@ pub enum Evidence {
     /// A PRE-PREPARE that contradicts the choice of its view's own NEW-VIEW.
     NewViewAgainstPrePrepare(Box<(Signed<NewView>, Signed<PrePrepare>)>),
     /// Two different VIEW-CHANGEs for one view.
-    TwoViewChanges(Box<(Arc<Signed<ViewChange>>, Arc<Signed<ViewChange>>)>),
+    TwoViewChanges(Arc<Signed<ViewChange>>, Arc<Signed<ViewChange>>),
 }
 
 /// A verified accusation.
@@ -116,11 +116,7 @@ impl Evidence {
                 if !proved {
                     return None;
                 }
-                convict(
-                    a.signer,
-                    a.body.view,
-                    "two PRE-PREPAREs for one sequence number",
-                )
+                convict(a.signer, a.body.view, "two PRE-PREPAREs for one sequence number")
             }
             Self::TwoNewViews(pair) => {
                 let (a, b) = (&pair.0, &pair.1);
@@ -137,23 +133,16 @@ impl Evidence {
                 let (new_view, pre_prepare) = (&pair.0, &pair.1);
                 let view = new_view.body.view;
                 let clash = pre_prepare.body.view == view
-                    && new_view
-                        .body
-                        .contradicts(pre_prepare.body.seq, pre_prepare.body.digest);
+                    && new_view.body.contradicts(pre_prepare.body.seq, pre_prepare.body.digest);
                 let proved = clash
                     && primary_signed(config, view, new_view)
                     && primary_signed(config, view, pre_prepare);
                 if !proved {
                     return None;
                 }
-                convict(
-                    new_view.signer,
-                    view,
-                    "a PRE-PREPARE against its own NEW-VIEW",
-                )
+                convict(new_view.signer, view, "a PRE-PREPARE against its own NEW-VIEW")
             }
-            Self::TwoViewChanges(pair) => {
-                let (a, b) = (&pair.0, &pair.1);
+            Self::TwoViewChanges(a, b) => {
                 let clash = a.signer == b.signer
                     && a.body.new_view == b.body.new_view
                     && a.digest() != b.digest();
@@ -175,7 +164,7 @@ impl Evidence {
             Self::TwoPrePrepares(_) => "two-pre-prepares",
             Self::TwoNewViews(_) => "two-new-views",
             Self::NewViewAgainstPrePrepare(_) => "new-view-against-pre-prepare",
-            Self::TwoViewChanges(_) => "two-view-changes",
+            Self::TwoViewChanges(..) => "two-view-changes",
         }
     }
 }

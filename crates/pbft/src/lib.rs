@@ -30,6 +30,7 @@ extern crate alloc;
 mod auth;
 mod client;
 mod config;
+mod decision;
 mod digest;
 mod event;
 mod fault;
@@ -40,6 +41,7 @@ mod quorum;
 mod record;
 mod replica;
 mod service;
+mod slot;
 mod types;
 pub mod wire;
 
@@ -59,7 +61,7 @@ pub use message::Message;
 pub use output::{Output, Recipients};
 pub use quorum::Quorums;
 pub use record::Record;
-//pub use replica::{Boot, Recovered, Replica, ReplicaStatus};
+pub use replica::{Boot, Recovered, Replica, ReplicaStatus};
 pub use service::{CHOICE_BYTES_MAX, Context, KEY_BYTES_MAX, Service, State, StateRead};
 pub use types::{
     ClientId, Epoch, Incarnation, Now, Position, ReplicaId, SeqNum, Session, Time, Timestamp, View,

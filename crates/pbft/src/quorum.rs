@@ -32,11 +32,7 @@ impl Quorums {
         }
         let fault_bound = (replica_count - 1) / 3;
         let quorum = (replica_count + fault_bound + 1).div_ceil(2);
-        Some(Self {
-            replica_count,
-            fault_bound,
-            quorum,
-        })
+        Some(Self { replica_count, fault_bound, quorum })
     }
 
     /// The number of replicas, n.
@@ -82,14 +78,8 @@ mod tests {
             let (n, f) = (replica_count as usize, quorums.fault_bound() as usize);
             assert!(3 * f < n, "f is less than a third of {n}");
             assert!(3 * (f + 1) >= n, "f is the largest such number for {n}");
-            assert!(
-                2 * quorums.quorum() - n > f,
-                "quorums of {n} intersect in f+1"
-            );
-            assert!(
-                quorums.quorum() <= n - f,
-                "a quorum of {n} forms although f are silent"
-            );
+            assert!(2 * quorums.quorum() - n > f, "quorums of {n} intersect in f+1");
+            assert!(quorums.quorum() <= n - f, "a quorum of {n} forms although f are silent");
         }
     }
 

@@ -1,1 +1,375 @@
-//! The replica as a state machine.
+//! The replica as a state machine: its state, its invariants, and the one place where inputs are
+//! told apart.
+
+mod admission;
+mod checkpoint;
+mod evidence;
+mod execute;
+mod new_view;
+mod normal;
+mod recovery;
+mod request;
+mod state_transfer;
+mod status;
+mod timer;
+mod view_change;
+
+pub use recovery::Recovered;
+
+use crate::auth::{Sender, Signed, SignedRequest, SigningKey, Verified};
+use crate::event::Event;
+use crate::fault::{HaltReason, Reject};
+use crate::input::{ClientWindow, Input};
+use crate::message::{
+    Batch, BootId, Checkpoint, CheckpointId, Message, NewViewProof, PrePrepare, ViewChange,
+};
+use crate::output::{Output, Recipients};
+use crate::record::Record;
+use crate::slot::Slot;
+use crate::{
+    ClientId, Config, Digest, Incarnation, Now, Position, ReplicaId, SeqNum, Session, Time,
+    Timestamp, View,
+};
+use admission::Admission;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use evidence::EvidenceKey;
+use request::RequestQueue;
+use state_transfer::Transfer;
+use status::Repair;
+use timer::Timers;
+
+/// A replica. See the crate's documentation for the contract with its host.
+#[derive(Clone, Debug)]
+pub struct Replica {
+    config: Arc<Config>,
+    id: ReplicaId,
+    key: SigningKey,
+    /// The position of the last record handed out to be persisted.
+    position: Position,
+    /// This start, its counter durable before HELLO.
+    boot: Boot,
+    /// Whether the peers let this replica in after its start; before, it only introduces itself.
+    admission: Admission,
+    /// Set once, when the replica comes to doubt its own state; then it does nothing any more.
+    halted: Option<HaltReason>,
+
+    /// The current view. **Invariant:** never decreases, across restarts too [VC1].
+    view: View,
+    /// Whether the NEW-VIEW of `view` was processed (or the view is 0). When not, the replica
+    /// neither sends nor accepts PRE-PREPARE, PREPARE or COMMIT of its own making.
+    active: bool,
+    /// The highest NEW-VIEW found justified. **Invariant:** its view is at most `view`, and equal
+    /// to it when `active` and above 0.
+    new_view: Option<Arc<NewViewProof>>,
+    /// VIEW-CHANGEs for `view`, the first of each sender, one's own included.
+    view_changes: BTreeMap<ReplicaId, Arc<Signed<ViewChange>>>,
+    /// For each sender the VIEW-CHANGE for the highest view above `view`.
+    later_view_changes: BTreeMap<ReplicaId, Arc<Signed<ViewChange>>>,
+
+    /// h. **Invariant:** a multiple of K; every key of `slots`, `prepared` and `pre_prepared` is
+    /// in (h, h+L].
+    low_water_mark: SeqNum,
+    /// The log.
+    slots: BTreeMap<SeqNum, Slot>,
+    /// P: the digest that prepared here at a number, and the latest view in which it did. It is
+    /// not the log: it survives failed views, and entries keep their view [VC2].
+    prepared: BTreeMap<SeqNum, (Digest, View)>,
+    /// Q: likewise for what pre-prepared here [VC3].
+    pre_prepared: BTreeMap<SeqNum, (Digest, View)>,
+    /// The bodies of batches that the log, P or Q refer to. Any replica may be asked for them.
+    batches: BTreeMap<Digest, Arc<Batch>>,
+    /// The latest signed PRE-PREPARE seen for a number: what may convict its primary.
+    signed_pre_prepares: BTreeMap<SeqNum, Signed<PrePrepare>>,
+    /// PRE-PREPAREs of `view` that came before its NEW-VIEW was processed. At most one per number
+    /// of the window; empty when active.
+    early_pre_prepares: BTreeMap<SeqNum, (Signed<PrePrepare>, Arc<Batch>)>,
+
+    /// The last number executed. **Invariant:** at least h, except while a restart re-executes.
+    last_executed: SeqNum,
+    /// Whether an `Execute` waits for its answer.
+    executing: bool,
+    /// What replies must wait for: the P entry or COMMITTED mark of every executed number.
+    executed_after: Position,
+    /// Numbers up to this one were committed before a restart: their clients were answered then.
+    replay_until: SeqNum,
+    /// Committed numbers below h that a restart executes again from an older snapshot.
+    replay: BTreeMap<SeqNum, Digest>,
+
+    /// The checkpoints taken here, from h on. **Invariant:** contains h.
+    own_checkpoints: BTreeMap<SeqNum, CheckpointId>,
+    /// One's own CHECKPOINTs, signed once and re-sent as they are.
+    own_signed: BTreeMap<SeqNum, Signed<Checkpoint>>,
+    /// CHECKPOINTs of all replicas above h; few per sender beyond h+L.
+    checkpoints: BTreeMap<SeqNum, BTreeMap<ReplicaId, Signed<Checkpoint>>>,
+    /// A fetch of state under way. While it is, nothing is executed.
+    transfer: Option<Transfer>,
+    /// Since when a checkpoint of the others has been ahead without progress here.
+    behind_since: Option<Time>,
+
+    /// The last number this primary assigned. *(When primary and active.)*
+    last_assigned: SeqNum,
+    /// Whether an idle primary is filling up to the next checkpoint.
+    filling: bool,
+    /// Whether a `Choose` waits for its answer.
+    choosing: bool,
+    /// The latest time proposed or accepted.
+    latest_batch_time: crate::WallTime,
+    /// Requests that wait to be executed.
+    requests: RequestQueue,
+    /// Mirror of the client table in the replicated state.
+    clients: BTreeMap<ClientId, ClientWindow>,
+
+    timers: Timers,
+    repair: Repair,
+    /// Lies already reported, so that each is reported once.
+    evidence: BTreeSet<EvidenceKey>,
+}
+
+/// One start of a replica.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Boot {
+    /// How many starts the disk has seen, this one included.
+    pub counter: u64,
+    /// Which start this is.
+    pub id: BootId,
+    /// How often the replica has rejoined.
+    pub incarnation: Incarnation,
+}
+
+/// What a replica tells about itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReplicaStatus {
+    /// Which replica.
+    pub id: ReplicaId,
+    /// Whether its peers let it in after its start.
+    pub admitted: bool,
+    /// Its view.
+    pub view: View,
+    /// Whether it is active in it.
+    pub active: bool,
+    /// The last number executed.
+    pub last_executed: SeqNum,
+    /// Its last stable checkpoint.
+    pub stable_checkpoint: (SeqNum, CheckpointId),
+    /// The checkpoint it is fetching.
+    pub fetching: Option<SeqNum>,
+    /// The highest number it knows to be assigned or committed.
+    pub highest_known: SeqNum,
+    /// Requests that wait to be executed.
+    pub waiting_requests: usize,
+    /// Why it stopped, if it did.
+    pub halted: Option<HaltReason>,
+}
+
+/// The surroundings of one step: the clocks and the list of outputs.
+pub(crate) struct Step<'a> {
+    pub(crate) now: Now,
+    pub(crate) outputs: &'a mut Vec<Output>,
+}
+
+impl Step<'_> {
+    pub(crate) fn event(&mut self, event: Event) {
+        self.outputs.push(Output::Event(event));
+    }
+
+    pub(crate) fn broadcast(&mut self, message: Message, after: Position) {
+        let to = Recipients::Others;
+        self.outputs.push(Output::Send { to, message: Arc::new(message), after });
+    }
+
+    pub(crate) fn send(&mut self, to: ReplicaId, message: Message, after: Position) {
+        let to = Recipients::One(to);
+        self.outputs.push(Output::Send { to, message: Arc::new(message), after });
+    }
+}
+
+impl Replica {
+    /// Takes one input and appends what is to be done to `outputs`, in order.
+    pub fn step(&mut self, now: Now, input: Input, outputs: &mut Vec<Output>) {
+        if self.halted.is_some() {
+            return;
+        }
+        let mut step = Step { now, outputs };
+        match input {
+            Input::Message(verified) => self.on_message(&mut step, verified),
+            Input::Connected(peer) => self.introduce_to(&mut step, peer),
+            Input::Tick => {}
+            Input::Chosen(choice) => self.on_chosen(&mut step, choice),
+            Input::Executed { seq, executions } => self.on_executed(&mut step, seq, executions),
+            Input::CheckpointTaken { seq, id } => self.on_checkpoint_taken(&mut step, seq, id),
+            Input::StateInstalled { seq, id, clients } => {
+                self.on_state_installed(&mut step, seq, id, clients);
+            }
+        }
+        self.fire_due_timers(&mut step);
+        debug_assert_eq!(self.broken_invariant(), None);
+    }
+
+    /// When [`Input::Tick`] is due at the latest.
+    pub fn next_deadline(&self) -> Option<Time> {
+        if self.halted.is_some() { None } else { self.timers.next_deadline() }
+    }
+
+    /// What the replica tells about itself.
+    pub fn status(&self) -> ReplicaStatus {
+        ReplicaStatus {
+            id: self.id,
+            admitted: self.admission.is_admitted(),
+            view: self.view,
+            active: self.active,
+            last_executed: self.last_executed,
+            stable_checkpoint: (self.low_water_mark, self.own_checkpoint(self.low_water_mark)),
+            fetching: self.transfer.as_ref().map(|transfer| transfer.seq),
+            highest_known: self.highest_known(),
+            waiting_requests: self.requests.len(),
+            halted: self.halted,
+        }
+    }
+
+    fn on_message(&mut self, step: &mut Step<'_>, verified: Verified) {
+        let (sender, message) = verified.into_parts();
+        let kind = message.kind();
+        let (from, result) = match sender {
+            Sender::Client(_) => {
+                if let Message::Request(request) = message {
+                    self.on_request(step, request);
+                }
+                return;
+            }
+            Sender::Replica(from) => (from, self.on_replica_message(step, from, message)),
+        };
+        if let Err(reason) = result {
+            step.event(Event::Rejected { from, kind, reason });
+        }
+    }
+
+    fn on_replica_message(
+        &mut self,
+        step: &mut Step<'_>,
+        from: ReplicaId,
+        message: Message,
+    ) -> Result<(), Reject> {
+        match message {
+            Message::Hello(hello) => return self.on_hello(step, from, &hello),
+            Message::HelloReply(reply) => return self.on_hello_reply(step, from, &reply),
+            _ if !self.admission.is_admitted() => return Err(Reject::Starting),
+            _ => {}
+        }
+        match message {
+            Message::Request(request) => {
+                self.on_request(step, request);
+                Ok(())
+            }
+            Message::PrePrepare(signed, batch) => self.on_pre_prepare(step, signed, batch),
+            Message::Prepare(vote) => self.on_prepare(step, from, vote),
+            Message::Commit(vote) => self.on_commit(step, from, vote),
+            Message::Checkpoint(checkpoint) => self.on_checkpoint(step, checkpoint),
+            Message::ViewChange(view_change) => self.on_view_change(step, view_change),
+            Message::NewView(proof) => self.on_new_view(step, proof),
+            Message::Status(status) => self.on_status(step, from, &status),
+            Message::Committed(committed) => self.on_committed(step, from, committed),
+            Message::FetchBatch(digest) => self.on_fetch_batch(step, from, digest),
+            Message::Batch(batch) => self.on_batch(step, batch),
+            Message::FetchPrePrepare(view, seq) => self.on_fetch_pre_prepare(step, from, view, seq),
+            Message::PrePrepareSeen(signed) => self.on_pre_prepare_seen(step, signed),
+            // The host answers FETCH and takes the parts of a state itself; an ordered REJOIN is
+            // accepted only inside a batch; the others were handled above or never pass the door.
+            Message::FetchState(_)
+            | Message::StatePart(_)
+            | Message::Rejoin(_)
+            | Message::Hello(_)
+            | Message::HelloReply(_)
+            | Message::Reply(_) => Err(Reject::Unsolicited),
+        }
+    }
+
+    fn persist(&mut self, step: &mut Step<'_>, record: Record) -> Position {
+        self.position = self.position.next();
+        step.outputs.push(Output::Persist { position: self.position, record });
+        self.position
+    }
+
+    fn halt(&mut self, step: &mut Step<'_>, reason: HaltReason) {
+        self.halted = Some(reason);
+        step.event(Event::Halted(reason));
+        step.outputs.push(Output::Halt(reason));
+    }
+
+    fn is_primary(&self) -> bool {
+        self.config.primary(self.view) == self.id
+    }
+
+    /// H.
+    fn high_water_mark(&self) -> SeqNum {
+        self.low_water_mark.plus(self.config.parameters.log_window)
+    }
+
+    fn in_window(&self, seq: SeqNum) -> bool {
+        self.low_water_mark < seq && seq <= self.high_water_mark()
+    }
+
+    fn slot(&mut self, seq: SeqNum) -> &mut Slot {
+        debug_assert!(self.in_window(seq), "slots exist only inside the window");
+        self.slots.entry(seq).or_default()
+    }
+
+    fn has_batch(&self, digest: Digest) -> bool {
+        digest == Batch::NULL || self.batches.contains_key(&digest)
+    }
+
+    fn own_checkpoint(&self, seq: SeqNum) -> CheckpointId {
+        *self.own_checkpoints.get(&seq).expect("a replica knows its own stable checkpoint")
+    }
+
+    fn highest_known(&self) -> SeqNum {
+        let in_log = self.slots.keys().next_back().copied().unwrap_or(self.low_water_mark);
+        let in_checkpoints = self.checkpoints.keys().next_back().copied().unwrap_or_default();
+        in_log.max(in_checkpoints).max(self.last_executed)
+    }
+
+    /// The first invariant of this replica's own state that does not hold, in words. Checked after
+    /// every step in tests and in the lab; assertions concern our own state only, never what a
+    /// peer sent.
+    pub fn broken_invariant(&self) -> Option<&'static str> {
+        let in_window = |seq: &SeqNum| self.in_window(*seq);
+        let rules: [(bool, &'static str); 9] = [
+            (self.config.is_checkpoint(self.low_water_mark), "h is a multiple of K"),
+            (
+                self.last_executed >= self.low_water_mark || !self.replay.is_empty(),
+                "h was executed",
+            ),
+            (self.slots.keys().all(in_window), "the log lies in (h, h+L]"),
+            (self.prepared.keys().all(in_window), "P lies in (h, h+L]"),
+            (self.pre_prepared.keys().all(in_window), "Q lies in (h, h+L]"),
+            (
+                self.prepared.values().chain(self.pre_prepared.values()).all(|e| e.1 <= self.view),
+                "P and Q name no later view",
+            ),
+            (
+                self.own_checkpoints.contains_key(&self.low_water_mark),
+                "the stable checkpoint is known",
+            ),
+            (
+                !self.active
+                    || self.view == View::ZERO
+                    || self.new_view.as_ref().is_some_and(|p| p.new_view.body.view == self.view),
+                "active only after the NEW-VIEW",
+            ),
+            (
+                !self.active || self.early_pre_prepares.is_empty(),
+                "early PRE-PREPAREs wait only for a NEW-VIEW",
+            ),
+        ];
+        rules.into_iter().find(|(holds, _)| !holds).map(|(_, rule)| rule)
+    }
+}
+
+/// Names a request: one execution per such key.
+pub(crate) type RequestKey = (ClientId, Session, Timestamp);
+
+pub(crate) fn request_key(request: &SignedRequest) -> RequestKey {
+    let content = request.request();
+    (content.client, content.session, content.timestamp)
+}

@@ -161,10 +161,7 @@ impl Time {
 
     /// This moment put off by `span`; the end of the range is a moment that never comes.
     pub fn after(self, span: core::time::Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)),
-        )
+        Self(self.0.saturating_add(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)))
     }
 
     /// How long ago `earlier` was; zero if it is still to come.

@@ -34,9 +34,7 @@ pub fn decode(epoch: Epoch, bytes: &[u8]) -> Result<Message, Reject> {
     if bytes.len() > MESSAGE_BYTES_MAX {
         return Err(Reject::OverLimit);
     }
-    let (header, body) = bytes
-        .split_at_checked(HEADER_BYTES)
-        .ok_or(Reject::Undecodable)?;
+    let (header, body) = bytes.split_at_checked(HEADER_BYTES).ok_or(Reject::Undecodable)?;
     let (version, sent_in) = header.split_at(2);
     if version != WIRE_VERSION.to_le_bytes() {
         return Err(Reject::UnknownVersion);

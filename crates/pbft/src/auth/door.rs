@@ -7,7 +7,7 @@ use crate::message::{
     Batch, Message, NewViewProof, PrePrepare, PreparedEntry, RequestBody, SignedBody, Status,
     ViewChange,
 };
-use crate::{ClientId, Config, Reject, ReplicaId, SeqNum, View};
+use crate::{ClientId, Config, Reject, ReplicaId, SeqNum, Session, Timestamp, View};
 use alloc::collections::BTreeSet;
 
 /// Whose link a message arrived on.
@@ -80,10 +80,7 @@ impl Config {
                 if batch.digest() != pre_prepare.body.digest {
                     return Err(Reject::WrongDigest);
                 }
-                batch
-                    .requests
-                    .iter()
-                    .try_for_each(|request| self.check_request(request))
+                batch.requests.iter().try_for_each(|request| self.check_request(request))
             }
             Message::Prepare(vote) | Message::Commit(vote) => check_range(vote.view, vote.seq),
             Message::Checkpoint(checkpoint) => {
@@ -107,11 +104,7 @@ impl Config {
             Message::FetchState(request) => {
                 let limit = self.parameters.state_parts_per_request_max;
                 let too_many = request.parts.len() > limit;
-                if too_many {
-                    Err(Reject::OverLimit)
-                } else {
-                    Ok(())
-                }
+                if too_many { Err(Reject::OverLimit) } else { Ok(()) }
             }
             Message::StatePart(_) => Ok(()),
             Message::Rejoin(rejoin) => {
@@ -124,36 +117,33 @@ impl Config {
     }
 
     fn check_signature<T: SignedBody>(&self, signed: &Signed<T>) -> Result<(), Reject> {
-        let key = self
-            .replica_key(signed.signer)
-            .ok_or(Reject::UnknownReplica)?;
-        if signed.is_authentic(&self.domain, key) {
-            Ok(())
-        } else {
-            Err(Reject::BadSignature)
-        }
+        let key = self.replica_key(signed.signer).ok_or(Reject::UnknownReplica)?;
+        if signed.is_authentic(&self.domain, key) { Ok(()) } else { Err(Reject::BadSignature) }
     }
 
     /// A request is signed by a known client and within the limits [RQ1].
     fn check_request(&self, request: &SignedRequest) -> Result<(), Reject> {
         let content = request.request();
-        let key = self
-            .client_key(content.client)
-            .ok_or(Reject::UnknownClient)?;
+        let key = self.client_key(content.client).ok_or(Reject::UnknownClient)?;
         if request.byte_count() > self.parameters.request_bytes_max {
             return Err(Reject::OverLimit);
         }
-        if let RequestBody::Operations(operations) = &content.body {
-            let count = operations.len();
-            if count == 0 || count > self.parameters.operations_per_request_max {
-                return Err(Reject::OverLimit);
+        if content.session == Session::ZERO {
+            return Err(Reject::OutOfRange);
+        }
+        let is_first = content.timestamp == Timestamp::ZERO;
+        match &content.body {
+            RequestBody::OpenSession if !is_first => return Err(Reject::OutOfRange),
+            RequestBody::OpenSession => {}
+            RequestBody::Operations(_) if is_first => return Err(Reject::OutOfRange),
+            RequestBody::Operations(operations) => {
+                let limit = self.parameters.operations_per_request_max;
+                if operations.is_empty() || operations.len() > limit {
+                    return Err(Reject::OverLimit);
+                }
             }
         }
-        if request.is_authentic(&self.domain, key) {
-            Ok(())
-        } else {
-            Err(Reject::BadSignature)
-        }
+        if request.is_authentic(&self.domain, key) { Ok(()) } else { Err(Reject::BadSignature) }
     }
 
     /// A PRE-PREPARE is signed by the primary of its view, which need not be the sender.
@@ -174,24 +164,19 @@ impl Config {
         {
             return Err(Reject::OverLimit);
         }
-        let bytes: usize = batch
-            .requests
-            .iter()
-            .map(|request| request.byte_count())
-            .sum();
+        let bytes: usize = batch.requests.iter().map(|request| request.byte_count()).sum();
         if batch.requests.len() > 1 && bytes > limits.batch_bytes_max {
             return Err(Reject::OverLimit);
+        }
+        if !batch.rejoins.is_empty() {
+            return Err(Reject::MalformedBatch);
         }
         let mut seen = BTreeSet::new();
         let repeated = batch.requests.iter().any(|request| {
             let content = request.request();
             !seen.insert((content.client, content.session, content.timestamp))
         });
-        if repeated {
-            Err(Reject::MalformedBatch)
-        } else {
-            Ok(())
-        }
+        if repeated { Err(Reject::MalformedBatch) } else { Ok(()) }
     }
 
     /// The acceptance conditions of a VIEW-CHANGE (TOCS 2002 fig. 23, with n >= h for C) [VC4].
@@ -206,10 +191,7 @@ impl Config {
             return Err(Reject::MalformedViewChange);
         }
         let high = low.plus(self.parameters.log_window);
-        let ascending = body
-            .checkpoints
-            .windows(2)
-            .all(|pair| pair[0].0 < pair[1].0);
+        let ascending = body.checkpoints.windows(2).all(|pair| pair[0].0 < pair[1].0);
         let in_window = body
             .checkpoints
             .iter()
@@ -278,15 +260,9 @@ impl Config {
 /// before the new one.
 fn entries_are_valid(entries: &[PreparedEntry], low: SeqNum, high: SeqNum, new_view: View) -> bool {
     entries.windows(2).all(|pair| pair[0].seq < pair[1].seq)
-        && entries
-            .iter()
-            .all(|e| low < e.seq && e.seq <= high && e.view < new_view)
+        && entries.iter().all(|e| low < e.seq && e.seq <= high && e.view < new_view)
 }
 
 fn check_range(view: View, seq: SeqNum) -> Result<(), Reject> {
-    if view > View::MAX || seq > SeqNum::MAX {
-        Err(Reject::OutOfRange)
-    } else {
-        Ok(())
-    }
+    if view > View::MAX || seq > SeqNum::MAX { Err(Reject::OutOfRange) } else { Ok(()) }
 }

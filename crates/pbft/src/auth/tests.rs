@@ -7,23 +7,13 @@ fn key(seed: u8) -> SigningKey {
 }
 
 fn domain(cluster: u8, epoch: u64) -> Domain {
-    Domain {
-        cluster: Digest::from_bytes([cluster; 32]),
-        epoch: Epoch::new(epoch),
-    }
+    Domain { cluster: Digest::from_bytes([cluster; 32]), epoch: Epoch::new(epoch) }
 }
 
 fn checkpoint(replica: u32) -> Checkpoint {
     let root = Digest::from_bytes([9; 32]);
-    let id = CheckpointId {
-        state_root: root,
-        history_root: root,
-    };
-    Checkpoint {
-        seq: SeqNum::new(128),
-        id,
-        replica: ReplicaId::new(replica),
-    }
+    let id = CheckpointId { state_root: root, history_root: root };
+    Checkpoint { seq: SeqNum::new(128), id, replica: ReplicaId::new(replica) }
 }
 
 /// [AU1] A signature is bound to the cluster, the epoch and the signer.
@@ -33,26 +23,11 @@ fn signature_holds_only_in_its_own_cluster_epoch_and_name() {
     let signed = Signed::sign(&domain(1, 0), &key(1), signer, checkpoint(1));
     let public = key(1).verification_key();
     assert!(signed.is_authentic(&domain(1, 0), &public));
-    assert!(
-        !signed.is_authentic(&domain(2, 0), &public),
-        "another cluster"
-    );
-    assert!(
-        !signed.is_authentic(&domain(1, 1), &public),
-        "another epoch"
-    );
-    assert!(
-        !signed.is_authentic(&domain(1, 0), &key(2).verification_key()),
-        "another key"
-    );
-    let renamed = Signed {
-        signer: ReplicaId::new(2),
-        ..signed
-    };
-    assert!(
-        !renamed.is_authentic(&domain(1, 0), &public),
-        "another name"
-    );
+    assert!(!signed.is_authentic(&domain(2, 0), &public), "another cluster");
+    assert!(!signed.is_authentic(&domain(1, 1), &public), "another epoch");
+    assert!(!signed.is_authentic(&domain(1, 0), &key(2).verification_key()), "another key");
+    let renamed = Signed { signer: ReplicaId::new(2), ..signed };
+    assert!(!renamed.is_authentic(&domain(1, 0), &public), "another name");
 }
 
 /// [AU4] The eight points of small order, and sums of one with a sound key, are refused.
@@ -60,10 +35,7 @@ fn signature_holds_only_in_its_own_cluster_epoch_and_name() {
 fn keys_with_a_component_of_small_order_are_refused() {
     use curve25519_dalek::constants::EIGHT_TORSION;
     for torsion in EIGHT_TORSION {
-        assert_eq!(
-            VerificationKey::from_bytes(torsion.compress().to_bytes()),
-            None
-        );
+        assert_eq!(VerificationKey::from_bytes(torsion.compress().to_bytes()), None);
     }
     let sound = key(3).verification_key().to_bytes();
     assert!(VerificationKey::from_bytes(sound).is_some());

@@ -1,8 +1,8 @@
 //! The three phases of the normal case: PRE-PREPARE, PREPARE, COMMIT (OSDI '99 section 4.2), and
 //! the batch they agree on.
 
-use super::SignedBody;
-use crate::auth::SignedRequest;
+use super::{Rejoin, SignedBody, encode};
+use crate::auth::{Signed, SignedRequest};
 use crate::{Digest, SeqNum, View, WallTime};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -49,7 +49,7 @@ pub struct Committed {
 
 /// What one sequence number orders: requests in their order of execution, and what the primary
 /// chose for all of them.
-#[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, BorshSerialize, BorshDeserialize)]
 pub struct Batch {
     /// The primary's proposal for the agreed time.
     pub time: WallTime,
@@ -57,6 +57,9 @@ pub struct Batch {
     pub choice: Vec<u8>,
     /// The requests. Empty for a batch that only carries time.
     pub requests: Vec<Arc<SignedRequest>>,
+    /// Replicas that come back after they lost their memory. The format is fixed; this version
+    /// refuses a batch that carries one [RJ2].
+    pub rejoins: Vec<Signed<Rejoin>>,
 }
 
 impl Batch {
@@ -67,17 +70,15 @@ impl Batch {
     /// The digest agreed on. Independent of the view, so that a batch keeps it when a later view
     /// proposes it again, and injective: every part is hashed behind its length [PP4].
     pub fn digest(&self) -> Digest {
-        let requests: Vec<u8> = self
-            .requests
-            .iter()
-            .flat_map(|request| *request.digest().as_bytes())
-            .collect();
+        let requests: Vec<u8> =
+            self.requests.iter().flat_map(|request| *request.digest().as_bytes()).collect();
         Digest::of(
             "quorate pbft v1: batch",
             &[
                 &self.time.as_millis().to_le_bytes(),
                 &self.choice,
                 &requests,
+                &encode(&self.rejoins),
             ],
         )
     }

@@ -35,9 +35,10 @@ pub enum RequestBody {
 pub struct Request {
     /// The client that signs.
     pub client: ClientId,
-    /// Its session.
+    /// Its session, from 1.
     pub session: Session,
-    /// Its counter within the session: one execution per (client, session, timestamp).
+    /// Its counter within the session, from 1; 0 to open the session. One execution per (client,
+    /// session, timestamp).
     pub timestamp: Timestamp,
     /// The client has the results of every earlier timestamp, so that their replies may be
     /// forgotten and its window may move [CL6].

@@ -57,6 +57,8 @@ pub struct Status {
     pub committed: SlotSet,
     /// Replicas whose VIEW-CHANGE for `view` the sender holds (bit = replica), when not active.
     pub view_changes: SlotSet,
+    /// The highest view whose NEW-VIEW the sender holds and found justified; 0 if none.
+    pub new_view: View,
     /// Digests of batches the sender knows to be chosen and does not have.
     pub missing: Vec<Digest>,
 }

@@ -1,0 +1,99 @@
+//! Execution in the order of sequence numbers, and replies (OSDI '99 sections 4.1 and 4.2).
+
+use super::{Replica, Step};
+use crate::event::Event;
+use crate::input::Execution;
+use crate::message::Batch;
+use crate::output::Output;
+use crate::record::Record;
+use crate::{Digest, SeqNum};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+impl Replica {
+    /// Executes the next number if it is committed and its batch is held [EX1]. One at a time: the
+    /// answer calls this again.
+    pub(super) fn try_execute(&mut self, step: &mut Step<'_>) {
+        if self.executing || self.transfer.is_some() || self.halted.is_some() {
+            return;
+        }
+        let seq = self.last_executed.next();
+        let Some(digest) = self.committed_digest(seq) else {
+            return;
+        };
+        if !self.has_batch(digest) {
+            return;
+        }
+        self.executing = true;
+        let after = self.mark_committed(step, seq, digest);
+        self.executed_after = self.executed_after.max(after);
+        let batch = self.batches.get(&digest).map(Arc::clone);
+        step.outputs.push(Output::Execute { seq, digest, batch });
+    }
+
+    fn committed_digest(&self, seq: SeqNum) -> Option<Digest> {
+        let in_log = self.slots.get(&seq).and_then(|slot| slot.committed);
+        in_log.or_else(|| self.replay.get(&seq).copied())
+    }
+
+    /// Persists the COMMITTED mark, and says what a reply must wait for: the P entry of this
+    /// digest, if there is one, else the mark [EX4].
+    fn mark_committed(
+        &mut self,
+        step: &mut Step<'_>,
+        seq: SeqNum,
+        digest: Digest,
+    ) -> crate::Position {
+        if seq <= self.replay_until {
+            return crate::Position::ZERO;
+        }
+        let marked_at = self.persist(step, Record::Committed { seq, digest });
+        let prepared_at = self.slots.get(&seq).and_then(|slot| {
+            let proposal = slot.proposal.as_ref()?;
+            if proposal.digest == digest { slot.prepared_at } else { None }
+        });
+        prepared_at.unwrap_or(marked_at)
+    }
+
+    /// The host executed a batch: answer the clients, note their windows, take a checkpoint when
+    /// one is due, and go on [EX2] [EX3].
+    pub(super) fn on_executed(
+        &mut self,
+        step: &mut Step<'_>,
+        seq: SeqNum,
+        executions: Vec<Execution>,
+    ) {
+        assert!(self.executing && seq == self.last_executed.next(), "the host answers in order");
+        self.executing = false;
+        self.last_executed = seq;
+        self.behind_since = self.behind_since.map(|_| step.now.monotonic);
+        let digest = self.committed_digest(seq).unwrap_or(Batch::NULL);
+        self.replay.remove(&seq);
+        step.event(Event::Executed { seq, digest, requests: executions.len() });
+        let replaying = seq <= self.replay_until;
+        for execution in executions {
+            let Execution { client, session, timestamp, outcome, window } = execution;
+            self.requests.remove(&(client, session, timestamp));
+            self.clients.insert(client, window);
+            self.drop_settled_requests(client);
+            if let (Some(outcome), false) = (outcome, replaying) {
+                step.outputs.push(Output::Reply {
+                    client,
+                    session,
+                    timestamp,
+                    view: self.view,
+                    outcome: Some(outcome),
+                    after: self.executed_after,
+                });
+            }
+        }
+        if self.config.is_checkpoint(seq) {
+            step.outputs.push(Output::TakeCheckpoint { seq });
+        }
+        if !replaying {
+            self.note_progress(step.now.monotonic);
+        }
+        self.try_execute(step);
+        self.try_propose(step);
+    }
+}

@@ -1,0 +1,231 @@
+//! Starting, for the first time or again: the replica is rebuilt from its last durable snapshot
+//! and the records behind it. The view is the one that was left or entered last, never one guessed
+//! from P and Q [RS1].
+
+use super::admission::{Admission, PeerBoot};
+use super::{Boot, Replica, RequestQueue, Step};
+use crate::auth::SigningKey;
+use crate::input::ClientWindow;
+use crate::message::{BootId, CheckpointId, PrePrepare};
+use crate::output::Output;
+use crate::record::Record;
+use crate::replica::status::Repair;
+use crate::replica::timer::Timers;
+use crate::{ClientId, Config, Incarnation, Now, Position, ReplicaId, SeqNum, View, WallTime};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// What a replica's disk holds when it starts.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    /// The checkpoint of the last durable snapshot; (0, the empty state's) if there is none.
+    pub checkpoint: (SeqNum, CheckpointId),
+    /// The client table in that snapshot.
+    pub clients: Vec<(ClientId, ClientWindow)>,
+    /// Every record of the journal, in order.
+    pub records: Vec<Record>,
+}
+
+impl Replica {
+    /// Rebuilds a replica, or makes a new one where the journal is empty. The first output makes
+    /// this start durable; committed batches beyond the snapshot are executed again. Until its
+    /// peers let it in, the replica votes for nothing.
+    ///
+    /// `boot_id` names this start; draw it at random.
+    pub fn recover(
+        config: Arc<Config>,
+        id: ReplicaId,
+        key: SigningKey,
+        boot_id: BootId,
+        now: Now,
+        recovered: Recovered,
+        outputs: &mut Vec<Output>,
+    ) -> Self {
+        let mut replica = Self::at_checkpoint(config, id, key, boot_id, now, &recovered);
+        for record in recovered.records {
+            replica.absorb(record);
+        }
+        replica.settle(&recovered.checkpoint);
+        let mut step = Step { now, outputs };
+        replica.boot.counter += 1;
+        replica.boot.id = boot_id;
+        let Boot { counter, id, incarnation } = replica.boot;
+        let record = Record::Boot { counter, boot_id: id, incarnation };
+        replica.admission.booted_at = replica.persist(&mut step, record);
+        replica.try_execute(&mut step);
+        replica
+    }
+
+    fn at_checkpoint(
+        config: Arc<Config>,
+        id: ReplicaId,
+        key: SigningKey,
+        boot_id: BootId,
+        now: Now,
+        recovered: &Recovered,
+    ) -> Self {
+        let parameters = &config.parameters;
+        let timers = Timers::new(now.monotonic, parameters);
+        let repair = Repair::new(parameters.status_answer_bytes_max);
+        let (seq, checkpoint) = recovered.checkpoint;
+        Self {
+            config,
+            id,
+            key,
+            position: Position::ZERO,
+            boot: Boot { counter: 0, id: boot_id, incarnation: Incarnation::ZERO },
+            admission: Admission::new(BTreeMap::new()),
+            halted: None,
+            view: View::ZERO,
+            active: false,
+            new_view: None,
+            view_changes: BTreeMap::new(),
+            later_view_changes: BTreeMap::new(),
+            low_water_mark: SeqNum::ZERO,
+            slots: BTreeMap::new(),
+            prepared: BTreeMap::new(),
+            pre_prepared: BTreeMap::new(),
+            batches: BTreeMap::new(),
+            signed_pre_prepares: BTreeMap::new(),
+            early_pre_prepares: BTreeMap::new(),
+            last_executed: seq,
+            executing: false,
+            executed_after: Position::ZERO,
+            replay_until: seq,
+            replay: BTreeMap::new(),
+            own_checkpoints: BTreeMap::from([(seq, checkpoint)]),
+            own_signed: BTreeMap::new(),
+            checkpoints: BTreeMap::new(),
+            transfer: None,
+            behind_since: None,
+            last_assigned: SeqNum::ZERO,
+            filling: false,
+            choosing: false,
+            latest_batch_time: WallTime::default(),
+            requests: RequestQueue::default(),
+            clients: recovered.clients.iter().cloned().collect(),
+            timers,
+            repair,
+            evidence: BTreeSet::new(),
+        }
+    }
+
+    /// Takes one durable fact in, in the order in which they were made durable.
+    fn absorb(&mut self, record: Record) {
+        match record {
+            Record::Boot { counter, boot_id, incarnation } => {
+                self.boot = Boot { counter, id: boot_id, incarnation };
+            }
+            Record::PeerBoot { replica, counter, boot_id, seen } => {
+                self.admission.peers.insert(replica, PeerBoot { counter, boot_id, seen });
+            }
+            Record::Batch(batch) => {
+                self.batches.insert(batch.digest(), batch);
+            }
+            Record::PrePrepared { entry: PrePrepare { view, seq, digest }, signed } => {
+                self.pre_prepared.insert(seq, (digest, view));
+                if let Some(signed) = signed {
+                    self.signed_pre_prepares.insert(seq, signed);
+                }
+            }
+            Record::Prepared(PrePrepare { view, seq, digest }) => {
+                self.prepared.insert(seq, (digest, view));
+            }
+            Record::Committed { seq, digest } => {
+                self.replay.insert(seq, digest);
+            }
+            Record::Checkpoint(signed) => {
+                self.own_checkpoints.insert(signed.body.seq, signed.body.id);
+                self.own_signed.insert(signed.body.seq, signed);
+            }
+            Record::Stable { seq, id, .. } | Record::StateInstalled { seq, id } => {
+                self.low_water_mark = self.low_water_mark.max(seq);
+                self.own_checkpoints.insert(seq, id);
+            }
+            Record::ViewChange(signed) => {
+                if signed.body.new_view > self.view {
+                    self.move_to_view(signed.body.new_view);
+                }
+                if signed.body.new_view == self.view {
+                    self.view_changes.insert(self.id, signed);
+                }
+            }
+            Record::NewView(proof) => {
+                let view = proof.new_view.body.view;
+                if view > self.view {
+                    self.move_to_view(view);
+                }
+                self.clear_entries_against(&proof.new_view.body);
+                if self.new_view.as_ref().is_none_or(|held| held.new_view.body.view < view) {
+                    self.new_view = Some(proof);
+                }
+            }
+        }
+    }
+
+    /// After the last record: what lies outside the window goes, and what was committed beyond the
+    /// snapshot waits to be executed again.
+    fn settle(&mut self, snapshot: &(SeqNum, CheckpointId)) {
+        let (snapshot_seq, snapshot_id) = *snapshot;
+        if snapshot_seq > self.low_water_mark {
+            self.own_checkpoints.insert(snapshot_seq, snapshot_id);
+        }
+        self.replay = self.replay.split_off(&snapshot_seq.next());
+        let low = self.low_water_mark.max(snapshot_seq);
+        let id = self.own_checkpoints.get(&low).copied().unwrap_or(snapshot_id);
+        self.forget_up_to(low, id);
+        let high = self.high_water_mark();
+        self.prepared.retain(|seq, _| *seq <= high);
+        self.pre_prepared.retain(|seq, _| *seq <= high);
+        let in_log: Vec<_> = self.replay.range(low.next()..).map(|(s, d)| (*s, *d)).collect();
+        for (seq, digest) in in_log {
+            if seq <= high {
+                self.slot(seq).committed = Some(digest);
+            }
+        }
+        self.replay_until = self.replay.keys().next_back().copied().unwrap_or(snapshot_seq);
+        self.latest_batch_time =
+            self.batches.values().map(|batch| batch.time).max().unwrap_or_default();
+    }
+
+    /// What a new journal segment starts with: everything durable that still matters above the
+    /// stable checkpoint, restated. Older segments may go once that checkpoint is a durable
+    /// snapshot.
+    pub fn durable_records(&self) -> Vec<Record> {
+        let Boot { counter, id, incarnation } = self.boot;
+        let mut records = alloc::vec![Record::Boot { counter, boot_id: id, incarnation }];
+        records.extend(self.admission.peers.iter().map(|(replica, peer)| Record::PeerBoot {
+            replica: *replica,
+            counter: peer.counter,
+            boot_id: peer.boot_id,
+            seen: peer.seen,
+        }));
+        let seq = self.low_water_mark;
+        let id = self.own_checkpoint(seq);
+        records.push(Record::Stable { seq, id, proof: Vec::new() });
+        let new_view = self.new_view.iter().map(|proof| Record::NewView(Arc::clone(proof)));
+        let own = self.view_changes.get(&self.id);
+        let own = own.map(|signed| Record::ViewChange(Arc::clone(signed)));
+        if self.active {
+            records.extend(own.into_iter().chain(new_view));
+        } else {
+            records.extend(new_view.chain(own));
+        }
+        records.extend(self.batches.values().map(|batch| Record::Batch(Arc::clone(batch))));
+        records.extend(self.pre_prepared.iter().map(|(seq, (digest, view))| {
+            let entry = PrePrepare { view: *view, seq: *seq, digest: *digest };
+            let signed = self.signed_pre_prepares.get(seq).filter(|s| s.body == entry).copied();
+            Record::PrePrepared { entry, signed }
+        }));
+        records.extend(self.prepared.iter().map(|(seq, (digest, view))| {
+            Record::Prepared(PrePrepare { view: *view, seq: *seq, digest: *digest })
+        }));
+        let marked = self.slots.range(..=self.last_executed).filter_map(|(seq, slot)| {
+            slot.committed.map(|digest| Record::Committed { seq: *seq, digest })
+        });
+        records.extend(marked);
+        records.extend(self.own_signed.values().map(|signed| Record::Checkpoint(*signed)));
+        records
+    }
+}

@@ -1,0 +1,327 @@
+//! Requests: admission, waiting, fairness among clients, and batching by the primary.
+
+use super::{Replica, RequestKey, Step, request_key};
+use crate::auth::SignedRequest;
+use crate::event::Event;
+use crate::message::{Batch, Message, Outcome, RequestBody};
+use crate::output::Output;
+use crate::{CHOICE_BYTES_MAX, ClientId, Position, Session, Time, Timestamp};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Bound;
+
+/// The requests that wait to be executed, in two orders: of arrival, for the timer that watches
+/// the primary [TM1]; by client, for fair batches [RQ5]. Bounded by the number of clients times
+/// their window.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RequestQueue {
+    waiting: BTreeMap<RequestKey, Waiting>,
+    arrivals: BTreeMap<u64, RequestKey>,
+    next_arrival: u64,
+    /// Those that no batch of the current view carries yet.
+    unproposed: BTreeMap<ClientId, BTreeSet<(Session, Timestamp)>>,
+    /// The client served last: the next batch starts behind it.
+    last_served: ClientId,
+}
+
+#[derive(Clone, Debug)]
+struct Waiting {
+    request: Arc<SignedRequest>,
+    arrival: u64,
+    relayed: bool,
+}
+
+impl RequestQueue {
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The number of the request that has waited longest.
+    pub(super) fn head(&self) -> Option<u64> {
+        self.arrivals.keys().next().copied()
+    }
+
+    pub(super) fn is_waiting(&self, arrival: u64) -> bool {
+        self.arrivals.contains_key(&arrival)
+    }
+
+    /// Adds a request unless one with its key waits already: the first one stays [RQ3].
+    fn insert(&mut self, request: Arc<SignedRequest>) -> bool {
+        let key = request_key(&request);
+        if self.waiting.contains_key(&key) {
+            return false;
+        }
+        let arrival = self.next_arrival;
+        self.next_arrival += 1;
+        self.arrivals.insert(arrival, key);
+        self.waiting.insert(key, Waiting { request, arrival, relayed: false });
+        self.unproposed.entry(key.0).or_default().insert((key.1, key.2));
+        true
+    }
+
+    pub(super) fn remove(&mut self, key: &RequestKey) {
+        self.mark_proposed(key);
+        if let Some(waiting) = self.waiting.remove(key) {
+            self.arrivals.remove(&waiting.arrival);
+        }
+    }
+
+    /// The waiting requests of one client.
+    fn of(&self, client: ClientId) -> impl Iterator<Item = &Arc<SignedRequest>> {
+        let from = (client, Session::ZERO, Timestamp::ZERO);
+        let to = (client, Session::new(u64::MAX), Timestamp::new(u64::MAX));
+        self.waiting.range(from..=to).map(|(_, waiting)| &waiting.request)
+    }
+
+    pub(super) fn mark_proposed(&mut self, key: &RequestKey) {
+        if let Some(of_client) = self.unproposed.get_mut(&key.0) {
+            of_client.remove(&(key.1, key.2));
+            if of_client.is_empty() {
+                self.unproposed.remove(&key.0);
+            }
+        }
+    }
+
+    /// A view was left: whatever still waits must be proposed again [RQ4].
+    pub(super) fn forget_proposals(&mut self) {
+        self.unproposed.clear();
+        for key in self.waiting.keys() {
+            self.unproposed.entry(key.0).or_default().insert((key.1, key.2));
+        }
+    }
+
+    pub(super) fn has_unproposed(&self) -> bool {
+        !self.unproposed.is_empty()
+    }
+
+    /// Takes requests for one batch: one of each client in turn, beginning behind the client
+    /// served last, until a limit is reached.
+    fn take_batch(&mut self, requests_max: usize, bytes_max: usize) -> Vec<Arc<SignedRequest>> {
+        let mut batch: Vec<Arc<SignedRequest>> = Vec::new();
+        let mut bytes = 0;
+        while batch.len() < requests_max {
+            let Some(key) = self.next_unproposed() else {
+                break;
+            };
+            let Some(waiting) = self.waiting.get(&key) else {
+                break;
+            };
+            let size = waiting.request.byte_count();
+            if !batch.is_empty() && bytes + size > bytes_max {
+                break;
+            }
+            bytes += size;
+            batch.push(Arc::clone(&waiting.request));
+            self.last_served = key.0;
+            self.mark_proposed(&key);
+        }
+        batch
+    }
+
+    fn next_unproposed(&self) -> Option<RequestKey> {
+        let behind = (Bound::Excluded(self.last_served), Bound::Unbounded);
+        let (client, of_client) =
+            self.unproposed.range(behind).next().or_else(|| self.unproposed.iter().next())?;
+        of_client.first().map(|(session, timestamp)| (*client, *session, *timestamp))
+    }
+
+    /// Requests that were not relayed yet, at most `count`; marks them.
+    fn take_unrelayed(&mut self, count: usize) -> Vec<Arc<SignedRequest>> {
+        let mut taken = Vec::new();
+        for key in self.arrivals.values() {
+            if taken.len() == count {
+                break;
+            }
+            let Some(waiting) = self.waiting.get_mut(key) else {
+                continue;
+            };
+            if !waiting.relayed {
+                waiting.relayed = true;
+                taken.push(Arc::clone(&waiting.request));
+            }
+        }
+        taken
+    }
+}
+
+/// How many waiting requests a backup relays to the primary at a time.
+const RELAYED_AT_ONCE_MAX: usize = 64;
+
+impl Replica {
+    /// A request from its client or relayed by a backup [RQ2]. One that was executed is answered
+    /// from the reply cache and never makes the replica wait again; a stale one is dropped.
+    pub(super) fn on_request(&mut self, step: &mut Step<'_>, request: Arc<SignedRequest>) {
+        if !self.admission.is_admitted() {
+            return;
+        }
+        match self.standing(&request) {
+            Standing::New => {
+                let key = request_key(&request);
+                if self.enqueue(request) {
+                    let (client, session, timestamp) = key;
+                    step.event(Event::RequestWaiting { client, session, timestamp });
+                    self.consider_request_timer(step.now.monotonic);
+                    self.try_propose(step);
+                }
+            }
+            Standing::Answered(outcome) => {
+                let (client, session, timestamp) = request_key(&request);
+                step.outputs.push(Output::Reply {
+                    client,
+                    session,
+                    timestamp,
+                    view: self.view,
+                    outcome,
+                    after: self.executed_after,
+                });
+            }
+            Standing::Dropped => {}
+        }
+    }
+
+    /// Puts a new request into the queue, within the client's limit.
+    pub(super) fn enqueue(&mut self, request: Arc<SignedRequest>) -> bool {
+        let client = request.request().client;
+        let limit = self.config.parameters.client_window as usize + 1;
+        self.requests.of(client).count() < limit && self.requests.insert(request)
+    }
+
+    /// Lets go of a client's requests that an execution or a fetched state has settled, be it by
+    /// fencing their session: nobody may wait for what will never be executed.
+    pub(super) fn drop_settled_requests(&mut self, client: ClientId) {
+        let settled: Vec<RequestKey> = self
+            .requests
+            .of(client)
+            .filter(|request| !matches!(self.standing(request), Standing::New))
+            .map(|request| request_key(request))
+            .collect();
+        for key in &settled {
+            self.requests.remove(key);
+        }
+    }
+
+    pub(super) fn standing(&self, request: &SignedRequest) -> Standing {
+        let content = request.request();
+        let none = crate::ClientWindow::default();
+        let window = self.clients.get(&content.client).unwrap_or(&none);
+        if let RequestBody::OpenSession = content.body {
+            return if content.session > window.session {
+                Standing::New
+            } else if content.session == window.session {
+                Standing::Answered(Some(Outcome::SessionOpened))
+            } else {
+                Standing::Answered(Some(Outcome::Fenced { current: window.session }))
+            };
+        }
+        if content.session < window.session {
+            return Standing::Answered(Some(Outcome::Fenced { current: window.session }));
+        }
+        if content.session > window.session || content.timestamp < window.low {
+            return Standing::Dropped;
+        }
+        if window.executed.contains(&content.timestamp) {
+            return Standing::Answered(None);
+        }
+        let width = self.config.parameters.client_window;
+        if content.timestamp.get() - window.low.get() >= width {
+            return Standing::Dropped;
+        }
+        Standing::New
+    }
+
+    /// Backups hand the primary the requests it may not have received, once [RQ6].
+    pub(super) fn relay_requests(&mut self, step: &mut Step<'_>) {
+        if !self.active || self.is_primary() {
+            return;
+        }
+        let primary = self.config.primary(self.view);
+        for request in self.requests.take_unrelayed(RELAYED_AT_ONCE_MAX) {
+            step.send(primary, Message::Request(request), Position::ZERO);
+        }
+    }
+
+    /// The primary starts a new instance when requests wait and the window, its own limit within
+    /// it, and the number of instances in flight allow [PP1]. What waits meanwhile forms the next
+    /// batch.
+    pub(super) fn try_propose(&mut self, step: &mut Step<'_>) {
+        if self.requests.has_unproposed() {
+            self.filling = false;
+            if self.may_propose() {
+                self.choosing = true;
+                step.outputs.push(Output::Choose);
+            }
+        } else if self.filling {
+            self.fill_up_to_checkpoint(step);
+        }
+    }
+
+    pub(super) fn may_propose(&self) -> bool {
+        let parameters = &self.config.parameters;
+        let next = self.last_assigned.next();
+        self.admission.is_admitted()
+            && self.active
+            && self.is_primary()
+            && !self.choosing
+            && self.transfer.is_none()
+            && next <= parameters.proposal_limit(self.low_water_mark)
+            && next.get().saturating_sub(self.last_executed.get())
+                <= parameters.instances_in_flight_max
+    }
+
+    pub(super) fn on_chosen(&mut self, step: &mut Step<'_>, mut choice: Vec<u8>) {
+        if !core::mem::take(&mut self.choosing) || !self.may_propose() {
+            return;
+        }
+        choice.truncate(CHOICE_BYTES_MAX);
+        let parameters = &self.config.parameters;
+        let requests =
+            self.requests.take_batch(parameters.batch_requests_max, parameters.batch_bytes_max);
+        let time = step.now.wall.max(self.latest_batch_time);
+        self.propose(step, Batch { time, choice, requests, rejoins: Vec::new() });
+        self.timers.checkpoint_fill =
+            Some(step.now.monotonic.after(self.config.parameters.checkpoint_fill_after));
+        self.try_propose(step);
+    }
+
+    /// An idle primary fills up to the next checkpoint with empty batches, so that what was
+    /// executed becomes stable although no requests come [CP7].
+    pub(super) fn fill_up_to_checkpoint(&mut self, step: &mut Step<'_>) {
+        self.filling = self.active && !self.config.is_checkpoint(self.last_assigned);
+        while self.filling && self.may_propose() {
+            let time = step.now.wall.max(self.latest_batch_time);
+            self.propose(step, Batch { time, ..Batch::default() });
+            self.filling = !self.config.is_checkpoint(self.last_assigned);
+        }
+    }
+
+    /// Whether the request timer has something to watch: a backup, active, with requests waiting.
+    pub(super) fn watches_primary(&self) -> Option<u64> {
+        if self.active && !self.is_primary() && self.admission.is_admitted() {
+            self.requests.head()
+        } else {
+            None
+        }
+    }
+
+    /// Starts the request timer if there is something to watch and it does not run [TM1].
+    pub(super) fn consider_request_timer(&mut self, now: Time) {
+        let Some(head) = self.watches_primary() else {
+            self.timers.stop_request_timer();
+            return;
+        };
+        if self.timers.watched_request.is_none() {
+            self.timers.start_request_timer(now, head);
+        }
+    }
+}
+
+/// What a request is to this replica.
+pub(super) enum Standing {
+    /// To be ordered.
+    New,
+    /// Executed or refused already: answer so; `None` means from the reply cache.
+    Answered(Option<Outcome>),
+    /// Nothing is to be done.
+    Dropped,
+}

@@ -1,0 +1,107 @@
+//! Catching up past the window: deciding when a replica cannot catch up by the log any more, and
+//! what state to fetch instead (TOCS 2002 section 5.3). The fetching itself is the host's, part by
+//! digest-verified part.
+
+use super::{Replica, Step};
+use crate::event::Event;
+use crate::input::ClientWindow;
+use crate::message::CheckpointId;
+use crate::output::Output;
+use crate::record::Record;
+use crate::{ClientId, SeqNum, Time};
+use alloc::vec::Vec;
+
+/// A fetch of state under way.
+#[derive(Clone, Debug)]
+pub(super) struct Transfer {
+    /// The checkpoint being fetched.
+    pub(super) seq: SeqNum,
+    id: CheckpointId,
+    /// When the replica began to fetch; aiming at a newer checkpoint does not reset it.
+    pub(super) started: Time,
+    /// When it last chose what to fetch.
+    aimed: Time,
+}
+
+impl Replica {
+    /// The highest checkpoint beyond what was executed here that f+1 replicas signed, hence a
+    /// correct one: its state is right.
+    fn checkpoint_ahead(&self) -> Option<(SeqNum, CheckpointId)> {
+        let weak = self.config.quorums.weak();
+        self.checkpoints.range(self.last_executed.next()..).rev().find_map(|(seq, _)| {
+            let votes = self.checkpoint_votes(*seq);
+            votes.into_iter().find(|(_, count)| *count >= weak).map(|(id, _)| (*seq, id))
+        })
+    }
+
+    /// Fetches the state when the others are a checkpoint ahead and the log does not help: at once
+    /// when the checkpoint is beyond the window, else when there was no progress for a while
+    /// [CU1].
+    pub(super) fn consider_transfer(&mut self, step: &mut Step<'_>) {
+        let now = step.now.monotonic;
+        let Some((seq, id)) = self.checkpoint_ahead() else {
+            self.behind_since = None;
+            return;
+        };
+        let patience = self.config.parameters.state_transfer_patience;
+        if let Some(transfer) = &self.transfer {
+            let aimed_at_newer = seq > transfer.seq && now.since(transfer.aimed) >= 4 * patience;
+            if aimed_at_newer {
+                self.fetch_state(step, seq, id);
+            }
+            return;
+        }
+        let since = *self.behind_since.get_or_insert(now);
+        if seq > self.high_water_mark() || now.since(since) >= patience {
+            self.fetch_state(step, seq, id);
+        } else if now.since(since) >= self.config.parameters.status_interval / 2 {
+            self.hasten_status(now);
+        }
+    }
+
+    pub(super) fn fetch_state(&mut self, step: &mut Step<'_>, seq: SeqNum, id: CheckpointId) {
+        let now = step.now.monotonic;
+        if self.transfer.as_ref().is_some_and(|transfer| transfer.seq >= seq) {
+            return;
+        }
+        let started = self.transfer.as_ref().map_or(now, |transfer| transfer.started);
+        self.transfer = Some(Transfer { seq, id, started, aimed: now });
+        step.event(Event::StateTransferStarted { seq });
+        step.outputs.push(Output::FetchState { seq, id });
+    }
+
+    /// The fetched state is verified, installed and durable: go on from it [CU2].
+    pub(super) fn on_state_installed(
+        &mut self,
+        step: &mut Step<'_>,
+        seq: SeqNum,
+        id: CheckpointId,
+        clients: Vec<(ClientId, ClientWindow)>,
+    ) {
+        let expected = self.transfer.as_ref().is_some_and(|t| t.seq == seq && t.id == id);
+        if !expected {
+            return;
+        }
+        self.transfer = None;
+        self.behind_since = None;
+        self.last_executed = seq;
+        self.executing = false;
+        self.replay.clear();
+        self.clients = clients.into_iter().collect();
+        let position = self.persist(step, Record::StateInstalled { seq, id });
+        self.executed_after = position;
+        self.forget_up_to(seq, id);
+        step.event(Event::StateTransferred { seq });
+        step.outputs.push(Output::Stable { seq, id });
+        let clients: Vec<ClientId> = self.clients.keys().copied().collect();
+        for client in clients {
+            self.drop_settled_requests(client);
+        }
+        self.send_checkpoint(step, seq, id);
+        self.checkpoints.remove(&seq);
+        self.try_activate(step);
+        self.consider_request_timer(step.now.monotonic);
+        self.hasten_status(step.now.monotonic);
+        self.try_execute(step);
+    }
+}

@@ -1,0 +1,178 @@
+//! Every timer of a replica, and what its firing does. Liveness rests on them, safety never.
+
+use super::{Replica, Step};
+use crate::Time;
+use crate::event::ViewChangeCause;
+use core::time::Duration;
+
+/// The timers; `None` is a timer that does not run.
+#[derive(Clone, Debug)]
+pub(super) struct Timers {
+    /// The first request of the queue waits for execution. Runs at a backup that is active while
+    /// requests wait; firing changes the view [TM1].
+    pub(super) request: Option<Time>,
+    /// Which request that is.
+    pub(super) watched_request: Option<u64>,
+    /// The primary may not have the request: relay it. Runs with `request` [RQ6].
+    pub(super) relay: Option<Time>,
+    /// NEW-VIEW is due. Runs from the moment a quorum has left the lower views; firing goes on to
+    /// the next view [VC7].
+    pub(super) new_view: Option<Time>,
+    /// One's VIEW-CHANGE is sent again. Runs until the view begins [VC8].
+    pub(super) view_change_resend: Option<Time>,
+    /// STATUS is due. Always runs.
+    pub(super) status: Option<Time>,
+    /// An idle primary fills up to the next checkpoint [CP7].
+    pub(super) checkpoint_fill: Option<Time>,
+    /// T now: doubles with failed views, decays with progress [TM2].
+    timeout: Duration,
+    timeout_min: Duration,
+    timeout_max: Duration,
+    /// Whether something was executed in the current view.
+    progressed: bool,
+    /// When T last changed.
+    changed: Time,
+}
+
+impl Timers {
+    pub(super) fn new(now: Time, parameters: &crate::Parameters) -> Self {
+        Self {
+            request: None,
+            watched_request: None,
+            relay: None,
+            new_view: None,
+            view_change_resend: None,
+            status: Some(now),
+            checkpoint_fill: None,
+            timeout: parameters.view_change_timeout,
+            timeout_min: parameters.view_change_timeout,
+            timeout_max: parameters.view_change_timeout_max,
+            progressed: false,
+            changed: now,
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        let all = [
+            self.request,
+            self.relay,
+            self.new_view,
+            self.view_change_resend,
+            self.status,
+            self.checkpoint_fill,
+        ];
+        all.into_iter().flatten().min()
+    }
+
+    /// T.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(super) fn start_request_timer(&mut self, now: Time, head: u64) {
+        self.watched_request = Some(head);
+        self.request = Some(now.after(self.timeout));
+        self.relay = Some(now.after(self.timeout / 4));
+    }
+
+    pub(super) fn stop_request_timer(&mut self) {
+        self.watched_request = None;
+        self.request = None;
+        self.relay = None;
+    }
+
+    /// Timers that belong to the view being left.
+    pub(super) fn leave_view(&mut self) {
+        self.stop_request_timer();
+        self.new_view = None;
+        self.view_change_resend = None;
+        self.progressed = false;
+    }
+
+    pub(super) fn enter_view(&mut self) {
+        self.new_view = None;
+        self.view_change_resend = None;
+    }
+
+    /// A view failed: wait twice as long for the next.
+    fn back_off(&mut self, now: Time) {
+        self.timeout = self.timeout.saturating_mul(2).min(self.timeout_max);
+        self.changed = now;
+    }
+
+    /// Something was executed: halve T, but not more often than once in T, so that frequent view
+    /// changes keep it long.
+    fn decay(&mut self, now: Time) {
+        self.progressed = true;
+        if self.timeout > self.timeout_min && now.since(self.changed) >= self.timeout {
+            self.timeout = (self.timeout / 2).max(self.timeout_min);
+            self.changed = now;
+        }
+    }
+}
+
+fn is_due(timer: Option<Time>, now: Time) -> bool {
+    timer.is_some_and(|deadline| deadline <= now)
+}
+
+impl Replica {
+    pub(super) fn fire_due_timers(&mut self, step: &mut Step<'_>) {
+        let now = step.now.monotonic;
+        if self.halted.is_none() && is_due(self.timers.relay, now) {
+            self.timers.relay = None;
+            self.relay_requests(step);
+        }
+        if self.halted.is_none() && is_due(self.timers.request, now) {
+            self.on_request_timeout(step);
+        }
+        if self.halted.is_none() && is_due(self.timers.new_view, now) {
+            self.timers.back_off(now);
+            self.start_view_change(step, self.view.next(), ViewChangeCause::NewViewTimeout);
+        }
+        if self.halted.is_none() && is_due(self.timers.view_change_resend, now) {
+            self.timers.view_change_resend = None;
+            self.resend_view_change(step);
+        }
+        if self.halted.is_none() && is_due(self.timers.checkpoint_fill, now) {
+            self.timers.checkpoint_fill = None;
+            self.fill_up_to_checkpoint(step);
+        }
+        if self.halted.is_none() && is_due(self.timers.status, now) {
+            self.send_status(step);
+        }
+    }
+
+    /// The first request of the queue was not executed in time: leave the view. While state is
+    /// being fetched a replica cannot judge the primary, but it may not hold its vote back for
+    /// ever [TM4].
+    fn on_request_timeout(&mut self, step: &mut Step<'_>) {
+        let now = step.now.monotonic;
+        let grace = self.config.parameters.state_transfer_grace;
+        let fetching = self.transfer.as_ref().is_some_and(|t| now.since(t.started) < grace);
+        self.timers.stop_request_timer();
+        if fetching {
+            return self.consider_request_timer(now);
+        }
+        if !self.timers.progressed {
+            self.timers.back_off(now);
+        }
+        self.start_view_change(step, self.view.next(), ViewChangeCause::RequestTimeout);
+    }
+
+    /// Something was executed. The request timer stops only for the request it watches, the first
+    /// of the queue, so that a primary cannot starve one client while it serves others [TM3].
+    pub(super) fn note_progress(&mut self, now: Time) {
+        if self.active {
+            self.timers.decay(now);
+        }
+        let watched = self.timers.watched_request;
+        if watched.is_some_and(|arrival| !self.requests.is_waiting(arrival)) {
+            self.timers.stop_request_timer();
+        }
+        self.consider_request_timer(now);
+        let fill_after = self.config.parameters.checkpoint_fill_after;
+        if self.last_executed > self.low_water_mark && self.timers.checkpoint_fill.is_none() {
+            self.timers.checkpoint_fill = Some(now.after(fill_after));
+        }
+    }
+}
