@@ -1,8 +1,16 @@
 //! A durable replica: protocol core, journal, state tree, snapshots and service calls, synchronous and deterministic.
 
 mod backend;
+mod tree;
 
 pub use backend::database::{DatabaseFile, backend_error_in};
 pub use backend::file::FileBackend;
 pub use backend::memory::{Crash, MemoryBackend, OperationCounts, SECTOR_BYTES};
 pub use backend::{Backend, BackendError, BackendFile, Cause, FILE_NAME_BYTES_MAX, Operation};
+pub use tree::assembler::{Assembler, BadPart};
+pub use tree::key::{NAMESPACE_BYTES_MAX, TREE_KEY_BYTES_MAX};
+pub use tree::namespace::{Namespace, NamespaceMut};
+pub use tree::part::{PART_BYTES_MAX, PART_ID_BYTES_MAX, PartId};
+pub use tree::proof::{BadProof, PROOF_BYTES_MAX, Proof, Proved};
+pub use tree::value::{CHUNK_BYTES_MAX, INLINE_VALUE_BYTES_MAX, VALUE_BYTES_MAX};
+pub use tree::{PAGE_BYTES_MAX, Tree};
