@@ -1,1 +1,402 @@
-//! The client as a state machine.
+//! The client as a state machine (OSDI '99 section 4.1): sessions, several outstanding requests,
+//! many operations under one signature, and results that a quorum of replicas agrees on.
+//!
+//! Its host calls [`Client::submit`] for each operation, [`Client::flush`] when no more of them are
+//! at hand, [`Client::on_reply`] for each REPLY that arrives over the authenticated link of a
+//! replica, and [`Client::on_tick`] at [`Client::next_deadline`].
+
+mod outstanding;
+
+use crate::auth::{SignedRequest, SigningKey};
+use crate::message::{Message, Operation, Outcome, Reply, Request, RequestBody};
+use crate::{ClientId, Config, Digest, ReplicaId, Session, Time, Timestamp, View};
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+use outstanding::Outstanding;
+
+/// Names an operation handed to [`Client::submit`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct OperationId(pub u64);
+
+/// How many equal replies a client believes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReplyRule {
+    /// The papers' rule: f+1 of them, or a quorum while some are tentative.
+    WeakUnlessTentative,
+    /// A quorum always: what a cluster must use in which reads take one round trip, so that every
+    /// acknowledged write is known to a quorum [CL3].
+    AlwaysQuorum,
+}
+
+/// How a client behaves.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClientParameters {
+    /// How many equal replies it believes.
+    pub reply_rule: ReplyRule,
+    /// How many requests it keeps outstanding; what is submitted meanwhile shares the next one.
+    pub outstanding_max: u64,
+    /// How many operations may wait to be sent.
+    pub queued_operations_max: usize,
+    /// The shortest time before an unanswered request is sent again. It adapts to the latency
+    /// seen, and doubles with every repetition.
+    pub retransmit_min: Duration,
+    /// The longest.
+    pub retransmit_max: Duration,
+}
+
+impl Default for ClientParameters {
+    fn default() -> Self {
+        Self {
+            reply_rule: ReplyRule::AlwaysQuorum,
+            outstanding_max: 4,
+            queued_operations_max: 65_536,
+            retransmit_min: Duration::from_millis(150),
+            retransmit_max: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What became of an operation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Completion {
+    /// It was executed, with this result.
+    Executed(Vec<u8>),
+    /// It was executed, but no replica has its result any more.
+    ResultLost,
+    /// It was not executed, and nothing submitted later will be: another process opened a newer
+    /// session with this client's identity.
+    Fenced {
+        /// The session that is open now.
+        current: Session,
+    },
+    /// Whether it was executed is unknown: the session was fenced while it was outstanding.
+    Unknown,
+}
+
+/// One thing for the client's host to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ClientOutput {
+    /// Send to every replica.
+    SendToAll(Arc<Message>),
+    /// This operation is done.
+    Completed(OperationId, Completion),
+}
+
+/// Why an operation was not accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SubmitError {
+    /// Longer than a request may be.
+    TooLarge {
+        /// The most bytes an operation may have.
+        bytes_max: usize,
+    },
+    /// Too many operations wait already.
+    Overloaded,
+    /// Another process opened a newer session with this identity.
+    Fenced {
+        /// The session that is open now.
+        current: Session,
+    },
+}
+
+/// What a request costs beside its operations, at most.
+const REQUEST_OVERHEAD_BYTES: usize = 256;
+/// What an operation costs beside its body.
+const OPERATION_OVERHEAD_BYTES: usize = 8;
+
+/// A client.
+#[derive(Clone, Debug)]
+pub struct Client {
+    config: Arc<Config>,
+    id: ClientId,
+    key: SigningKey,
+    parameters: ClientParameters,
+    session: Session,
+    state: SessionState,
+    next_timestamp: Timestamp,
+    next_operation: u64,
+    /// Operations that no request carries yet.
+    queue: VecDeque<(OperationId, Operation)>,
+    /// Requests without a result. **Invariant:** the lowest and the next timestamp are less than
+    /// the client's window apart.
+    outstanding: BTreeMap<Timestamp, Outstanding>,
+    /// The latest view each replica replied in.
+    views: BTreeMap<ReplicaId, View>,
+    /// Smoothed time from request to result.
+    latency: Duration,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum SessionState {
+    /// The OPEN-SESSION request is outstanding, as timestamp 0.
+    Opening,
+    Open,
+    Fenced(Session),
+}
+
+impl Client {
+    /// A client that will open the session `session`, or the next free one. Sessions must grow
+    /// from one start of a client to the next: take the time of day in microseconds, or a durable
+    /// counter [CL4].
+    pub fn new(
+        config: Arc<Config>,
+        id: ClientId,
+        key: SigningKey,
+        session: Session,
+        parameters: ClientParameters,
+    ) -> Self {
+        Self {
+            config,
+            id,
+            key,
+            latency: parameters.retransmit_min / 4,
+            parameters,
+            session: session.max(Session::new(1)),
+            state: SessionState::Opening,
+            next_timestamp: Timestamp::ZERO,
+            next_operation: 0,
+            queue: VecDeque::new(),
+            outstanding: BTreeMap::new(),
+            views: BTreeMap::new(),
+        }
+    }
+
+    /// Takes an operation. Nothing is sent before [`Client::flush`].
+    ///
+    /// # Errors
+    /// See [`SubmitError`]; the operation will not be executed.
+    pub fn submit(&mut self, operation: Operation) -> Result<OperationId, SubmitError> {
+        if let SessionState::Fenced(current) = self.state {
+            return Err(SubmitError::Fenced { current });
+        }
+        let bytes_max = self.operation_bytes_max();
+        if operation.body.len() > bytes_max {
+            return Err(SubmitError::TooLarge { bytes_max });
+        }
+        if self.queue.len() >= self.parameters.queued_operations_max {
+            return Err(SubmitError::Overloaded);
+        }
+        let id = OperationId(self.next_operation);
+        self.next_operation += 1;
+        self.queue.push_back((id, operation));
+        Ok(id)
+    }
+
+    /// The most bytes an operation may have.
+    pub fn operation_bytes_max(&self) -> usize {
+        let overhead = REQUEST_OVERHEAD_BYTES + OPERATION_OVERHEAD_BYTES;
+        self.config.parameters.request_bytes_max.saturating_sub(overhead)
+    }
+
+    /// Nobody waits for this operation any more. True if it will certainly never be executed,
+    /// since it was not sent yet; false if it may be.
+    pub fn cancel(&mut self, operation: OperationId) -> bool {
+        let queued = self.queue.iter().position(|(id, _)| *id == operation);
+        if let Some(index) = queued {
+            self.queue.remove(index);
+            return true;
+        }
+        false
+    }
+
+    /// Sends what waits, as far as the number of outstanding requests and the window allow.
+    pub fn flush(&mut self, now: Time, outputs: &mut Vec<ClientOutput>) {
+        match self.state {
+            SessionState::Opening if self.outstanding.is_empty() => self.open_session(now, outputs),
+            SessionState::Open => {
+                while !self.queue.is_empty() && self.may_send() {
+                    self.send_next(now, outputs);
+                }
+            }
+            SessionState::Opening | SessionState::Fenced(_) => {}
+        }
+    }
+
+    /// A REPLY arrived over the link of `from`.
+    pub fn on_reply(
+        &mut self,
+        now: Time,
+        from: ReplicaId,
+        reply: Reply,
+        outputs: &mut Vec<ClientOutput>,
+    ) {
+        if from.get() >= self.config.replica_count() || reply.session != self.session {
+            return;
+        }
+        let known = self.views.entry(from).or_default();
+        *known = reply.view.min(View::MAX);
+        let timestamp = reply.timestamp;
+        let Some(outstanding) = self.outstanding.get_mut(&timestamp) else { return };
+        outstanding.add_reply(from, reply);
+        let rule = self.parameters.reply_rule;
+        let Some(outcome) = outstanding.accepted(self.config.quorums, rule) else { return };
+        let Some(done) = self.outstanding.remove(&timestamp) else { return };
+        self.note_latency(now.since(done.first_sent));
+        self.complete(now, done, outcome, outputs);
+        self.flush(now, outputs);
+    }
+
+    /// Time has passed: sends unanswered requests again, to all replicas [CL2].
+    pub fn on_tick(&mut self, now: Time, outputs: &mut Vec<ClientOutput>) {
+        let (id, parameters) = (self.id, &self.parameters);
+        for (timestamp, outstanding) in &mut self.outstanding {
+            if outstanding.resend_at <= now {
+                outstanding.back_off(now, id, *timestamp, parameters);
+                let message = Arc::new(Message::Request(Arc::clone(&outstanding.request)));
+                outputs.push(ClientOutput::SendToAll(message));
+            }
+        }
+        self.flush(now, outputs);
+    }
+
+    /// When [`Client::on_tick`] is due.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.outstanding.values().map(|outstanding| outstanding.resend_at).min()
+    }
+
+    /// The view that at least one correct replica has reached: the (f+1)-th highest of those
+    /// replied in, so that f liars cannot move it [CL5].
+    pub fn view(&self) -> View {
+        let mut views: Vec<View> = self.views.values().copied().collect();
+        views.sort_unstable_by(|a, b| b.cmp(a));
+        views.get(self.config.quorums.weak() - 1).copied().unwrap_or_default()
+    }
+
+    /// Operations that are queued or outstanding.
+    pub fn unfinished(&self) -> usize {
+        let sent: usize = self.outstanding.values().map(|o| o.operations.len()).sum();
+        self.queue.len() + sent
+    }
+
+    /// How many replicas answered the oldest outstanding request so far; `None` when nothing is
+    /// outstanding.
+    pub fn answers_to_oldest(&self) -> Option<usize> {
+        self.outstanding.values().next().map(Outstanding::answer_count)
+    }
+
+    fn may_send(&self) -> bool {
+        let oldest = self.outstanding.keys().next().copied().unwrap_or(self.next_timestamp);
+        let span = self.next_timestamp.get() - oldest.get();
+        (self.outstanding.len() as u64) < self.parameters.outstanding_max
+            && span + 1 < self.config.parameters.client_window
+    }
+
+    fn open_session(&mut self, now: Time, outputs: &mut Vec<ClientOutput>) {
+        self.next_timestamp = Timestamp::ZERO;
+        self.send(now, RequestBody::OpenSession, Vec::new(), outputs);
+    }
+
+    /// One request with as many of the waiting operations as fit.
+    fn send_next(&mut self, now: Time, outputs: &mut Vec<ClientOutput>) {
+        let limits = &self.config.parameters;
+        let mut room = limits.request_bytes_max.saturating_sub(REQUEST_OVERHEAD_BYTES);
+        let mut ids = Vec::new();
+        let mut operations = Vec::new();
+        while operations.len() < limits.operations_per_request_max
+            && let Some((_, next)) = self.queue.front()
+            && let Some(left) = room.checked_sub(next.body.len() + OPERATION_OVERHEAD_BYTES)
+            && let Some((id, operation)) = self.queue.pop_front()
+        {
+            room = left;
+            ids.push(id);
+            operations.push(operation);
+        }
+        self.send(now, RequestBody::Operations(operations), ids, outputs);
+    }
+
+    fn send(
+        &mut self,
+        now: Time,
+        body: RequestBody,
+        operations: Vec<OperationId>,
+        outputs: &mut Vec<ClientOutput>,
+    ) {
+        let timestamp = self.next_timestamp;
+        self.next_timestamp = timestamp.next();
+        let oldest = self.outstanding.keys().next().copied().unwrap_or(timestamp);
+        let request = Request {
+            client: self.id,
+            session: self.session,
+            timestamp,
+            acknowledged_below: oldest,
+            body,
+        };
+        let request = Arc::new(SignedRequest::sign(&self.config.domain, &self.key, request));
+        outputs.push(ClientOutput::SendToAll(Arc::new(Message::Request(Arc::clone(&request)))));
+        let wait = self.retransmit_after();
+        self.outstanding.insert(timestamp, Outstanding::new(request, operations, now, wait));
+    }
+
+    /// Four times the usual latency, within the bounds.
+    fn retransmit_after(&self) -> Duration {
+        (self.latency * 4).clamp(self.parameters.retransmit_min, self.parameters.retransmit_max)
+    }
+
+    fn note_latency(&mut self, latest: Duration) {
+        self.latency = (self.latency * 7 + latest.min(self.parameters.retransmit_max)) / 8;
+    }
+
+    fn complete(
+        &mut self,
+        now: Time,
+        done: Outstanding,
+        outcome: Outcome,
+        outputs: &mut Vec<ClientOutput>,
+    ) {
+        match outcome {
+            Outcome::SessionOpened => self.state = SessionState::Open,
+            Outcome::Executed(results) => {
+                let mut results = results.into_iter();
+                for operation in done.operations {
+                    let completion =
+                        results.next().map_or(Completion::ResultLost, Completion::Executed);
+                    outputs.push(ClientOutput::Completed(operation, completion));
+                }
+            }
+            Outcome::ExecutedBefore(_) => {
+                let lost = |id| ClientOutput::Completed(id, Completion::ResultLost);
+                outputs.extend(done.operations.into_iter().map(lost));
+            }
+            Outcome::Fenced { current } if self.state == SessionState::Opening => {
+                self.session = Session::new(current.get().saturating_add(1));
+                self.open_session(now, outputs);
+            }
+            Outcome::Fenced { current } => self.be_fenced(current, done, outputs),
+            Outcome::OutsideWindow => {
+                let unknown = |id| ClientOutput::Completed(id, Completion::Unknown);
+                outputs.extend(done.operations.into_iter().map(unknown));
+            }
+        }
+    }
+
+    /// Another process has taken this identity: what was outstanding may or may not have been
+    /// executed before, what waited will not be.
+    fn be_fenced(
+        &mut self,
+        current: Session,
+        refused: Outstanding,
+        outputs: &mut Vec<ClientOutput>,
+    ) {
+        self.state = SessionState::Fenced(current);
+        let fenced = |id| ClientOutput::Completed(id, Completion::Fenced { current });
+        outputs.extend(refused.operations.into_iter().map(fenced));
+        let others = core::mem::take(&mut self.outstanding).into_values();
+        let unknown = |id| ClientOutput::Completed(id, Completion::Unknown);
+        outputs.extend(others.flat_map(|other| other.operations).map(unknown));
+        outputs.extend(self.queue.drain(..).map(|(id, _)| fenced(id)));
+    }
+}
+
+/// The digest on which replies are compared: that of the whole outcome, also when a replica kept
+/// only the digest.
+fn comparable(outcome: &Outcome) -> Digest {
+    match outcome {
+        Outcome::ExecutedBefore(digest) => *digest,
+        other => other.digest(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -48,7 +48,9 @@ pub mod wire;
 pub use auth::{
     Domain, Sender, Signature, Signed, SignedRequest, SigningKey, VerificationKey, Verified,
 };
-//pub use client::{Client, ClientOutput, ClientParameters, Completion, OperationId};
+pub use client::{
+    Client, ClientOutput, ClientParameters, Completion, OperationId, ReplyRule, SubmitError,
+};
 pub use config::{
     BATCH_BYTES_MAX, CLIENT_COUNT_MAX, Config, ConfigError, LOG_WINDOW_MAX, Parameters,
     REPLICA_COUNT_MAX,

@@ -1,0 +1,248 @@
+use super::*;
+use crate::auth::{Domain, SigningKey, VerificationKey};
+use crate::message::{ReplyBody, ServiceId};
+use crate::{Epoch, Parameters};
+use alloc::vec;
+use zeroize::Zeroizing;
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed(Zeroizing::new([seed; 32]))
+}
+
+fn config(replica_count: u8) -> Arc<Config> {
+    let domain = Domain { cluster: Digest::from_bytes([7; 32]), epoch: Epoch::ZERO };
+    let replicas: Vec<VerificationKey> =
+        (0..replica_count).map(|seed| key(seed).verification_key()).collect();
+    let clients = vec![key(200).verification_key()];
+    let digest = Digest::from_bytes([1; 32]);
+    Arc::new(Config::new(domain, digest, replicas, clients, Parameters::default()).unwrap())
+}
+
+fn client(rule: ReplyRule) -> Client {
+    let parameters = ClientParameters { reply_rule: rule, ..ClientParameters::default() };
+    Client::new(config(4), ClientId::ZERO, key(200), Session::new(5), parameters)
+}
+
+fn operation(body: &[u8]) -> Operation {
+    Operation { service: ServiceId(0), body: body.to_vec() }
+}
+
+fn reply(session: u64, timestamp: u64, outcome: Outcome) -> Reply {
+    Reply {
+        view: View::ZERO,
+        session: Session::new(session),
+        timestamp: Timestamp::new(timestamp),
+        tentative: false,
+        designated: ReplicaId::ZERO,
+        body: ReplyBody::Full(outcome),
+    }
+}
+
+fn result(body: &[u8]) -> Outcome {
+    Outcome::Executed(vec![body.to_vec()])
+}
+
+fn sent_requests(outputs: &[ClientOutput]) -> Vec<Request> {
+    outputs
+        .iter()
+        .filter_map(|output| match output {
+            ClientOutput::SendToAll(message) => match &**message {
+                Message::Request(request) => Some(request.request().clone()),
+                _ => None,
+            },
+            ClientOutput::Completed(..) => None,
+        })
+        .collect()
+}
+
+fn completions(outputs: &[ClientOutput]) -> Vec<Completion> {
+    outputs
+        .iter()
+        .filter_map(|output| match output {
+            ClientOutput::Completed(_, completion) => Some(completion.clone()),
+            ClientOutput::SendToAll(_) => None,
+        })
+        .collect()
+}
+
+/// Lets replicas 0, 1 and 2 give the same answer.
+fn agree(client: &mut Client, answer: &Reply) -> Vec<ClientOutput> {
+    let mut outputs = Vec::new();
+    for replica in 0..3 {
+        client.on_reply(Time::ZERO, ReplicaId::new(replica), answer.clone(), &mut outputs);
+    }
+    outputs
+}
+
+fn open_client(rule: ReplyRule) -> Client {
+    let mut client = client(rule);
+    let mut outputs = Vec::new();
+    client.flush(Time::ZERO, &mut outputs);
+    agree(&mut client, &reply(5, 0, Outcome::SessionOpened));
+    client
+}
+
+/// [CL1] One liar, or a quorum that does not agree, decides nothing.
+#[test]
+fn result_is_accepted_only_when_enough_replicas_agree() {
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    client.submit(operation(b"x")).unwrap();
+    let mut outputs = Vec::new();
+    client.flush(Time::ZERO, &mut outputs);
+    outputs.clear();
+    client.on_reply(Time::ZERO, ReplicaId::new(0), reply(5, 1, result(b"lie")), &mut outputs);
+    client.on_reply(Time::ZERO, ReplicaId::new(1), reply(5, 1, result(b"true")), &mut outputs);
+    client.on_reply(Time::ZERO, ReplicaId::new(2), reply(5, 1, result(b"true")), &mut outputs);
+    client.on_reply(Time::ZERO, ReplicaId::new(2), reply(5, 1, result(b"true")), &mut outputs);
+    assert_eq!(completions(&outputs), [], "two distinct replicas are no quorum of four");
+    client.on_reply(Time::ZERO, ReplicaId::new(3), reply(5, 1, result(b"true")), &mut outputs);
+    assert_eq!(completions(&outputs), [Completion::Executed(b"true".to_vec())]);
+}
+
+/// [CL1] By the papers' rule f+1 committed replies suffice, but tentative ones need a quorum.
+#[test]
+fn weak_rule_needs_f_plus_1_committed_or_a_quorum_of_tentative_replies() {
+    let mut client = open_client(ReplyRule::WeakUnlessTentative);
+    client.submit(operation(b"a")).unwrap();
+    client.flush(Time::ZERO, &mut Vec::new());
+    let mut outputs = Vec::new();
+    let tentative = Reply { tentative: true, ..reply(5, 1, result(b"r")) };
+    client.on_reply(Time::ZERO, ReplicaId::new(0), tentative.clone(), &mut outputs);
+    client.on_reply(Time::ZERO, ReplicaId::new(1), tentative, &mut outputs);
+    assert_eq!(completions(&outputs), []);
+    client.on_reply(Time::ZERO, ReplicaId::new(0), reply(5, 1, result(b"r")), &mut outputs);
+    client.on_reply(Time::ZERO, ReplicaId::new(1), reply(5, 1, result(b"r")), &mut outputs);
+    assert_eq!(completions(&outputs), [Completion::Executed(b"r".to_vec())]);
+}
+
+/// [CL3] The rule for clusters with one-round reads believes nothing less than a quorum.
+#[test]
+fn always_quorum_is_not_content_with_f_plus_1() {
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    client.submit(operation(b"a")).unwrap();
+    client.flush(Time::ZERO, &mut Vec::new());
+    let mut outputs = Vec::new();
+    for replica in 0..2 {
+        let replica = ReplicaId::new(replica);
+        client.on_reply(Time::ZERO, replica, reply(5, 1, result(b"r")), &mut outputs);
+    }
+    assert_eq!(completions(&outputs), []);
+}
+
+/// [CL2] An unanswered request goes to all replicas again, unchanged, at growing intervals.
+#[test]
+fn unanswered_request_is_sent_again_with_growing_intervals() {
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    client.submit(operation(b"a")).unwrap();
+    let mut outputs = Vec::new();
+    client.flush(Time::ZERO, &mut outputs);
+    let first = sent_requests(&outputs);
+    let mut gaps = Vec::new();
+    let mut now = Time::ZERO;
+    for _ in 0..4 {
+        let due = client.next_deadline().unwrap();
+        gaps.push(due.since(now));
+        now = due;
+        outputs.clear();
+        client.on_tick(now, &mut outputs);
+        assert_eq!(sent_requests(&outputs), first);
+    }
+    assert!(gaps.windows(2).all(|pair| pair[0] < pair[1]), "{gaps:?}");
+}
+
+/// [CL4] A clock that went back is no obstacle: the client opens the next free session.
+#[test]
+fn client_with_an_older_clock_opens_the_next_free_session() {
+    let mut client = client(ReplyRule::AlwaysQuorum);
+    client.flush(Time::ZERO, &mut Vec::new());
+    let outputs = agree(&mut client, &reply(5, 0, Outcome::Fenced { current: Session::new(9) }));
+    let requests = sent_requests(&outputs);
+    assert_eq!(requests[0].session, Session::new(10));
+    assert_eq!(requests[0].body, RequestBody::OpenSession);
+}
+
+/// [CL4] Two processes with one identity: the older is told and stops.
+#[test]
+fn fenced_client_says_so_and_accepts_nothing_more() {
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    client.submit(operation(b"a")).unwrap();
+    client.flush(Time::ZERO, &mut Vec::new());
+    client.submit(operation(b"b")).unwrap();
+    client.flush(Time::ZERO, &mut Vec::new());
+    let current = Session::new(6);
+    let outputs = agree(&mut client, &reply(5, 1, Outcome::Fenced { current }));
+    assert_eq!(completions(&outputs), [Completion::Fenced { current }, Completion::Unknown]);
+    assert_eq!(client.submit(operation(b"c")), Err(SubmitError::Fenced { current }));
+}
+
+/// [CL5] f liars cannot move the client's idea of the view.
+#[test]
+fn view_is_the_f_plus_1_highest() {
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    let mut outputs = Vec::new();
+    for (replica, view) in [(0, 1 << 60), (1, 3), (2, 2), (3, 2)] {
+        let reply = Reply { view: View::new(view), ..reply(5, 9, result(b"")) };
+        client.on_reply(Time::ZERO, ReplicaId::new(replica), reply, &mut outputs);
+    }
+    assert_eq!(client.view(), View::new(3));
+}
+
+/// [CL6] What was answered is acknowledged with the next request, so that the window moves.
+#[test]
+fn next_request_acknowledges_what_was_answered() {
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    for timestamp in 1..=200 {
+        client.submit(operation(b"a")).unwrap();
+        let mut outputs = Vec::new();
+        client.flush(Time::ZERO, &mut outputs);
+        let requests = sent_requests(&outputs);
+        assert_eq!(requests[0].timestamp, Timestamp::new(timestamp));
+        assert_eq!(requests[0].acknowledged_below, Timestamp::new(timestamp));
+        agree(&mut client, &reply(5, timestamp, result(b"")));
+    }
+}
+
+/// [CL7] Operations submitted while others are outstanding share one request and one signature.
+#[test]
+fn waiting_operations_are_coalesced_into_one_request() {
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    let mut outputs = Vec::new();
+    for _ in 0..4 {
+        client.submit(operation(b"a")).unwrap();
+        client.flush(Time::ZERO, &mut outputs);
+    }
+    for _ in 0..50 {
+        client.submit(operation(b"b")).unwrap();
+        client.flush(Time::ZERO, &mut outputs);
+    }
+    assert_eq!(sent_requests(&outputs).len(), 4, "no more than the limit are outstanding");
+    let outputs = agree(&mut client, &reply(5, 1, result(b"")));
+    let requests = sent_requests(&outputs);
+    assert_eq!(requests.len(), 1);
+    let RequestBody::Operations(operations) = &requests[0].body else { panic!("operations") };
+    assert_eq!(operations.len(), 50);
+}
+
+#[test]
+fn cancelling_tells_whether_the_operation_can_still_happen() {
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    let sent = client.submit(operation(b"a")).unwrap();
+    client.flush(Time::ZERO, &mut Vec::new());
+    let queued = client.submit(operation(b"b")).unwrap();
+    assert!(!client.cancel(sent), "it may be executed");
+    assert!(client.cancel(queued), "it was never sent");
+}
+
+#[test]
+fn operation_that_fits_no_request_is_refused() {
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    let bytes_max = client.operation_bytes_max();
+    let too_large = operation(&vec![0; bytes_max + 1]);
+    assert_eq!(client.submit(too_large), Err(SubmitError::TooLarge { bytes_max }));
+    let outputs = &mut Vec::new();
+    client.submit(operation(&vec![0; bytes_max])).unwrap();
+    client.flush(Time::ZERO, outputs);
+    let ClientOutput::SendToAll(message) = &outputs[0] else { panic!("a request") };
+    let Message::Request(request) = &**message else { panic!("a request") };
+    assert!(request.byte_count() <= Parameters::default().request_bytes_max);
+}
