@@ -5,14 +5,15 @@
     reason = "a failed unwrap in a test is a failed test"
 )]
 
-use pbft::{ClientId, Digest, View};
+use pbft::{ClientId, Context, Digest, SeqNum, Service, State, StateRead, View, WallTime};
 use quorate_gateway::etcd::etcdserverpb::cluster_client::ClusterClient;
 use quorate_gateway::etcd::etcdserverpb::kv_client::KvClient;
 use quorate_gateway::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
 use quorate_gateway::{
     Answer, Config, Gateway, GatewayError, Members, Submission, SubmitError, Submitter,
 };
-use quorate_services::store::{Operation, Outcome};
+use quorate_services::store::{Operation, Outcome, Store};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -65,6 +66,64 @@ where
         let _ = submission.answer.send(agreed);
     })
     .await
+}
+
+/// A gateway before a store of its own, which executes every operation at once.
+pub(crate) async fn gateway_with_store() -> TestGateway {
+    gateway_with_store_ahead_by(0).await
+}
+
+/// The same, but the store pretends to be that many revisions further on.
+pub(crate) async fn gateway_with_store_ahead_by(revisions: i64) -> TestGateway {
+    let mut store = Store::new();
+    let mut state = Memory::default();
+    let mut seq = SeqNum::ZERO;
+    gateway_before(move |submission| {
+        seq = seq.next();
+        let client = ClientId::new(0);
+        let context = Context {
+            client,
+            seq,
+            time: WallTime::default(),
+            choice: &[],
+        };
+        let result = store.execute(&context, &submission.operation, &mut state);
+        let mut outcome = Outcome::decode(&result).unwrap();
+        outcome.revision += revisions;
+        let answer = Answer {
+            result: outcome.encode(),
+            view: View::ZERO,
+        };
+        // The client may have gone meanwhile.
+        let _ = submission.answer.send(Ok(answer));
+    })
+    .await
+}
+
+/// The replicated state without replicas.
+#[derive(Default)]
+struct Memory(BTreeMap<Vec<u8>, Vec<u8>>);
+
+impl StateRead for Memory {
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.0.get(key).cloned()
+    }
+
+    fn scan(&self, start: &[u8], end: Option<&[u8]>, visit: &mut dyn FnMut(&[u8], &[u8]) -> bool) {
+        let entries = self.0.range(start.to_vec()..);
+        let in_range = entries.take_while(|(key, _)| end.is_none_or(|end| key.as_slice() < end));
+        let _ = { in_range }.all(|(key, value)| visit(key, value));
+    }
+}
+
+impl State for Memory {
+    fn put(&mut self, key: &[u8], value: Vec<u8>) {
+        self.0.insert(key.to_vec(), value);
+    }
+
+    fn delete(&mut self, key: &[u8]) {
+        self.0.remove(key);
+    }
 }
 
 /// Four replicas.
