@@ -61,10 +61,7 @@ impl Backend {
         translate: fn(T) -> Result<Operation, Status>,
     ) -> Result<Agreed, Status> {
         let deadline = Deadline::of(request.metadata(), Instant::now(), self.request_timeout)?;
-        let _place = self
-            .requests
-            .try_acquire()
-            .map_err(|_full| too_many_requests())?;
+        let _place = self.requests.try_acquire().map_err(|_full| too_many_requests())?;
         let request = request.into_inner();
         let request_bytes = request.encoded_len();
         let operation = translate(request)?;
@@ -72,11 +69,7 @@ impl Backend {
         if request_bytes > REQUEST_BYTES_MAX {
             return Err(refused_by_store(StoreError::RequestTooLarge));
         }
-        let kind = if operation.is_read_only() {
-            Kind::Read
-        } else {
-            Kind::Write
-        };
+        let kind = if operation.is_read_only() { Kind::Read } else { Kind::Write };
         let encoded = operation.encode();
         drop(operation);
         let _room = self.room_for(encoded.len())?;
@@ -85,10 +78,7 @@ impl Backend {
         self.view.fetch_max(answer.view.get(), Ordering::Relaxed);
         let outcome = Outcome::decode(&answer.result).ok_or_else(unreadable)?;
         let response = outcome.result.map_err(refused_by_store)?;
-        Ok(Agreed {
-            header: self.header(outcome.revision),
-            response,
-        })
+        Ok(Agreed { header: self.header(outcome.revision), response })
     }
 
     /// The header of an answer given at `revision`; 0 where no revision is involved.
@@ -115,8 +105,6 @@ impl Backend {
 
     fn room_for(&self, bytes: usize) -> Result<SemaphorePermit<'_>, Status> {
         let bytes = u32::try_from(bytes).map_err(|_| too_many_requests())?;
-        self.operation_bytes
-            .try_acquire_many(bytes)
-            .map_err(|_full| too_many_requests())
+        self.operation_bytes.try_acquire_many(bytes).map_err(|_full| too_many_requests())
     }
 }

@@ -27,25 +27,16 @@ impl Deadline {
         now: Instant,
         request_timeout: Duration,
     ) -> Result<Self, Status> {
-        let gateway = Self {
-            at: now + request_timeout,
-            set_by: SetBy::Gateway,
-        };
+        let gateway = Self { at: now + request_timeout, set_by: SetBy::Gateway };
         let Some(value) = metadata.get("grpc-timeout") else {
             return Ok(gateway);
         };
         let timeout = value.to_str().ok().and_then(parse).ok_or_else(|| {
-            Status::internal(format!(
-                "malformed grpc-timeout: {:?}",
-                value.as_encoded_bytes()
-            ))
+            Status::internal(format!("malformed grpc-timeout: {:?}", value.as_encoded_bytes()))
         })?;
         let client_at = now.checked_add(timeout - margin(timeout));
         match client_at {
-            Some(at) if at <= gateway.at => Ok(Self {
-                at,
-                set_by: SetBy::Client,
-            }),
+            Some(at) if at <= gateway.at => Ok(Self { at, set_by: SetBy::Client }),
             _ => Ok(gateway),
         }
     }
@@ -93,13 +84,7 @@ mod tests {
     fn without_a_timeout_the_gateways_limit_holds() {
         let now = Instant::now();
         let deadline = Deadline::of(&MetadataMap::new(), now, FIVE_SECONDS).unwrap();
-        assert_eq!(
-            deadline,
-            Deadline {
-                at: now + FIVE_SECONDS,
-                set_by: SetBy::Gateway
-            }
-        );
+        assert_eq!(deadline, Deadline { at: now + FIVE_SECONDS, set_by: SetBy::Gateway });
     }
 
     #[test]
@@ -116,11 +101,7 @@ mod tests {
     fn a_longer_timeout_of_the_client_loses() {
         let now = Instant::now();
         for timeout in ["6S", "1M", "99999999H"] {
-            assert_eq!(
-                deadline(timeout, now).unwrap().set_by,
-                SetBy::Gateway,
-                "{timeout}"
-            );
+            assert_eq!(deadline(timeout, now).unwrap().set_by, SetBy::Gateway, "{timeout}");
         }
     }
 
@@ -138,17 +119,7 @@ mod tests {
     #[test]
     fn malformed_timeouts_are_refused() {
         let now = Instant::now();
-        for timeout in [
-            "",
-            "S",
-            "5",
-            "-5S",
-            "+5S",
-            "5s",
-            "5.0S",
-            "123456789S",
-            "5 S",
-        ] {
+        for timeout in ["", "S", "5", "-5S", "+5S", "5s", "5.0S", "123456789S", "5 S"] {
             let refused = deadline(timeout, now).expect_err(timeout);
             assert_eq!(refused.code(), Code::Internal, "{timeout}");
         }

@@ -109,20 +109,13 @@ impl Gateway {
                 ),
             }
         }
-        let listener = TcpListener::bind(listen)
-            .await
-            .map_err(|source| match source.kind() {
-                io::ErrorKind::AddrInUse => GatewayError::PortInUse(listen),
-                _ => GatewayError::Listen { listen, source },
-            })?;
-        let local_addr = listener
-            .local_addr()
-            .map_err(|source| GatewayError::Listen { listen, source })?;
-        Ok(Bound {
-            listener,
-            local_addr,
-            request_timeout: config.request_timeout,
-        })
+        let listener = TcpListener::bind(listen).await.map_err(|source| match source.kind() {
+            io::ErrorKind::AddrInUse => GatewayError::PortInUse(listen),
+            _ => GatewayError::Listen { listen, source },
+        })?;
+        let local_addr =
+            listener.local_addr().map_err(|source| GatewayError::Listen { listen, source })?;
+        Ok(Bound { listener, local_addr, request_timeout: config.request_timeout })
     }
 }
 
@@ -193,8 +186,6 @@ fn routes(backend: Arc<Backend>, local_addr: SocketAddr) -> Routes {
         .max_decoding_message_size(REQUEST_BYTES_READ_MAX);
     let cluster = ClusterServer::new(Cluster::new(Arc::clone(&backend), local_addr));
     let maintenance = MaintenanceServer::new(Maintenance::new(backend));
-    let known = Routes::new(kv)
-        .add_service(cluster)
-        .add_service(maintenance);
+    let known = Routes::new(kv).add_service(cluster).add_service(maintenance);
     Routes::from(known.into_axum_router().fallback(unknown_call)).prepare()
 }

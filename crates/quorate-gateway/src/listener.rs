@@ -74,12 +74,7 @@ impl Connection {
                 () = stopping => {}
             }
         };
-        Self {
-            stream,
-            patience: Some(Box::pin(patience)),
-            preface_bytes_read: 0,
-            _permit: permit,
-        }
+        Self { stream, patience: Some(Box::pin(patience)), preface_bytes_read: 0, _permit: permit }
     }
 }
 
@@ -95,10 +90,7 @@ impl AsyncRead for Connection {
             return read;
         };
         if read.is_pending() {
-            return patience
-                .as_mut()
-                .poll(cx)
-                .map(|()| Err(io::ErrorKind::TimedOut.into()));
+            return patience.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
         }
         self.preface_bytes_read += buf.filled().len() - filled;
         if self.preface_bytes_read >= PREFACE_BYTES {

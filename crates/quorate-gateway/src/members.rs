@@ -27,10 +27,7 @@ impl Members {
     pub fn new(cluster: &Digest, client: ClientId, replica_addresses: Vec<String>) -> Self {
         let id = |kind: &[u8]| {
             let parts: &[&[u8]] = &[cluster.as_bytes(), kind];
-            first_bytes(&Digest::of(
-                "quorate 2026-11-22 etcd member identity",
-                parts,
-            ))
+            first_bytes(&Digest::of("quorate 2026-11-22 etcd member identity", parts))
         };
         let low_bits = (1 << INDEX_BITS) - 1;
         Self {
@@ -79,10 +76,7 @@ impl Members {
 }
 
 fn first_bytes(digest: &Digest) -> u64 {
-    let (first, _) = digest
-        .as_bytes()
-        .split_first_chunk()
-        .expect("a digest has 32 bytes");
+    let (first, _) = digest.as_bytes().split_first_chunk().expect("a digest has 32 bytes");
     u64::from_be_bytes(*first)
 }
 
@@ -92,11 +86,7 @@ mod tests {
 
     fn members(cluster: u8) -> Members {
         let addresses = (0..4).map(|index| format!("10.0.0.{index}:7000")).collect();
-        Members::new(
-            &Digest::from_bytes([cluster; 32]),
-            ClientId::new(3),
-            addresses,
-        )
+        Members::new(&Digest::from_bytes([cluster; 32]), ClientId::new(3), addresses)
     }
 
     #[test]
@@ -106,10 +96,7 @@ mod tests {
         assert_eq!(list.len(), 4);
         assert_eq!(list[2].name, "replica-2");
         assert_eq!(list[2].peer_ur_ls, ["quorate://10.0.0.2:7000"]);
-        assert!(
-            list.iter()
-                .all(|member| member.client_ur_ls == ["http://127.0.0.1:2379"])
-        );
+        assert!(list.iter().all(|member| member.client_ur_ls == ["http://127.0.0.1:2379"]));
         assert!(list.is_sorted_by_key(|member| member.id));
     }
 
@@ -117,11 +104,7 @@ mod tests {
     fn identities_are_distinct_and_belong_to_the_cluster() {
         let gateway = "127.0.0.1:2379".parse().unwrap();
         let ids = |members: &Members| {
-            let mut ids: Vec<_> = members
-                .list(gateway)
-                .iter()
-                .map(|member| member.id)
-                .collect();
+            let mut ids: Vec<_> = members.list(gateway).iter().map(|member| member.id).collect();
             ids.extend([members.cluster_id(), members.gateway_id()]);
             ids
         };
@@ -137,10 +120,7 @@ mod tests {
         let members = members(1);
         let list = members.list("127.0.0.1:2379".parse().unwrap());
         for view in 0..9 {
-            assert_eq!(
-                members.primary_id(View::new(view)),
-                list[view as usize % 4].id
-            );
+            assert_eq!(members.primary_id(View::new(view)), list[view as usize % 4].id);
         }
     }
 }

@@ -67,28 +67,16 @@ mod tests {
     use super::*;
     use crate::submit::Reach;
 
-    const TWO_OF_FOUR: SubmitError = SubmitError::Unanswered(Reach::Heard {
-        answering: 2,
-        replica_count: 4,
-        needed: 3,
-    });
+    const TWO_OF_FOUR: SubmitError =
+        SubmitError::Unanswered(Reach::Heard { answering: 2, replica_count: 4, needed: 3 });
 
     #[test]
     fn store_errors_keep_etcds_code_and_words() {
         let status = refused_by_store(StoreError::Compacted);
         assert_eq!(status.code(), Code::OutOfRange);
-        assert_eq!(
-            status.message(),
-            "etcdserver: mvcc: required revision has been compacted"
-        );
-        assert_eq!(
-            refused_by_store(StoreError::EmptyKey).code(),
-            Code::InvalidArgument
-        );
-        assert_eq!(
-            refused_by_store(StoreError::LeaseNotFound).code(),
-            Code::NotFound
-        );
+        assert_eq!(status.message(), "etcdserver: mvcc: required revision has been compacted");
+        assert_eq!(refused_by_store(StoreError::EmptyKey).code(), Code::InvalidArgument);
+        assert_eq!(refused_by_store(StoreError::LeaseNotFound).code(), Code::NotFound);
     }
 
     #[test]
@@ -109,20 +97,12 @@ mod tests {
     fn a_read_without_an_answer_by_the_clients_deadline_exceeds_it() {
         let status = unanswered(TWO_OF_FOUR, SetBy::Client, Kind::Read);
         assert_eq!(status.code(), Code::DeadlineExceeded);
-        assert_eq!(
-            status.message(),
-            "quorate: only 2 of 4 replicas answer; 3 needed"
-        );
+        assert_eq!(status.message(), "quorate: only 2 of 4 replicas answer; 3 needed");
     }
 
     #[test]
     fn what_was_not_sent_is_never_called_unknown() {
-        for refusal in [
-            Refusal::QueueFull,
-            Refusal::TooLarge,
-            Refusal::Stopping,
-            Refusal::Fenced,
-        ] {
+        for refusal in [Refusal::QueueFull, Refusal::TooLarge, Refusal::Stopping, Refusal::Fenced] {
             let status = unanswered(SubmitError::Refused(refusal), SetBy::Client, Kind::Write);
             assert!(!status.message().contains("unknown"), "{refusal:?}");
         }

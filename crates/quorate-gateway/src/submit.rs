@@ -85,21 +85,12 @@ impl fmt::Display for SubmitError {
                 "another gateway with the same client key was started later; \
                  each gateway needs its own key",
             ),
-            Self::Unanswered(Reach::Heard {
-                answering,
-                replica_count,
-                needed,
-            }) if answering < needed => {
-                write!(
-                    f,
-                    "only {answering} of {replica_count} replicas answer; {needed} needed"
-                )
+            Self::Unanswered(Reach::Heard { answering, replica_count, needed })
+                if answering < needed =>
+            {
+                write!(f, "only {answering} of {replica_count} replicas answer; {needed} needed")
             }
-            Self::Unanswered(Reach::Heard {
-                answering,
-                replica_count,
-                needed,
-            }) => write!(
+            Self::Unanswered(Reach::Heard { answering, replica_count, needed }) => write!(
                 f,
                 "{answering} of {replica_count} replicas answer, \
                  but fewer than {needed} gave the same answer in time"
@@ -132,18 +123,12 @@ impl Submitter {
         deadline: Instant,
     ) -> Result<Answer, SubmitError> {
         let (answer, answered) = oneshot::channel();
-        self.queue
-            .try_send(Submission {
-                operation,
-                deadline,
-                answer,
+        self.queue.try_send(Submission { operation, deadline, answer }).map_err(|error| {
+            SubmitError::Refused(match error {
+                mpsc::error::TrySendError::Full(_) => Refusal::QueueFull,
+                mpsc::error::TrySendError::Closed(_) => Refusal::Stopping,
             })
-            .map_err(|error| {
-                SubmitError::Refused(match error {
-                    mpsc::error::TrySendError::Full(_) => Refusal::QueueFull,
-                    mpsc::error::TrySendError::Closed(_) => Refusal::Stopping,
-                })
-            })?;
+        })?;
         match tokio::time::timeout_at(deadline + DRIVER_GRACE, answered).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_dropped)) => Err(SubmitError::Interrupted),
@@ -201,12 +186,8 @@ mod tests {
     #[test]
     fn sentences_say_what_is_missing() {
         let heard = |answering| {
-            SubmitError::Unanswered(Reach::Heard {
-                answering,
-                replica_count: 4,
-                needed: 3,
-            })
-            .to_string()
+            SubmitError::Unanswered(Reach::Heard { answering, replica_count: 4, needed: 3 })
+                .to_string()
         };
         assert_eq!(heard(2), "only 2 of 4 replicas answer; 3 needed");
         assert_eq!(

@@ -17,10 +17,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn new(backend: Arc<Backend>, local_addr: SocketAddr) -> Self {
-        Self {
-            backend,
-            local_addr,
-        }
+        Self { backend, local_addr }
     }
 }
 

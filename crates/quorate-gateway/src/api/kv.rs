@@ -42,10 +42,7 @@ impl kv_server::Kv for Kv {
         &self,
         request: Request<pb::DeleteRangeRequest>,
     ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
-        let agreed = self
-            .backend
-            .execute(request, translate::delete_range)
-            .await?;
+        let agreed = self.backend.execute(request, translate::delete_range).await?;
         answer(agreed, translate::delete_range_response)
     }
 
@@ -71,7 +68,5 @@ fn answer<T>(
     agreed: Agreed,
     translate: fn(pb::ResponseHeader, quorate_services::store::Response) -> Option<T>,
 ) -> Result<Response<T>, Status> {
-    translate(agreed.header, agreed.response)
-        .map(Response::new)
-        .ok_or_else(unreadable)
+    translate(agreed.header, agreed.response).map(Response::new).ok_or_else(unreadable)
 }

@@ -33,10 +33,7 @@ impl maintenance_server::Maintenance for Maintenance {
         &self,
         request: Request<pb::StatusRequest>,
     ) -> Result<Response<pb::StatusResponse>, Status> {
-        let agreed = self
-            .backend
-            .execute(request, |_| Ok(store::Operation::Status))
-            .await?;
+        let agreed = self.backend.execute(request, |_| Ok(store::Operation::Status)).await?;
         let store::Response::Status(status) = agreed.response else {
             return Err(unreadable());
         };
@@ -73,14 +70,8 @@ impl maintenance_server::Maintenance for Maintenance {
         if request.get_ref().action != pb::alarm_request::AlarmAction::Get as i32 {
             return Err(unsupported("raising or clearing an alarm"));
         }
-        let agreed = self
-            .backend
-            .execute(request, |_| Ok(store::Operation::Status))
-            .await?;
-        Ok(Response::new(pb::AlarmResponse {
-            header: Some(agreed.header),
-            alarms: Vec::new(),
-        }))
+        let agreed = self.backend.execute(request, |_| Ok(store::Operation::Status)).await?;
+        Ok(Response::new(pb::AlarmResponse { header: Some(agreed.header), alarms: Vec::new() }))
     }
 
     async fn defragment(

@@ -26,35 +26,20 @@ pub(crate) fn delete_range(request: pb::DeleteRangeRequest) -> Result<Operation,
 
 /// A transaction. Its lists are held against etcd's limit before anything in them is looked at.
 pub(crate) fn txn(request: pb::TxnRequest) -> Result<Operation, Status> {
-    let pb::TxnRequest {
-        compare,
-        success,
-        failure,
-    } = request;
+    let pb::TxnRequest { compare, success, failure } = request;
     if compare.len().max(success.len()).max(failure.len()) > store::TXN_OPERATIONS_MAX {
         return Err(refused_by_store(StoreError::TooManyOperations));
     }
     Ok(Operation::Txn(store::TxnRequest {
-        compare: compare
-            .into_iter()
-            .map(compare_fields)
-            .collect::<Result<_, _>>()?,
-        success: success
-            .into_iter()
-            .map(txn_operation)
-            .collect::<Result<_, _>>()?,
-        failure: failure
-            .into_iter()
-            .map(txn_operation)
-            .collect::<Result<_, _>>()?,
+        compare: compare.into_iter().map(compare_fields).collect::<Result<_, _>>()?,
+        success: success.into_iter().map(txn_operation).collect::<Result<_, _>>()?,
+        failure: failure.into_iter().map(txn_operation).collect::<Result<_, _>>()?,
     }))
 }
 
 /// A compaction. `physical` asks to wait until the space is free; here it always is by then.
 pub(crate) fn compaction(request: pb::CompactionRequest) -> Result<Operation, Status> {
-    Ok(Operation::Compact(store::CompactRequest {
-        revision: request.revision,
-    }))
+    Ok(Operation::Compact(store::CompactRequest { revision: request.revision }))
 }
 
 fn range_fields(request: pb::RangeRequest) -> Result<store::RangeRequest, Status> {
@@ -112,9 +97,9 @@ fn txn_operation(operation: pb::RequestOp) -> Result<store::TxnOperation, Status
         None => Ok(store::TxnOperation::Unset),
         Some(Request::RequestRange(range)) => range_fields(range).map(store::TxnOperation::Range),
         Some(Request::RequestPut(put)) => put_fields(put).map(store::TxnOperation::Put),
-        Some(Request::RequestDeleteRange(delete)) => Ok(store::TxnOperation::DeleteRange(
-            delete_range_fields(delete),
-        )),
+        Some(Request::RequestDeleteRange(delete)) => {
+            Ok(store::TxnOperation::DeleteRange(delete_range_fields(delete)))
+        }
         Some(Request::RequestTxn(_)) => Err(unsupported("a transaction inside a transaction")),
     }
 }
@@ -160,9 +145,5 @@ fn compare_fields(compare: pb::Compare) -> Result<store::Compare, Status> {
         }),
         Err(_) => return Err(unsupported("this compare target")),
     };
-    Ok(store::Compare {
-        key: compare.key,
-        result,
-        target,
-    })
+    Ok(store::Compare { key: compare.key, result, target })
 }

@@ -30,10 +30,7 @@ pub(crate) fn put_response(
     let store::Response::Put(put) = response else {
         return None;
     };
-    Some(pb::PutResponse {
-        header: Some(header),
-        prev_kv: put.prev_kv.map(key_value),
-    })
+    Some(pb::PutResponse { header: Some(header), prev_kv: put.prev_kv.map(key_value) })
 }
 
 /// The answer to a deletion.
@@ -64,9 +61,7 @@ pub(crate) fn txn_response(
     Some(pb::TxnResponse {
         header: Some(header),
         succeeded: txn.succeeded,
-        responses: responses
-            .map(|step| step_response(revision, step))
-            .collect::<Option<_>>()?,
+        responses: responses.map(|step| step_response(revision, step)).collect::<Option<_>>()?,
     })
 }
 
@@ -78,19 +73,14 @@ pub(crate) fn compaction_response(
     let store::Response::Compact = response else {
         return None;
     };
-    Some(pb::CompactionResponse {
-        header: Some(header),
-    })
+    Some(pb::CompactionResponse { header: Some(header) })
 }
 
 /// The answer to one step of a transaction. As with etcd, its header has a revision and no
 /// identities.
 fn step_response(revision: i64, step: store::TxnOperationResponse) -> Option<pb::ResponseOp> {
     let revision = revision.saturating_sub(i64::from(step.behind));
-    let header = ResponseHeader {
-        revision,
-        ..ResponseHeader::default()
-    };
+    let header = ResponseHeader { revision, ..ResponseHeader::default() };
     let response = match step.response {
         range @ store::Response::Range(_) => {
             Response::ResponseRange(range_response(header, range)?)
@@ -101,9 +91,7 @@ fn step_response(revision: i64, step: store::TxnOperationResponse) -> Option<pb:
         }
         _ => return None,
     };
-    Some(pb::ResponseOp {
-        response: Some(response),
-    })
+    Some(pb::ResponseOp { response: Some(response) })
 }
 
 fn key_value(kv: store::KeyValue) -> mvccpb::KeyValue {

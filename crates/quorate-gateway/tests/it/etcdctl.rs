@@ -46,6 +46,7 @@ struct Invocation {
 }
 
 /// Whether both programs are there.
+#[expect(clippy::print_stderr, reason = "a comparison that did not happen must not go unnoticed")]
 pub(crate) fn is_installed() -> bool {
     let missing = ["etcdctl", "etcd"].into_iter().find(|program| {
         let found = Command::new(program).arg("--help").output();
@@ -70,16 +71,9 @@ pub(crate) fn scripts(folder: &Path) -> Vec<Script> {
     paths
         .iter()
         .map(|path| {
-            let name = path
-                .file_stem()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let text = fs::read_to_string(path).expect("a script can be read");
-            Script {
-                name,
-                invocations: parse(&text),
-            }
+            Script { name, invocations: parse(&text) }
         })
         .collect()
 }
@@ -93,16 +87,9 @@ impl Script {
             arguments.extend(invocation.arguments.iter().map(String::as_str));
             let ended = etcdctl(endpoint, &arguments, &invocation.stdin);
             let arguments = &invocation.arguments;
-            assert_ne!(
-                ended.exit_code, GO_PANIC,
-                "{arguments:?} makes etcdctl itself fail"
-            );
-            write!(
-                transcript,
-                "$ etcdctl {arguments:?}\n{}{}",
-                ended.stdout, ended.error
-            )
-            .expect("writing to a string succeeds");
+            assert_ne!(ended.exit_code, GO_PANIC, "{arguments:?} makes etcdctl itself fail");
+            write!(transcript, "$ etcdctl {arguments:?}\n{}{}", ended.stdout, ended.error)
+                .expect("writing to a string succeeds");
             writeln!(transcript, "exit {}", ended.exit_code).expect("writing to a string succeeds");
         }
         without_identities(&transcript)
@@ -169,18 +156,8 @@ impl Etcd {
         let mut child = Command::new("etcd")
             .arg("--data-dir")
             .arg(folder.path())
-            .args([
-                "--listen-client-urls",
-                &clients,
-                "--advertise-client-urls",
-                &clients,
-            ])
-            .args([
-                "--listen-peer-urls",
-                &peers,
-                "--initial-advertise-peer-urls",
-                &peers,
-            ])
+            .args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients])
+            .args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers])
             .args(["--initial-cluster", &format!("default={peers}")])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -192,11 +169,7 @@ impl Etcd {
             line.contains("ready to serve client requests")
                 || line.contains("serving insecure client requests on")
         });
-        let etcd = Self {
-            endpoint: clients,
-            child,
-            _folder: folder,
-        };
+        let etcd = Self { endpoint: clients, child, _folder: folder };
         if !ready {
             return None;
         }
@@ -225,14 +198,10 @@ fn parse(text: &str) -> Vec<Invocation> {
     for line in text.lines() {
         if let Some(input) = line.strip_prefix('|') {
             let last = invocations.last_mut().expect("input follows an invocation");
-            last.stdin
-                .push_str(input.strip_prefix(' ').unwrap_or(input));
+            last.stdin.push_str(input.strip_prefix(' ').unwrap_or(input));
             last.stdin.push('\n');
         } else if !line.is_empty() && !line.starts_with('#') {
-            invocations.push(Invocation {
-                arguments: split(line),
-                ..Invocation::default()
-            });
+            invocations.push(Invocation { arguments: split(line), ..Invocation::default() });
         }
     }
     invocations
@@ -278,10 +247,8 @@ fn scripts_are_read_as_their_description_says() {
         arguments: ["put", "a", "b c", ""].map(str::to_owned).into(),
         stdin: "one\n\n two\n".to_owned(),
     };
-    let get = Invocation {
-        arguments: ["get", "a"].map(str::to_owned).into(),
-        stdin: String::new(),
-    };
+    let get =
+        Invocation { arguments: ["get", "a"].map(str::to_owned).into(), stdin: String::new() };
     assert_eq!(read, [put, get]);
 }
 

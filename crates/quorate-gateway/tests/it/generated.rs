@@ -23,23 +23,11 @@ impl Call {
         let answer = match self {
             Self::Range(range) => kv.range(range).await.map(|it| {
                 let it = it.into_inner();
-                format!(
-                    "{:?}",
-                    pb::RangeResponse {
-                        header: without_identity(it.header),
-                        ..it
-                    }
-                )
+                format!("{:?}", pb::RangeResponse { header: without_identity(it.header), ..it })
             }),
             Self::Put(put) => kv.put(put).await.map(|it| {
                 let it = it.into_inner();
-                format!(
-                    "{:?}",
-                    pb::PutResponse {
-                        header: without_identity(it.header),
-                        ..it
-                    }
-                )
+                format!("{:?}", pb::PutResponse { header: without_identity(it.header), ..it })
             }),
             Self::DeleteRange(delete) => kv.delete_range(delete).await.map(|it| {
                 let it = it.into_inner();
@@ -48,13 +36,7 @@ impl Call {
             }),
             Self::Txn(txn) => kv.txn(txn).await.map(|it| {
                 let it = it.into_inner();
-                format!(
-                    "{:?}",
-                    pb::TxnResponse {
-                        header: without_identity(it.header),
-                        ..it
-                    }
-                )
+                format!("{:?}", pb::TxnResponse { header: without_identity(it.header), ..it })
             }),
             Self::Compact(compact) => kv.compact(compact).await.map(|it| {
                 let header = without_identity(it.into_inner().header);
@@ -67,20 +49,12 @@ impl Call {
 
 fn without_identity(header: Option<pb::ResponseHeader>) -> Option<pb::ResponseHeader> {
     let revision = header?.revision;
-    Some(pb::ResponseHeader {
-        revision,
-        ..pb::ResponseHeader::default()
-    })
+    Some(pb::ResponseHeader { revision, ..pb::ResponseHeader::default() })
 }
 
 /// The calls nobody makes by hand, in an order that keeps each meaningful.
 pub(crate) fn odd_calls() -> Vec<Call> {
-    let mut calls = vec![
-        put(b"a", b"1"),
-        put(b"a", b"2"),
-        put(b"b", b""),
-        put(b"ab", b"\xff\0"),
-    ];
+    let mut calls = vec![put(b"a", b"1"), put(b"a", b"2"), put(b"b", b""), put(b"ab", b"\xff\0")];
     calls.extend(compares());
     calls.extend(odd_ranges());
     calls.extend(odd_txns());
@@ -95,10 +69,7 @@ pub(crate) fn odd_calls() -> Vec<Call> {
         get(b"\0", b"\0"),
     ]);
     calls.extend([-1, 0, i64::MIN, i64::MAX, 3].map(|revision| {
-        Call::Compact(pb::CompactionRequest {
-            revision,
-            physical: revision == 3,
-        })
+        Call::Compact(pb::CompactionRequest { revision, physical: revision == 3 })
     }));
     calls
 }
@@ -132,20 +103,11 @@ fn compares() -> Vec<Call> {
             CompareTarget::Value => TargetUnion::Version(2),
             _ => TargetUnion::Value(b"2".to_vec()),
         };
-        let mut operands: Vec<_> = (-1..4)
-            .map(|number| Some(operand(target, number)))
-            .collect();
+        let mut operands: Vec<_> = (-1..4).map(|number| Some(operand(target, number))).collect();
         operands.extend([None, Some(other)]);
-        for (result, key) in results
-            .into_iter()
-            .flat_map(|it| [(it, "a"), (it, "missing")])
-        {
+        for (result, key) in results.into_iter().flat_map(|it| [(it, "a"), (it, "missing")]) {
             calls.extend(operands.iter().map(|operand| {
-                txn(
-                    vec![compare(key, target, result, operand.clone())],
-                    Vec::new(),
-                    Vec::new(),
-                )
+                txn(vec![compare(key, target, result, operand.clone())], Vec::new(), Vec::new())
             }));
         }
     }
@@ -153,71 +115,25 @@ fn compares() -> Vec<Call> {
 }
 
 fn odd_ranges() -> Vec<Call> {
-    let all = pb::RangeRequest {
-        key: b"\0".to_vec(),
-        range_end: b"\0".to_vec(),
-        ..range(b"")
-    };
-    let limits = [-1, 0, 1, 2, i64::MIN, i64::MAX]
-        .into_iter()
-        .flat_map(|limit| {
-            [
-                pb::RangeRequest {
-                    limit,
-                    ..all.clone()
-                },
-                pb::RangeRequest {
-                    limit,
-                    count_only: true,
-                    ..all.clone()
-                },
-                pb::RangeRequest {
-                    limit,
-                    keys_only: true,
-                    sort_order: 1,
-                    ..all.clone()
-                },
-            ]
-        });
-    let revisions = [-1, 1, 2, i64::MIN, i64::MAX].map(|revision| pb::RangeRequest {
-        revision,
-        ..all.clone()
+    let all = pb::RangeRequest { key: b"\0".to_vec(), range_end: b"\0".to_vec(), ..range(b"") };
+    let limits = [-1, 0, 1, 2, i64::MIN, i64::MAX].into_iter().flat_map(|limit| {
+        [
+            pb::RangeRequest { limit, ..all.clone() },
+            pb::RangeRequest { limit, count_only: true, ..all.clone() },
+            pb::RangeRequest { limit, keys_only: true, sort_order: 1, ..all.clone() },
+        ]
     });
+    let revisions =
+        [-1, 1, 2, i64::MIN, i64::MAX].map(|revision| pb::RangeRequest { revision, ..all.clone() });
     let others = [
-        pb::RangeRequest {
-            sort_order: 7,
-            limit: 1,
-            ..all.clone()
-        },
-        pb::RangeRequest {
-            keys_only: true,
-            count_only: true,
-            ..all.clone()
-        },
-        pb::RangeRequest {
-            serializable: true,
-            ..all.clone()
-        },
-        pb::RangeRequest {
-            key: b"b".to_vec(),
-            range_end: b"a".to_vec(),
-            ..all.clone()
-        },
-        pb::RangeRequest {
-            key: b"a".to_vec(),
-            range_end: b"a".to_vec(),
-            ..all.clone()
-        },
-        pb::RangeRequest {
-            key: Vec::new(),
-            ..all.clone()
-        },
+        pb::RangeRequest { sort_order: 7, limit: 1, ..all.clone() },
+        pb::RangeRequest { keys_only: true, count_only: true, ..all.clone() },
+        pb::RangeRequest { serializable: true, ..all.clone() },
+        pb::RangeRequest { key: b"b".to_vec(), range_end: b"a".to_vec(), ..all.clone() },
+        pb::RangeRequest { key: b"a".to_vec(), range_end: b"a".to_vec(), ..all.clone() },
+        pb::RangeRequest { key: Vec::new(), ..all.clone() },
     ];
-    limits
-        .chain(revisions)
-        .chain(others)
-        .map(Call::Range)
-        .collect()
+    limits.chain(revisions).chain(others).map(Call::Range).collect()
 }
 
 fn odd_txns() -> Vec<Call> {
@@ -297,21 +213,14 @@ impl Dice {
 
     fn put(&mut self) -> pb::PutRequest {
         let value = self.roll(4).to_string().into_bytes();
-        pb::PutRequest {
-            prev_kv: self.roll(2) == 0,
-            ..put_request(&self.key(), &value)
-        }
+        pb::PutRequest { prev_kv: self.roll(2) == 0, ..put_request(&self.key(), &value) }
     }
 
     fn range(&mut self, step: usize) -> pb::RangeRequest {
         pb::RangeRequest {
             range_end: self.end(),
             limit: self.roll(4) as i64,
-            revision: if self.roll(3) == 0 {
-                self.revision(step)
-            } else {
-                0
-            },
+            revision: if self.roll(3) == 0 { self.revision(step) } else { 0 },
             keys_only: self.roll(5) == 0,
             count_only: self.roll(5) == 0,
             ..range(&self.key())
@@ -340,10 +249,7 @@ impl Dice {
             1 => (CompareTarget::Create, TargetUnion::CreateRevision(number)),
             2 => (CompareTarget::Mod, TargetUnion::ModRevision(number)),
             3 => (CompareTarget::Lease, TargetUnion::Lease(number)),
-            _ => (
-                CompareTarget::Value,
-                TargetUnion::Value(number.to_string().into_bytes()),
-            ),
+            _ => (CompareTarget::Value, TargetUnion::Value(number.to_string().into_bytes())),
         };
         pb::Compare {
             key: self.key(),
@@ -364,9 +270,7 @@ impl Dice {
 }
 
 fn op(request: Request) -> pb::RequestOp {
-    pb::RequestOp {
-        request: Some(request),
-    }
+    pb::RequestOp { request: Some(request) }
 }
 
 fn txn(
@@ -374,11 +278,7 @@ fn txn(
     success: Vec<pb::RequestOp>,
     failure: Vec<pb::RequestOp>,
 ) -> Call {
-    Call::Txn(pb::TxnRequest {
-        compare,
-        success,
-        failure,
-    })
+    Call::Txn(pb::TxnRequest { compare, success, failure })
 }
 
 fn compare(
@@ -397,17 +297,11 @@ fn compare(
 }
 
 fn range(key: &[u8]) -> pb::RangeRequest {
-    pb::RangeRequest {
-        key: key.to_vec(),
-        ..pb::RangeRequest::default()
-    }
+    pb::RangeRequest { key: key.to_vec(), ..pb::RangeRequest::default() }
 }
 
 fn get(key: &[u8], range_end: &[u8]) -> Call {
-    Call::Range(pb::RangeRequest {
-        range_end: range_end.to_vec(),
-        ..range(key)
-    })
+    Call::Range(pb::RangeRequest { range_end: range_end.to_vec(), ..range(key) })
 }
 
 fn put(key: &[u8], value: &[u8]) -> Call {
@@ -415,11 +309,7 @@ fn put(key: &[u8], value: &[u8]) -> Call {
 }
 
 fn put_request(key: &[u8], value: &[u8]) -> pb::PutRequest {
-    pb::PutRequest {
-        key: key.to_vec(),
-        value: value.to_vec(),
-        ..pb::PutRequest::default()
-    }
+    pb::PutRequest { key: key.to_vec(), value: value.to_vec(), ..pb::PutRequest::default() }
 }
 
 fn delete(key: &[u8], range_end: &[u8]) -> Call {
@@ -431,9 +321,5 @@ fn delete(key: &[u8], range_end: &[u8]) -> Call {
 }
 
 fn delete_request(key: &str, range_end: &str) -> pb::DeleteRangeRequest {
-    pb::DeleteRangeRequest {
-        key: key.into(),
-        range_end: range_end.into(),
-        prev_kv: false,
-    }
+    pb::DeleteRangeRequest { key: key.into(), range_end: range_end.into(), prev_kv: false }
 }

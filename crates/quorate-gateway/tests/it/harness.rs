@@ -1,9 +1,6 @@
 //! A gateway on a port of the system's choice, with something scripted where the cluster would be.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a failed unwrap in a test is a failed test"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap in a test is a failed test")]
 
 use pbft::{ClientId, Context, Digest, SeqNum, Service, State, StateRead, View, WallTime};
 use quorate_gateway::etcd::etcdserverpb::cluster_client::ClusterClient;
@@ -58,10 +55,7 @@ where
     gateway_before(move |submission| {
         let operation = Operation::decode(&submission.operation).unwrap();
         let outcome = answer(operation);
-        let agreed = outcome.map(|outcome| Answer {
-            result: outcome.encode(),
-            view: View::new(6),
-        });
+        let agreed = outcome.map(|outcome| Answer { result: outcome.encode(), view: View::new(6) });
         // The client may have gone meanwhile.
         let _ = submission.answer.send(agreed);
     })
@@ -81,19 +75,11 @@ pub(crate) async fn gateway_with_store_ahead_by(revisions: i64) -> TestGateway {
     gateway_before(move |submission| {
         seq = seq.next();
         let client = ClientId::new(0);
-        let context = Context {
-            client,
-            seq,
-            time: WallTime::default(),
-            choice: &[],
-        };
+        let context = Context { client, seq, time: WallTime::default(), choice: &[] };
         let result = store.execute(&context, &submission.operation, &mut state);
         let mut outcome = Outcome::decode(&result).unwrap();
         outcome.revision += revisions;
-        let answer = Answer {
-            result: outcome.encode(),
-            view: View::ZERO,
-        };
+        let answer = Answer { result: outcome.encode(), view: View::ZERO };
         // The client may have gone meanwhile.
         let _ = submission.answer.send(Ok(answer));
     })
@@ -134,9 +120,7 @@ fn members() -> Members {
 
 impl TestGateway {
     pub(crate) fn channel(&self) -> Channel {
-        Endpoint::from_shared(format!("http://{}", self.addr))
-            .unwrap()
-            .connect_lazy()
+        Endpoint::from_shared(format!("http://{}", self.addr)).unwrap().connect_lazy()
     }
 
     pub(crate) fn kv(&self) -> KvClient<Channel> {

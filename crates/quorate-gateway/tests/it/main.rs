@@ -3,10 +3,7 @@
 //! with the real etcd, on the real store, what its own client prints and what calls return;
 //! `generated` makes the calls up; `etcdctl` runs the programs.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a failed unwrap in a test is a failed test"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap in a test is a failed test")]
 
 mod answers;
 mod etcdctl;

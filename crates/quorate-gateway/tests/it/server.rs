@@ -10,17 +10,11 @@ use tokio::sync::mpsc;
 use tonic::Code;
 
 fn empty_range() -> Outcome {
-    Outcome {
-        revision: 1,
-        result: Ok(Response::Range(RangeResponse::default())),
-    }
+    Outcome { revision: 1, result: Ok(Response::Range(RangeResponse::default())) }
 }
 
 fn get(key: &str) -> RangeRequest {
-    RangeRequest {
-        key: key.into(),
-        ..RangeRequest::default()
-    }
+    RangeRequest { key: key.into(), ..RangeRequest::default() }
 }
 
 #[tokio::test]
@@ -29,28 +23,18 @@ async fn an_address_that_is_not_loopback_must_be_asked_for() {
     let refused = Gateway::bind(Config::loopback(any)).await.unwrap_err();
     assert!(matches!(refused, GatewayError::NotLoopback(addr) if addr == any));
     assert!(!refused.to_string().contains('\n'));
-    let exposed = Config {
-        exposure: Exposure::Network,
-        ..Config::loopback(any)
-    };
+    let exposed = Config { exposure: Exposure::Network, ..Config::loopback(any) };
     assert_ne!(Gateway::bind(exposed).await.unwrap().local_addr().port(), 0);
     for loopback in ["127.0.0.1:0", "127.9.9.9:0"] {
         let listen = loopback.parse().unwrap();
-        assert!(
-            Gateway::bind(Config::loopback(listen)).await.is_ok(),
-            "{loopback}"
-        );
+        assert!(Gateway::bind(Config::loopback(listen)).await.is_ok(), "{loopback}");
     }
 }
 
 #[tokio::test]
 async fn a_port_in_use_is_one_clear_line() {
-    let first = Gateway::bind(Config::loopback("127.0.0.1:0".parse().unwrap()))
-        .await
-        .unwrap();
-    let refused = Gateway::bind(Config::loopback(first.local_addr()))
-        .await
-        .unwrap_err();
+    let first = Gateway::bind(Config::loopback("127.0.0.1:0".parse().unwrap())).await.unwrap();
+    let refused = Gateway::bind(Config::loopback(first.local_addr())).await.unwrap_err();
     assert_eq!(
         refused.to_string(),
         format!(
@@ -65,10 +49,7 @@ async fn a_stopping_gateway_finishes_what_is_under_way() {
     let (arrived, mut arrivals) = mpsc::channel(1);
     let gateway = gateway_before(move |submission| arrived.try_send(submission).unwrap()).await;
     let mut kv = gateway.kv();
-    let put = PutRequest {
-        key: b"k".to_vec(),
-        ..PutRequest::default()
-    };
+    let put = PutRequest { key: b"k".to_vec(), ..PutRequest::default() };
     let request = tokio::spawn(async move { kv.put(put).await });
     let submission = arrivals.recv().await.unwrap();
     let addr = gateway.addr;
@@ -76,18 +57,9 @@ async fn a_stopping_gateway_finishes_what_is_under_way() {
     while TcpStream::connect(addr).await.is_ok() {
         tokio::task::yield_now().await;
     }
-    let outcome = Outcome {
-        revision: 2,
-        result: Ok(Response::Put(PutResponse::default())),
-    };
+    let outcome = Outcome { revision: 2, result: Ok(Response::Put(PutResponse::default())) };
     let view = pbft::View::new(1);
-    submission
-        .answer
-        .send(Ok(Answer {
-            result: outcome.encode(),
-            view,
-        }))
-        .unwrap();
+    submission.answer.send(Ok(Answer { result: outcome.encode(), view })).unwrap();
     let header = request.await.unwrap().unwrap().into_inner().header.unwrap();
     assert_eq!(header.revision, 2);
     stopping.await.unwrap().unwrap();
@@ -98,11 +70,7 @@ async fn garbage_ends_its_own_connection_and_no_other() {
     let gateway = gateway_answering(|_| Ok(empty_range())).await;
     let mut kv = gateway.kv();
     kv.range(get("before")).await.unwrap();
-    for garbage in [
-        &b"GET / HTTP/1.1\r\n\r\n"[..],
-        &[0xff; 4096],
-        &b"PRI * HTTP/3.0\r\n"[..],
-    ] {
+    for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 4096], &b"PRI * HTTP/3.0\r\n"[..]] {
         let mut stream = TcpStream::connect(gateway.addr).await.unwrap();
         stream.write_all(garbage).await.unwrap();
         stream.shutdown().await.unwrap();
@@ -123,10 +91,7 @@ async fn a_call_that_does_not_exist_is_named_in_the_refusal() {
     let request = tonic::Request::new(get("k"));
     let refused = client.unary(request, path, codec).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unimplemented);
-    assert_eq!(
-        refused.message(),
-        "quorate: etcdserverpb.Lease/LeaseGrant is not supported yet"
-    );
+    assert_eq!(refused.message(), "quorate: etcdserverpb.Lease/LeaseGrant is not supported yet");
 }
 
 #[tokio::test]
