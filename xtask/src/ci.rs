@@ -9,27 +9,16 @@ use std::time::{Duration, Instant};
 type Step = fn(&Path) -> Result<()>;
 
 const STEPS: &[(&str, Step)] = &[
-    ("format", |root| {
-        execute(&mut cargo(root, &["fmt", "--all", "--check"]))
-    }),
+    ("format", |root| execute(&mut cargo(root, &["fmt", "--all", "--check"]))),
     ("tidy", tidy::run),
     ("licences", licences),
     ("clippy", |root| {
-        let arguments = [
-            "clippy",
-            "--locked",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ];
+        let arguments =
+            ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
         execute(&mut cargo(root, &arguments))
     }),
     ("core alone", core_alone),
-    ("tests", |root| {
-        execute(&mut cargo(root, &["test", "--workspace"]))
-    }),
+    ("tests", |root| execute(&mut cargo(root, &["test", "--workspace"]))),
     ("examples", examples),
     ("documentation", |root| {
         let mut command = cargo(root, &["doc", "--locked", "--workspace", "--no-deps"]);
@@ -69,15 +58,8 @@ fn print_table(taken: &[(&str, Duration)]) {
 /// that depends on the network is not a property of the change: `cargo deny check advisories` is
 /// run by hand, see CONTRIBUTING.md.
 fn licences(root: &Path) -> Result<()> {
-    let arguments = [
-        "deny",
-        "--locked",
-        "check",
-        "--hide-inclusion-graph",
-        "licenses",
-        "bans",
-        "sources",
-    ];
+    let arguments =
+        ["deny", "--locked", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"];
     execute(&mut cargo(root, &arguments))
         .context("if cargo-deny is missing: cargo install --locked --debug cargo-deny")
 }
@@ -88,44 +70,21 @@ const CORE_TREE_LINES_MAX: usize = 40;
 /// The core builds with its own features alone, on few dependencies, none of which is asked for
 /// its part that needs the standard library.
 fn core_alone(root: &Path) -> Result<()> {
-    execute(&mut cargo(
-        root,
-        &["check", "--locked", "--package", "pbft", "--lib"],
-    ))?;
+    execute(&mut cargo(root, &["check", "--locked", "--package", "pbft", "--lib"]))?;
     // Procedural macros run while building and leave nothing in the core.
     let tree = output(
         root,
-        &[
-            "tree",
-            "--locked",
-            "--package",
-            "pbft",
-            "--edges",
-            "normal,no-proc-macro",
-        ],
+        &["tree", "--locked", "--package", "pbft", "--edges", "normal,no-proc-macro"],
     )?;
     let line_count = tree.lines().count();
     print!("{tree}");
     if line_count > CORE_TREE_LINES_MAX {
         bail!("the core's dependencies take {line_count} lines; at most {CORE_TREE_LINES_MAX}");
     }
-    let arguments = [
-        "tree",
-        "--locked",
-        "--package",
-        "pbft",
-        "--edges",
-        "normal,features",
-    ];
+    let arguments = ["tree", "--locked", "--package", "pbft", "--edges", "normal,features"];
     let features = output(root, &arguments)?;
-    if let Some(line) = features
-        .lines()
-        .find(|line| line.contains("feature \"std\""))
-    {
-        bail!(
-            "a dependency of the core has its feature std on: {}",
-            line.trim()
-        );
+    if let Some(line) = features.lines().find(|line| line.contains("feature \"std\"")) {
+        bail!("a dependency of the core has its feature std on: {}", line.trim());
     }
     Ok(())
 }
@@ -136,11 +95,7 @@ fn output(root: &Path, arguments: &[&str]) -> Result<String> {
     let output = command.output()?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "{} ended with {}: {complaint}",
-            shown(&command),
-            output.status
-        );
+        bail!("{} ended with {}: {complaint}", shown(&command), output.status);
     }
     Ok(String::from_utf8(output.stdout)?)
 }
@@ -148,9 +103,6 @@ fn output(root: &Path, arguments: &[&str]) -> Result<String> {
 /// The examples inside the workspace, then the package outside it that depends on the facade
 /// alone, as an embedder would.
 fn examples(root: &Path) -> Result<()> {
-    execute(&mut cargo(
-        root,
-        &["build", "--locked", "--workspace", "--examples"],
-    ))?;
+    execute(&mut cargo(root, &["build", "--locked", "--workspace", "--examples"]))?;
     Ok(())
 }

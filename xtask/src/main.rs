@@ -2,10 +2,7 @@
 //!
 //! `cargo xtask ci` runs everything in order of cost and changes nothing; `fix` and `bless` are the
 //! only commands that write, and each writes what its name says.
-#![expect(
-    clippy::print_stdout,
-    reason = "printing is what these commands are for"
-)]
+#![expect(clippy::print_stdout, reason = "printing is what these commands are for")]
 
 mod ci;
 mod rewrite;
@@ -38,12 +35,7 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let root = root();
-    match arguments
-        .iter()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .as_slice()
-    {
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["ci"] => ci::run(&root),
         ["tidy"] => tidy::run(&root),
         ["rules"] => tidy::print_rules(&root),

@@ -18,13 +18,7 @@ pub(crate) fn bless(root: &Path) -> Result<()> {
 
 /// Formats, and applies what clippy can apply by itself.
 pub(crate) fn fix(root: &Path) -> Result<()> {
-    let clippy = [
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--fix",
-        "--allow-dirty",
-    ];
+    let clippy = ["clippy", "--workspace", "--all-targets", "--fix", "--allow-dirty"];
     run(&mut cargo(root, &clippy))?;
     run(&mut cargo(root, &["fmt", "--all"]))
 }
@@ -47,12 +41,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// The command as one would type it.
 pub(crate) fn shown(command: &Command) -> String {
-    let name = Path::new(command.get_program())
-        .file_stem()
-        .unwrap_or(command.get_program());
+    let name = Path::new(command.get_program()).file_stem().unwrap_or(command.get_program());
     let words = std::iter::once(name).chain(command.get_args());
-    words
-        .map(|word| word.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }

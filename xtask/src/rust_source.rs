@@ -42,18 +42,12 @@ impl Source {
     pub(crate) fn scan(text: &str) -> Self {
         let mut lines = Lexer::new(text).run();
         let test_modules = mark_tests(&mut lines);
-        Self {
-            lines,
-            test_modules,
-        }
+        Self { lines, test_modules }
     }
 
     /// Lines that hold code outside tests.
     pub(crate) fn code_line_count(&self) -> usize {
-        self.lines
-            .iter()
-            .filter(|line| !line.test && !line.code.trim().is_empty())
-            .count()
+        self.lines.iter().filter(|line| !line.test && !line.code.trim().is_empty()).count()
     }
 
     /// Functions outside tests that have a body.
@@ -105,14 +99,9 @@ fn function_name(code: &str) -> Option<(usize, String)> {
     let mut from = 0;
     while let Some(found) = code[from..].find("fn ") {
         let start = from + found;
-        let boundary = code[..start]
-            .chars()
-            .next_back()
-            .is_none_or(|before| !is_identifier(before));
-        let name: String = code[start + 3..]
-            .chars()
-            .take_while(|c| is_identifier(*c))
-            .collect();
+        let boundary =
+            code[..start].chars().next_back().is_none_or(|before| !is_identifier(before));
+        let name: String = code[start + 3..].chars().take_while(|c| is_identifier(*c)).collect();
         if boundary && !name.is_empty() {
             return Some((start + 3, name));
         }
@@ -140,11 +129,7 @@ fn mark_tests(lines: &mut [Line]) -> BTreeSet<String> {
         for line in &mut lines[index..=last] {
             line.test = true;
         }
-        modules.extend(
-            lines[index..=last]
-                .iter()
-                .filter_map(|line| declared_module(&line.code)),
-        );
+        modules.extend(lines[index..=last].iter().filter_map(|line| declared_module(&line.code)));
         index = last + 1;
     }
     modules
@@ -153,10 +138,7 @@ fn mark_tests(lines: &mut [Line]) -> BTreeSet<String> {
 /// `mod name;` gives `name`.
 fn declared_module(code: &str) -> Option<String> {
     let declaration = code.trim().strip_suffix(';')?;
-    let name = declaration
-        .split_whitespace()
-        .skip_while(|word| *word != "mod")
-        .nth(1)?;
+    let name = declaration.split_whitespace().skip_while(|word| *word != "mod").nth(1)?;
     Some(name.to_owned())
 }
 
@@ -260,10 +242,7 @@ impl Lexer {
         if before.is_some_and(is_identifier) {
             return None;
         }
-        let hashes = self.characters[self.at + 1..]
-            .iter()
-            .take_while(|c| **c == '#')
-            .count();
+        let hashes = self.characters[self.at + 1..].iter().take_while(|c| **c == '#').count();
         (self.peek(1 + hashes) == Some('"')).then_some(hashes)
     }
 
@@ -335,9 +314,7 @@ impl Lexer {
     }
 
     fn line(&mut self) -> &mut Line {
-        self.lines
-            .last_mut()
-            .expect("there is a line from the start on")
+        self.lines.last_mut().expect("there is a line from the start on")
     }
 }
 

@@ -35,19 +35,11 @@ enum Severity {
 
 impl Finding {
     fn violation(place: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Violation,
-            place: place.into(),
-            message: message.into(),
-        }
+        Self { severity: Severity::Violation, place: place.into(), message: message.into() }
     }
 
     fn remark(place: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Remark,
-            place: place.into(),
-            message: message.into(),
-        }
+        Self { severity: Severity::Remark, place: place.into(), message: message.into() }
     }
 }
 

@@ -13,13 +13,7 @@ pub(crate) struct Tree {
 }
 
 /// Names of what was built or recorded, not written. (`.git` is a file in a linked work tree.)
-const SKIPPED: &[&str] = &[
-    ".git",
-    "target",
-    "mutants.out",
-    "mutants.out.old",
-    "artifacts",
-];
+const SKIPPED: &[&str] = &[".git", "target", "mutants.out", "mutants.out.old", "artifacts"];
 
 impl Tree {
     /// Reads every text file below `root`; files that are not UTF-8 are left out.
@@ -55,12 +49,8 @@ impl Tree {
     /// A tree of the given paths and texts.
     #[cfg(test)]
     pub(crate) fn of(files: &[(&str, &str)]) -> Self {
-        let files = files
-            .iter()
-            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
-        Self {
-            files: files.collect(),
-        }
+        let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+        Self { files: files.collect() }
     }
 
     /// The text of the file at `path`.
@@ -78,9 +68,7 @@ impl Tree {
 
     /// Every file, in order of paths.
     pub(crate) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.files
-            .iter()
-            .map(|(path, text)| (path.as_str(), text.as_str()))
+        self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
     /// The files whose path starts with `prefix` and ends with `suffix`.
@@ -89,8 +77,7 @@ impl Tree {
         prefix: &'a str,
         suffix: &'a str,
     ) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.files()
-            .filter(move |(path, _)| path.starts_with(prefix) && path.ends_with(suffix))
+        self.files().filter(move |(path, _)| path.starts_with(prefix) && path.ends_with(suffix))
     }
 }
 

@@ -3,11 +3,7 @@
 use super::*;
 
 fn codes(text: &str) -> Vec<String> {
-    Source::scan(text)
-        .lines
-        .into_iter()
-        .map(|line| line.code)
-        .collect()
+    Source::scan(text).lines.into_iter().map(|line| line.code).collect()
 }
 
 #[test]
@@ -25,10 +21,7 @@ fn block_comments_nest_and_span_lines() {
 
 #[test]
 fn raw_strings_end_at_their_own_hashes() {
-    assert_eq!(
-        codes("f(r#\"a \" b\"#, br\"c\", var\"\")"),
-        ["f(\"\", b\"\", var\"\")"]
-    );
+    assert_eq!(codes("f(r#\"a \" b\"#, br\"c\", var\"\")"), ["f(\"\", b\"\", var\"\")"]);
 }
 
 #[test]
@@ -60,10 +53,7 @@ fn a_test_module_is_marked_to_its_closing_brace() {
 #[test]
 fn a_test_module_in_its_own_file_is_named() {
     let source = Source::scan("#[cfg(test)]\nmod tests;\nmod other;");
-    assert_eq!(
-        source.test_modules.into_iter().collect::<Vec<_>>(),
-        ["tests"]
-    );
+    assert_eq!(source.test_modules.into_iter().collect::<Vec<_>>(), ["tests"]);
     assert!(!source.lines[2].test);
 }
 
@@ -76,17 +66,12 @@ fn a_function_ends_at_its_closing_brace() {
         .into_iter()
         .map(|function| (function.name, function.first_line, function.line_count))
         .collect();
-    assert_eq!(
-        functions,
-        [("long".to_owned(), 2, 5), ("next".to_owned(), 7, 1)]
-    );
+    assert_eq!(functions, [("long".to_owned(), 2, 5), ("next".to_owned(), 7, 1)]);
 }
 
 #[test]
 fn functions_of_tests_are_left_out() {
     assert!(
-        Source::scan("#[cfg(test)]\nmod tests {\n    fn a() {\n    }\n}")
-            .functions()
-            .is_empty()
+        Source::scan("#[cfg(test)]\nmod tests {\n    fn a() {\n    }\n}").functions().is_empty()
     );
 }

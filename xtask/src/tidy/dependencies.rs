@@ -14,10 +14,8 @@ pub(super) fn check(tree: &Tree, _: &Sources) -> Result<Vec<Finding>> {
     let listed = manifests::registry_dependencies(tree)?;
     let explained = explained(tree.get(DECISION).unwrap_or_default());
     let packages = manifests::packages(tree)?;
-    let used: BTreeSet<&String> = packages
-        .iter()
-        .flat_map(manifests::Package::all_dependencies)
-        .collect();
+    let used: BTreeSet<&String> =
+        packages.iter().flat_map(manifests::Package::all_dependencies).collect();
 
     let mut findings = Vec::new();
     for name in listed.difference(&explained) {
@@ -29,10 +27,7 @@ pub(super) fn check(tree: &Tree, _: &Sources) -> Result<Vec<Finding>> {
         findings.push(Finding::violation(DECISION, message));
     }
     for name in listed.iter().filter(|name| !used.contains(name)) {
-        findings.push(Finding::remark(
-            "Cargo.toml",
-            format!("no crate uses {name}"),
-        ));
+        findings.push(Finding::remark("Cargo.toml", format!("no crate uses {name}")));
     }
     for package in &packages {
         for name in &package.own_versions {
@@ -46,9 +41,7 @@ pub(super) fn check(tree: &Tree, _: &Sources) -> Result<Vec<Finding>> {
 /// The names in the first column of the decision's tables.
 fn explained(text: &str) -> BTreeSet<String> {
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
-    rows.filter_map(|row| row.split_once('`'))
-        .map(|(name, _)| name.to_owned())
-        .collect()
+    rows.filter_map(|row| row.split_once('`')).map(|(name, _)| name.to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -76,10 +69,7 @@ mod tests {
     #[test]
     fn a_dependency_without_a_reason_is_a_violation() {
         let found = findings(WORKSPACE, "", USER);
-        assert_eq!(
-            violations(&found),
-            ["x has no line that says why we depend on it"]
-        );
+        assert_eq!(violations(&found), ["x has no line that says why we depend on it"]);
     }
 
     #[test]

@@ -30,11 +30,7 @@ pub(super) fn check(tree: &Tree, _: &Sources) -> Result<Vec<Finding>> {
     findings.extend(architecture(tree));
     for (path, text) in tree.under("", ".md") {
         if !says_for_whom(text) {
-            findings.push(violation_at(
-                path,
-                0,
-                "the first line must say for whom: \"For ...\"",
-            ));
+            findings.push(violation_at(path, 0, "the first line must say for whom: \"For ...\""));
         }
         let prose = prose(text);
         for (index, line) in &prose {
@@ -43,11 +39,7 @@ pub(super) fn check(tree: &Tree, _: &Sources) -> Result<Vec<Finding>> {
             }
             for target in links(line) {
                 if let Some(missing) = broken_link(tree, path, target) {
-                    findings.push(violation_at(
-                        path,
-                        *index,
-                        format!("no such target: {missing}"),
-                    ));
+                    findings.push(violation_at(path, *index, format!("no such target: {missing}")));
                 }
             }
         }
@@ -64,14 +56,8 @@ fn architecture(tree: &Tree) -> Vec<Finding> {
         .under("crates/", "/Cargo.toml")
         .filter_map(|(manifest, _)| super::sources::crate_of(manifest))
         .collect();
-    for name in crates
-        .into_iter()
-        .filter(|name| !text.contains(&format!("`{name}`")))
-    {
-        findings.push(Finding::violation(
-            path,
-            format!("the crate {name} is not described"),
-        ));
+    for name in crates.into_iter().filter(|name| !text.contains(&format!("`{name}`"))) {
+        findings.push(Finding::violation(path, format!("the crate {name} is not described")));
     }
     let count = text.lines().count();
     if count > ARCHITECTURE_LINES_MAX {
@@ -83,13 +69,10 @@ fn architecture(tree: &Tree) -> Vec<Finding> {
 
 /// Whether the first line below the title starts with "For".
 fn says_for_whom(text: &str) -> bool {
-    let mut lines = text
-        .lines()
-        .filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
-    lines.next().is_some_and(|line| {
-        line.trim_start_matches(['*', '_', '>', ' '])
-            .starts_with("For")
-    })
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    lines
+        .next()
+        .is_some_and(|line| line.trim_start_matches(['*', '_', '>', ' ']).starts_with("For"))
 }
 
 /// The lines outside code blocks with their index; what stands between backquotes is emptied.
@@ -114,24 +97,16 @@ fn holds_two_sentences(line: &str) -> bool {
         return false;
     }
     line.match_indices(". ").any(|(at, _)| {
-        let word = line[..at]
-            .rsplit(|c: char| !c.is_alphanumeric())
-            .next()
-            .unwrap_or_default();
+        let word = line[..at].rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
         let ends = word.chars().count() > 2 && word.chars().any(char::is_lowercase);
-        ends && line[at + 2..]
-            .chars()
-            .next()
-            .is_some_and(char::is_uppercase)
+        ends && line[at + 2..].chars().next().is_some_and(char::is_uppercase)
     })
 }
 
 /// The targets of the links in `line`.
 fn links(line: &str) -> Vec<&str> {
     let starts = line.match_indices("](");
-    starts
-        .filter_map(|(at, _)| line[at + 2..].split_once(')').map(|(target, _)| target))
-        .collect()
+    starts.filter_map(|(at, _)| line[at + 2..].split_once(')').map(|(target, _)| target)).collect()
 }
 
 /// The part of `target`, linked from `path`, that does not exist.
@@ -139,23 +114,14 @@ fn broken_link(tree: &Tree, path: &str, target: &str) -> Option<String> {
     if target.contains("://") || target.starts_with("mailto:") {
         return None;
     }
-    let (file, anchor) = target
-        .split_once('#')
-        .map_or((target, None), |(f, a)| (f, Some(a)));
-    let resolved = if file.is_empty() {
-        path.to_owned()
-    } else {
-        resolve(path, file)
-    };
+    let (file, anchor) = target.split_once('#').map_or((target, None), |(f, a)| (f, Some(a)));
+    let resolved = if file.is_empty() { path.to_owned() } else { resolve(path, file) };
     if !tree.exists(&resolved) {
         return Some(resolved);
     }
     let anchor = anchor?;
     let text = tree.get(&resolved).filter(|_| resolved.ends_with(".md"))?;
-    let known = text
-        .lines()
-        .filter(|line| line.starts_with('#'))
-        .any(|line| slug(line) == anchor);
+    let known = text.lines().filter(|line| line.starts_with('#')).any(|line| slug(line) == anchor);
     (!known).then(|| format!("{resolved}#{anchor}"))
 }
 
@@ -178,9 +144,7 @@ fn resolve(path: &str, target: &str) -> String {
 /// The anchor that a heading gets where Markdown is shown as a page.
 fn slug(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase();
-    let kept = text
-        .chars()
-        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
@@ -192,30 +156,20 @@ mod tests {
     fn found(files: &[(&str, &str)]) -> Vec<String> {
         let tree = Tree::of(files);
         let findings = check(&tree, &Sources::of(&tree)).unwrap();
-        let messages = violations(&findings)
-            .into_iter()
-            .filter(|message| *message != "missing");
+        let messages = violations(&findings).into_iter().filter(|message| *message != "missing");
         messages.map(str::to_owned).collect()
     }
 
     #[test]
     fn a_document_says_for_whom_it_is() {
-        assert_eq!(
-            found(&[("docs/a.md", "# Title\n\nFor operators.\n")]),
-            Vec::<String>::new()
-        );
-        assert_eq!(
-            found(&[("docs/a.md", "# Title\n\nThis is about.\n")]).len(),
-            1
-        );
+        assert_eq!(found(&[("docs/a.md", "# Title\n\nFor operators.\n")]), Vec::<String>::new());
+        assert_eq!(found(&[("docs/a.md", "# Title\n\nThis is about.\n")]).len(), 1);
     }
 
     #[test]
     fn a_line_holds_one_sentence() {
         assert!(holds_two_sentences("It runs. It stops."));
-        assert!(!holds_two_sentences(
-            "It runs, e.g. Tuesday, as K. Smith said."
-        ));
+        assert!(!holds_two_sentences("It runs, e.g. Tuesday, as K. Smith said."));
         assert!(!holds_two_sentences("| It runs. It stops. |"));
     }
 
@@ -227,10 +181,7 @@ mod tests {
         let bad = "For all.\n[a](missing.md)\n[b](../README.md#three)\n";
         assert_eq!(
             found(&[("docs/a.md", bad), readme]),
-            [
-                "no such target: docs/missing.md",
-                "no such target: README.md#three"
-            ]
+            ["no such target: docs/missing.md", "no such target: README.md#three"]
         );
     }
 
@@ -242,10 +193,7 @@ mod tests {
 
     #[test]
     fn the_architecture_describes_every_crate() {
-        let files = [
-            ("ARCHITECTURE.md", "For all: `a`."),
-            ("crates/a/Cargo.toml", ""),
-        ];
+        let files = [("ARCHITECTURE.md", "For all: `a`."), ("crates/a/Cargo.toml", "")];
         assert_eq!(found(&files), Vec::<String>::new());
         let files = [("ARCHITECTURE.md", "For all."), ("crates/a/Cargo.toml", "")];
         assert_eq!(found(&files), ["the crate a is not described"]);

@@ -15,28 +15,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("quorate-services", &["pbft"]),
     ("quorate-adversary", &["pbft"]),
     ("quorate-net", &["pbft"]),
-    (
-        "quorate-lab",
-        &[
-            "pbft",
-            "quorate-replica",
-            "quorate-services",
-            "quorate-adversary",
-        ],
-    ),
-    (
-        "quorate-node",
-        &[
-            "pbft",
-            "quorate-replica",
-            "quorate-net",
-            "quorate-adversary",
-        ],
-    ),
-    (
-        "quorate-gateway",
-        &["pbft", "quorate-net", "quorate-services"],
-    ),
+    ("quorate-lab", &["pbft", "quorate-replica", "quorate-services", "quorate-adversary"]),
+    ("quorate-node", &["pbft", "quorate-replica", "quorate-net", "quorate-adversary"]),
+    ("quorate-gateway", &["pbft", "quorate-net", "quorate-services"]),
     ("quorate", &["pbft", "quorate-net", "quorate-node"]),
     (
         "quorate-cli",
@@ -57,13 +38,8 @@ const EDGES: &[(&str, &[&str])] = &[
 
 /// The packages that run unchanged in the simulator. Their tests may use each other, but nothing
 /// from outside these rings.
-const INNER_RINGS: &[&str] = &[
-    "pbft",
-    "quorate-replica",
-    "quorate-services",
-    "quorate-adversary",
-    "quorate-lab",
-];
+const INNER_RINGS: &[&str] =
+    &["pbft", "quorate-replica", "quorate-services", "quorate-adversary", "quorate-lab"];
 
 /// What may not be reached from the inner rings by any path, tests included.
 const OUTER_WORLD: &[&str] = &["tokio", "mio", "rustls", "hyper", "tonic", "axum"];
@@ -72,24 +48,15 @@ const OUTER_WORLD: &[&str] = &["tokio", "mio", "rustls", "hyper", "tonic", "axum
 /// core is `no_std`.
 pub(super) fn check(tree: &Tree, sources: &Sources) -> Result<Vec<Finding>> {
     let packages = manifests::packages(tree)?;
-    let names: BTreeSet<&str> = packages
-        .iter()
-        .map(|package| package.name.as_str())
-        .collect();
-    let mut findings: Vec<Finding> = packages
-        .iter()
-        .flat_map(|package| forbidden_edges(package, &names))
-        .collect();
+    let names: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    let mut findings: Vec<Finding> =
+        packages.iter().flat_map(|package| forbidden_edges(package, &names)).collect();
     let locked = manifests::locked(tree)?;
     for package in INNER_RINGS {
-        for reached in reachable(&locked, package)
-            .into_iter()
-            .filter(|name| OUTER_WORLD.contains(name))
+        for reached in
+            reachable(&locked, package).into_iter().filter(|name| OUTER_WORLD.contains(name))
         {
-            findings.push(Finding::violation(
-                "Cargo.lock",
-                format!("{package} reaches {reached}"),
-            ));
+            findings.push(Finding::violation("Cargo.lock", format!("{package} reaches {reached}")));
         }
     }
     findings.extend(std_in_core(tree, sources));
@@ -103,11 +70,7 @@ fn forbidden_edges(package: &Package, names: &BTreeSet<&str>) -> Vec<Finding> {
         return vec![Finding::violation(place, message)];
     };
     let ours = |names_listed: &BTreeSet<String>| -> Vec<String> {
-        names_listed
-            .iter()
-            .filter(|name| names.contains(name.as_str()))
-            .cloned()
-            .collect()
+        names_listed.iter().filter(|name| names.contains(name.as_str())).cloned().collect()
     };
     let mut findings = Vec::new();
     for dependency in ours(&package.dependencies) {
@@ -147,16 +110,10 @@ fn reachable<'a>(
 fn std_in_core(tree: &Tree, sources: &Sources) -> Vec<Finding> {
     let mut findings = Vec::new();
     let root = "crates/pbft/src/lib.rs";
-    if tree
-        .get(root)
-        .is_some_and(|text| !text.lines().any(|line| line == "#![no_std]"))
-    {
+    if tree.get(root).is_some_and(|text| !text.lines().any(|line| line == "#![no_std]")) {
         findings.push(Finding::violation(root, "the core must say #![no_std]"));
     }
-    for (path, source) in sources
-        .files()
-        .filter(|(path, _)| crate_of(path) == Some("pbft"))
-    {
+    for (path, source) in sources.files().filter(|(path, _)| crate_of(path) == Some("pbft")) {
         for (index, line) in source.lines.iter().enumerate() {
             if !line.test && line.code.contains("extern crate std") {
                 findings.push(violation_at(
@@ -205,20 +162,14 @@ mod tests {
     #[test]
     fn a_package_off_the_map_is_a_violation() {
         let found = findings(&[("crates/new/Cargo.toml", "[package]\nname = \"new\"")]);
-        assert_eq!(
-            violations(&found),
-            ["new has no place in the map of allowed edges"]
-        );
+        assert_eq!(violations(&found), ["new has no place in the map of allowed edges"]);
     }
 
     #[test]
     fn tests_of_the_inner_rings_stay_inside() {
         let core = "[package]\nname = \"pbft\"\n[dev-dependencies]\nquorate-net.workspace = true";
         let found = findings(&[("crates/pbft/Cargo.toml", core), NET]);
-        assert_eq!(
-            violations(&found),
-            ["tests of pbft may not depend on quorate-net"]
-        );
+        assert_eq!(violations(&found), ["tests of pbft may not depend on quorate-net"]);
     }
 
     #[test]
@@ -234,10 +185,7 @@ mod tests {
         let found = findings(&[("crates/pbft/src/lib.rs", "extern crate std;")]);
         assert_eq!(
             violations(&found),
-            [
-                "the core must say #![no_std]",
-                "the core may not link the standard library"
-            ]
+            ["the core must say #![no_std]", "the core may not link the standard library"]
         );
     }
 

@@ -11,10 +11,7 @@ use anyhow::Result;
 const NOWHERE: &[(&str, &str)] = &[
     ("todo!", "finish it or leave it out"),
     ("unimplemented!", "finish it or leave it out"),
-    (
-        "#[ignore",
-        "an ignored test tests nothing: assert what is, and say why",
-    ),
+    ("#[ignore", "an ignored test tests nothing: assert what is, and say why"),
     ("#[allow(", "say #[expect(.., reason = \"..\")]"),
     ("#![allow(", "say #![expect(.., reason = \"..\")]"),
     ("unbounded_channel", "every queue has a named limit"),
@@ -38,24 +35,15 @@ const NONDETERMINISM: &[(&str, &str)] = &[
 ];
 
 /// The crates that must be a function of their inputs.
-const DETERMINISTIC: &[&str] = &[
-    "pbft",
-    "quorate-replica",
-    "quorate-services",
-    "quorate-adversary",
-    "quorate-lab",
-];
+const DETERMINISTIC: &[&str] =
+    &["pbft", "quorate-replica", "quorate-services", "quorate-adversary", "quorate-lab"];
 
 /// Words that mark unfinished work in a comment.
 const UNFINISHED: &[&str] = &["TODO", "FIXME", "XXX", "HACK"];
 
 /// Folders that exist on one machine only. In pieces, so that this file does not contain them.
-const MACHINE_PATHS: &[&str] = &[
-    concat!("/", "work/"),
-    concat!("/", "root/"),
-    concat!("/", "home/"),
-    concat!("/", "tmp/wt"),
-];
+const MACHINE_PATHS: &[&str] =
+    &[concat!("/", "work/"), concat!("/", "root/"), concat!("/", "home/"), concat!("/", "tmp/wt")];
 
 /// None of the above is in the project.
 pub(super) fn check(tree: &Tree, sources: &Sources) -> Result<Vec<Finding>> {
@@ -66,24 +54,14 @@ pub(super) fn check(tree: &Tree, sources: &Sources) -> Result<Vec<Finding>> {
             for (found, why) in forbidden_code(line, deterministic && !line.test) {
                 findings.push(violation_at(path, index, format!("`{found}`: {why}")));
             }
-            for word in UNFINISHED
-                .iter()
-                .filter(|word| has_word(&line.comment, word))
-            {
-                findings.push(violation_at(
-                    path,
-                    index,
-                    format!("{word}: finish it or file it"),
-                ));
+            for word in UNFINISHED.iter().filter(|word| has_word(&line.comment, word)) {
+                findings.push(violation_at(path, index, format!("{word}: finish it or file it")));
             }
         }
     }
     for (path, text) in tree.files() {
         for (index, line) in text.lines().enumerate() {
-            if MACHINE_PATHS
-                .iter()
-                .any(|folder| names_folder(line, folder))
-            {
+            if MACHINE_PATHS.iter().any(|folder| names_folder(line, folder)) {
                 findings.push(violation_at(path, index, "a path of one machine"));
             }
         }
@@ -95,16 +73,12 @@ fn forbidden_code(line: &Line, deterministic: bool) -> Vec<(&'static str, &'stat
     let in_tests = IN_TESTS.iter().filter(|_| line.test);
     let nondeterminism = NONDETERMINISM.iter().filter(|_| deterministic);
     let lists = NOWHERE.iter().chain(in_tests).chain(nondeterminism);
-    lists
-        .filter(|(pattern, _)| line.code.contains(pattern))
-        .copied()
-        .collect()
+    lists.filter(|(pattern, _)| line.code.contains(pattern)).copied().collect()
 }
 
 /// Whether `word` stands alone in `text`.
 fn has_word(text: &str, word: &str) -> bool {
-    text.split(|c: char| !is_identifier(c))
-        .any(|part| part == word)
+    text.split(|c: char| !is_identifier(c)).any(|part| part == word)
 }
 
 /// Whether `line` names `folder` as an absolute path.
@@ -127,50 +101,23 @@ mod tests {
 
     #[test]
     fn unfinished_work_is_a_violation() {
-        assert_eq!(
-            count("crates/quorate-net/src/lib.rs", "fn f() { todo!() }"),
-            1
-        );
-        assert_eq!(
-            count(
-                "crates/quorate-net/src/lib.rs",
-                concat!("// FIX", "ME later")
-            ),
-            1
-        );
+        assert_eq!(count("crates/quorate-net/src/lib.rs", "fn f() { todo!() }"), 1);
+        assert_eq!(count("crates/quorate-net/src/lib.rs", concat!("// FIX", "ME later")), 1);
         assert_eq!(count("crates/quorate-net/src/lib.rs", "f(\"todo!\")"), 0);
     }
 
     #[test]
     fn a_test_may_neither_sleep_nor_be_ignored() {
-        assert_eq!(
-            count("crates/quorate-net/tests/it/main.rs", "thread::sleep(d);"),
-            1
-        );
-        assert_eq!(
-            count(
-                "crates/quorate-net/src/lib.rs",
-                "time::sleep(backoff).await;"
-            ),
-            0
-        );
+        assert_eq!(count("crates/quorate-net/tests/it/main.rs", "thread::sleep(d);"), 1);
+        assert_eq!(count("crates/quorate-net/src/lib.rs", "time::sleep(backoff).await;"), 0);
         assert_eq!(count("crates/quorate-net/tests/it/main.rs", "#[ignore]"), 1);
     }
 
     #[test]
     fn the_inner_rings_are_deterministic() {
-        assert_eq!(
-            count("crates/quorate-lab/src/lib.rs", "let m: HashMap<u8, u8>;"),
-            1
-        );
-        assert_eq!(
-            count("crates/quorate-lab/src/lib.rs", "let t = Instant::now();"),
-            1
-        );
-        assert_eq!(
-            count("crates/quorate-node/src/lib.rs", "let t = Instant::now();"),
-            0
-        );
+        assert_eq!(count("crates/quorate-lab/src/lib.rs", "let m: HashMap<u8, u8>;"), 1);
+        assert_eq!(count("crates/quorate-lab/src/lib.rs", "let t = Instant::now();"), 1);
+        assert_eq!(count("crates/quorate-node/src/lib.rs", "let t = Instant::now();"), 0);
     }
 
     #[test]

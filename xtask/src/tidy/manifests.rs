@@ -27,15 +27,9 @@ pub(super) fn packages(tree: &Tree) -> Result<Vec<Package>> {
 }
 
 fn package(path: &str, text: &str) -> Result<Package> {
-    let manifest: Table = text
-        .parse()
-        .with_context(|| format!("{path} is not TOML"))?;
-    let name = manifest
-        .get("package")
-        .and_then(|package| package.get("name"));
-    let name = name
-        .and_then(toml::Value::as_str)
-        .with_context(|| format!("{path}: no name"))?;
+    let manifest: Table = text.parse().with_context(|| format!("{path} is not TOML"))?;
+    let name = manifest.get("package").and_then(|package| package.get("name"));
+    let name = name.and_then(toml::Value::as_str).with_context(|| format!("{path}: no name"))?;
     let mut package = Package {
         path: path.to_owned(),
         name: name.to_owned(),
@@ -44,10 +38,7 @@ fn package(path: &str, text: &str) -> Result<Package> {
         own_versions: BTreeSet::new(),
     };
     package.add(&manifest);
-    for target in table(&manifest, "target")
-        .values()
-        .filter_map(toml::Value::as_table)
-    {
+    for target in table(&manifest, "target").values().filter_map(toml::Value::as_table) {
         package.add(target);
     }
     Ok(package)
@@ -58,11 +49,7 @@ impl Package {
     fn add(&mut self, section: &Table) {
         for key in ["dependencies", "build-dependencies", "dev-dependencies"] {
             for (dependency, value) in &table(section, key) {
-                if !value
-                    .get("workspace")
-                    .and_then(toml::Value::as_bool)
-                    .unwrap_or(false)
-                {
+                if !value.get("workspace").and_then(toml::Value::as_bool).unwrap_or(false) {
                     self.own_versions.insert(dependency.clone());
                 }
                 match key {
@@ -85,9 +72,7 @@ pub(super) fn registry_dependencies(tree: &Tree) -> Result<BTreeSet<String>> {
     let manifest: Table = text.parse().context("Cargo.toml is not TOML")?;
     let workspace = table(&manifest, "workspace");
     let dependencies = table(&workspace, "dependencies");
-    let external = dependencies
-        .iter()
-        .filter(|(_, value)| value.get("path").is_none());
+    let external = dependencies.iter().filter(|(_, value)| value.get("path").is_none());
     Ok(external.map(|(name, _)| name.clone()).collect())
 }
 
@@ -96,20 +81,12 @@ pub(super) fn locked(tree: &Tree) -> Result<BTreeMap<String, BTreeSet<String>>> 
     let text = tree.get("Cargo.lock").context("there is no Cargo.lock")?;
     let lock: Table = text.parse().context("Cargo.lock is not TOML")?;
     let mut packages: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for package in lock
-        .get("package")
-        .and_then(toml::Value::as_array)
-        .into_iter()
-        .flatten()
-    {
+    for package in lock.get("package").and_then(toml::Value::as_array).into_iter().flatten() {
         let Some(name) = package.get("name").and_then(toml::Value::as_str) else {
             continue;
         };
         let dependencies = package.get("dependencies").and_then(toml::Value::as_array);
-        let dependencies = dependencies
-            .into_iter()
-            .flatten()
-            .filter_map(toml::Value::as_str);
+        let dependencies = dependencies.into_iter().flatten().filter_map(toml::Value::as_str);
         let names = dependencies.filter_map(|entry| entry.split(' ').next().map(str::to_owned));
         packages.entry(name.to_owned()).or_default().extend(names);
     }
@@ -118,11 +95,7 @@ pub(super) fn locked(tree: &Tree) -> Result<BTreeMap<String, BTreeSet<String>>> 
 
 /// The table under `key`, empty if there is none.
 fn table(section: &Table, key: &str) -> Table {
-    section
-        .get(key)
-        .and_then(toml::Value::as_table)
-        .cloned()
-        .unwrap_or_default()
+    section.get(key).and_then(toml::Value::as_table).cloned().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -138,14 +111,8 @@ mod tests {
              [target.'cfg(unix)'.dependencies]\nf.workspace = true\n",
         )]);
         let package = packages(&tree).unwrap().remove(0);
-        assert_eq!(
-            package.dependencies.into_iter().collect::<Vec<_>>(),
-            ["b", "c", "d", "f"]
-        );
-        assert_eq!(
-            package.dev_dependencies.into_iter().collect::<Vec<_>>(),
-            ["e"]
-        );
+        assert_eq!(package.dependencies.into_iter().collect::<Vec<_>>(), ["b", "c", "d", "f"]);
+        assert_eq!(package.dev_dependencies.into_iter().collect::<Vec<_>>(), ["e"]);
         assert_eq!(package.own_versions.into_iter().collect::<Vec<_>>(), ["c"]);
     }
 

@@ -49,15 +49,8 @@ impl Chain {
             unknown: Vec::new(),
             repeated: Vec::new(),
         };
-        for (id, title) in specification
-            .unwrap_or_default()
-            .lines()
-            .filter_map(heading)
-        {
-            let rule = Rule {
-                title: title.to_owned(),
-                ..Rule::default()
-            };
+        for (id, title) in specification.unwrap_or_default().lines().filter_map(heading) {
+            let rule = Rule { title: title.to_owned(), ..Rule::default() };
             if chain.rules.insert(id.to_owned(), rule).is_some() {
                 chain.repeated.push(id.to_owned());
             }
@@ -89,18 +82,12 @@ impl Chain {
 
     fn findings(&self) -> Vec<Finding> {
         if !self.specified {
-            let message = format!(
-                "not written yet; {} citations wait for it",
-                self.unknown.len()
-            );
+            let message = format!("not written yet; {} citations wait for it", self.unknown.len());
             return vec![Finding::remark(SPECIFICATION, message)];
         }
         let mut findings = Vec::new();
         for id in &self.repeated {
-            findings.push(Finding::violation(
-                SPECIFICATION,
-                format!("{id} is defined twice"),
-            ));
+            findings.push(Finding::violation(SPECIFICATION, format!("{id} is defined twice")));
         }
         for (id, place) in &self.unknown {
             let message = format!("[{id}] is cited, but {SPECIFICATION} has no such rule");
@@ -108,16 +95,10 @@ impl Chain {
         }
         for (id, rule) in &self.rules {
             if rule.code.is_empty() {
-                findings.push(Finding::violation(
-                    SPECIFICATION,
-                    format!("no code cites [{id}]"),
-                ));
+                findings.push(Finding::violation(SPECIFICATION, format!("no code cites [{id}]")));
             }
             if rule.tests.is_empty() {
-                findings.push(Finding::violation(
-                    SPECIFICATION,
-                    format!("no test cites [{id}]"),
-                ));
+                findings.push(Finding::violation(SPECIFICATION, format!("no test cites [{id}]")));
             }
         }
         findings
@@ -125,10 +106,8 @@ impl Chain {
 
     /// One line: how many rules there are and how many are cited at both ends.
     pub(crate) fn summary(&self) -> String {
-        let complete = self
-            .rules
-            .values()
-            .filter(|rule| !rule.code.is_empty() && !rule.tests.is_empty());
+        let complete =
+            self.rules.values().filter(|rule| !rule.code.is_empty() && !rule.tests.is_empty());
         format!(
             "{} protocol rules, {} of them with code and test",
             self.rules.len(),
@@ -142,11 +121,7 @@ impl Chain {
         for (id, rule) in &self.rules {
             let _ = writeln!(text, "{id} · {}", rule.title);
             for (role, places) in [("code", &rule.code), ("test", &rule.tests)] {
-                let shown = if places.is_empty() {
-                    "none".to_owned()
-                } else {
-                    places.join(", ")
-                };
+                let shown = if places.is_empty() { "none".to_owned() } else { places.join(", ") };
                 let _ = writeln!(text, "    {role}  {shown}");
             }
         }
@@ -203,26 +178,17 @@ mod tests {
     fn a_rule_with_code_and_test_is_complete() {
         let chain = chain(&[
             PROTOCOL,
-            (
-                "crates/pbft/src/lib.rs",
-                "// Only the primary may [PP1].\nfn f() {}",
-            ),
+            ("crates/pbft/src/lib.rs", "// Only the primary may [PP1].\nfn f() {}"),
             ("crates/pbft/tests/it/main.rs", "/// [PP1]\nfn t() {}"),
         ]);
         assert_eq!(chain.findings(), []);
-        assert_eq!(
-            chain.summary(),
-            "1 protocol rules, 1 of them with code and test"
-        );
+        assert_eq!(chain.summary(), "1 protocol rules, 1 of them with code and test");
     }
 
     #[test]
     fn a_rule_without_code_or_test_is_a_violation() {
         let found = chain(&[PROTOCOL]).findings();
-        assert_eq!(
-            violations(&found),
-            ["no code cites [PP1]", "no test cites [PP1]"]
-        );
+        assert_eq!(violations(&found), ["no code cites [PP1]", "no test cites [PP1]"]);
     }
 
     #[test]
@@ -237,15 +203,10 @@ mod tests {
 
     #[test]
     fn a_citation_of_no_rule_is_a_violation() {
-        let found = chain(&[
-            ("docs/protocol.md", "# Protocol\n"),
-            ("crates/pbft/src/lib.rs", "// [VC9]"),
-        ])
-        .findings();
-        assert_eq!(
-            violations(&found),
-            ["[VC9] is cited, but docs/protocol.md has no such rule"]
-        );
+        let found =
+            chain(&[("docs/protocol.md", "# Protocol\n"), ("crates/pbft/src/lib.rs", "// [VC9]")])
+                .findings();
+        assert_eq!(violations(&found), ["[VC9] is cited, but docs/protocol.md has no such rule"]);
     }
 
     #[test]
@@ -270,20 +231,14 @@ mod tests {
     fn code_that_indexes_is_no_citation() {
         let chain = chain(&[
             ("docs/protocol.md", ""),
-            (
-                "crates/pbft/src/lib.rs",
-                "fn f() { x[P1] } // y[P1], [a link]",
-            ),
+            ("crates/pbft/src/lib.rs", "fn f() { x[P1] } // y[P1], [a link]"),
         ]);
         assert_eq!(chain.findings(), []);
     }
 
     #[test]
     fn several_rules_can_be_cited_at_once() {
-        assert_eq!(
-            citations("see [PP1, VC2] and [NV10]"),
-            ["PP1", "VC2", "NV10"]
-        );
+        assert_eq!(citations("see [PP1, VC2] and [NV10]"), ["PP1", "VC2", "NV10"]);
     }
 
     #[test]

@@ -19,13 +19,7 @@ pub(super) fn check(_: &Tree, sources: &Sources) -> Result<Vec<Finding>> {
     for (path, source) in sources.files() {
         let count = source.code_line_count();
         let message = format!("{count} lines of code; aim at 100 to {FILE_LINES_REMARKED}");
-        findings.extend(judge(
-            path,
-            message,
-            count,
-            FILE_LINES_REMARKED,
-            FILE_LINES_MAX,
-        ));
+        findings.extend(judge(path, message, count, FILE_LINES_REMARKED, FILE_LINES_MAX));
         for function in source.functions() {
             let place = format!("{path}:{}", function.first_line);
             let count = function.line_count;
@@ -76,14 +70,8 @@ mod tests {
     #[test]
     fn a_file_is_judged_by_its_lines_of_code() {
         assert_eq!(severities(&"const A: u8 = 1;\n".repeat(400)), []);
-        assert_eq!(
-            severities(&"const A: u8 = 1;\n".repeat(401)),
-            [Severity::Remark]
-        );
-        assert_eq!(
-            severities(&"const A: u8 = 1;\n".repeat(701)),
-            [Severity::Violation]
-        );
+        assert_eq!(severities(&"const A: u8 = 1;\n".repeat(401)), [Severity::Remark]);
+        assert_eq!(severities(&"const A: u8 = 1;\n".repeat(701)), [Severity::Violation]);
         assert_eq!(severities(&"// a comment\n\n".repeat(701)), []);
     }
 

@@ -19,10 +19,7 @@ impl Sources {
         let test_modules: Vec<String> = files
             .iter()
             .flat_map(|(path, source)| {
-                source
-                    .test_modules
-                    .iter()
-                    .map(|module| format!("{}{module}", children(path)))
+                source.test_modules.iter().map(|module| format!("{}{module}", children(path)))
             })
             .collect();
         for (path, source) in &mut files {
@@ -35,9 +32,7 @@ impl Sources {
 
     /// Every file, in order of paths.
     pub(super) fn files(&self) -> impl Iterator<Item = (&str, &Source)> {
-        self.files
-            .iter()
-            .map(|(path, source)| (path.as_str(), source))
+        self.files.iter().map(|(path, source)| (path.as_str(), source))
     }
 
     /// The files below `prefix`.
@@ -45,8 +40,7 @@ impl Sources {
         &'a self,
         prefix: &'a str,
     ) -> impl Iterator<Item = (&'a str, &'a Source)> {
-        self.files()
-            .filter(move |(path, _)| path.starts_with(prefix))
+        self.files().filter(move |(path, _)| path.starts_with(prefix))
     }
 }
 
@@ -71,8 +65,7 @@ fn children(path: &str) -> String {
 
 /// Whether the file at `path` is the module at `module` (a path without suffix) or inside it.
 fn is_module(path: &str, module: &str) -> bool {
-    path.strip_prefix(module)
-        .is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+    path.strip_prefix(module).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -82,10 +75,7 @@ mod tests {
     #[test]
     fn a_file_declared_for_tests_is_a_test_with_everything_below_it() {
         let tree = Tree::of(&[
-            (
-                "crates/a/src/lib.rs",
-                "#[cfg(test)]\nmod testing;\nmod real;",
-            ),
+            ("crates/a/src/lib.rs", "#[cfg(test)]\nmod testing;\nmod real;"),
             ("crates/a/src/testing.rs", "fn a() {}"),
             ("crates/a/src/testing/inner.rs", "fn b() {}"),
             ("crates/a/src/real.rs", "fn c() {}"),
@@ -93,10 +83,8 @@ mod tests {
             ("crates/a/tests/it/main.rs", "fn e() {}"),
         ]);
         let sources = Sources::of(&tree);
-        let tests: Vec<(&str, bool)> = sources
-            .files()
-            .map(|(path, source)| (path, source.lines[0].test))
-            .collect();
+        let tests: Vec<(&str, bool)> =
+            sources.files().map(|(path, source)| (path, source.lines[0].test)).collect();
         assert_eq!(
             tests,
             [
@@ -112,10 +100,7 @@ mod tests {
 
     #[test]
     fn a_path_names_its_crate() {
-        assert_eq!(
-            crate_of("crates/quorate-net/src/lib.rs"),
-            Some("quorate-net")
-        );
+        assert_eq!(crate_of("crates/quorate-net/src/lib.rs"), Some("quorate-net"));
         assert_eq!(crate_of("xtask/src/main.rs"), None);
     }
 }

@@ -22,30 +22,18 @@ const FORBIDDEN_IN_NAMES: &[(&str, &str)] = &[("term", "view")];
 const FOREIGN: &[(&str, &str)] = &[("quorate-gateway", "leader"), ("quorate-gateway", "term")];
 
 /// File names that say nothing about what is in the file.
-const EMPTY_NAMES: &[&str] = &[
-    "util", "utils", "helper", "helpers", "common", "misc", "manager",
-];
+const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc", "manager"];
 
 /// No forbidden word in code, comments or texts of the crates.
 pub(super) fn check(_: &Tree, sources: &Sources) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for (path, source) in sources.under("crates/") {
-        let stem = path
-            .rsplit('/')
-            .next()
-            .unwrap_or(path)
-            .trim_end_matches(".rs");
+        let stem = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".rs");
         if EMPTY_NAMES.contains(&stem) {
-            findings.push(Finding::violation(
-                path,
-                "the file name says nothing about its content",
-            ));
+            findings.push(Finding::violation(path, "the file name says nothing about its content"));
         }
         if stem == "mod" {
-            findings.push(Finding::violation(
-                path,
-                "modules are foo.rs and foo/, never mod.rs",
-            ));
+            findings.push(Finding::violation(path, "modules are foo.rs and foo/, never mod.rs"));
         }
         for (index, line) in source.lines.iter().enumerate() {
             for (word, instead) in forbidden_words(line) {
@@ -65,23 +53,12 @@ pub(super) fn check(_: &Tree, sources: &Sources) -> Result<Vec<Finding>> {
 /// The forbidden words of a line, each once.
 fn forbidden_words(line: &Line) -> Vec<(&'static str, &'static str)> {
     let names = segments(&line.code);
-    let prose: Vec<String> = segments(&line.comment)
-        .into_iter()
-        .chain(segments(&line.literal))
-        .collect();
+    let prose: Vec<String> =
+        segments(&line.comment).into_iter().chain(segments(&line.literal)).collect();
     let mut found: Vec<(&str, &str)> = FORBIDDEN
         .iter()
-        .filter(|(word, _)| {
-            names
-                .iter()
-                .chain(&prose)
-                .any(|part| is_form_of(part, word))
-        })
-        .chain(
-            FORBIDDEN_IN_NAMES
-                .iter()
-                .filter(|(word, _)| names.iter().any(|part| part == word)),
-        )
+        .filter(|(word, _)| names.iter().chain(&prose).any(|part| is_form_of(part, word)))
+        .chain(FORBIDDEN_IN_NAMES.iter().filter(|(word, _)| names.iter().any(|part| part == word)))
         .copied()
         .collect();
     let prose_text = format!("{} {}", line.comment, line.literal).to_lowercase();
@@ -93,17 +70,13 @@ fn forbidden_words(line: &Line) -> Vec<(&'static str, &'static str)> {
 
 /// The word itself or its plural.
 fn is_form_of(part: &str, word: &str) -> bool {
-    part.strip_prefix(word)
-        .is_some_and(|rest| rest.is_empty() || rest == "s")
+    part.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest == "s")
 }
 
 /// The words that names and prose consist of, in lower case: `raftTerm_max` gives raft, term, max.
 fn segments(text: &str) -> Vec<String> {
     let mut parts = Vec::new();
-    for name in text
-        .split(|c: char| !is_identifier(c))
-        .flat_map(|name| name.split('_'))
-    {
+    for name in text.split(|c: char| !is_identifier(c)).flat_map(|name| name.split('_')) {
         let mut part = String::new();
         let mut previous_lower = false;
         for character in name.chars() {
@@ -131,45 +104,27 @@ mod tests {
 
     #[test]
     fn names_fall_apart_into_words() {
-        assert_eq!(
-            segments("raftTerm_max fooBar"),
-            ["raft", "term", "max", "foo", "bar"]
-        );
+        assert_eq!(segments("raftTerm_max fooBar"), ["raft", "term", "max", "foo", "bar"]);
     }
 
     #[test]
     fn a_forbidden_word_is_found_in_names_and_prose() {
         for text in ["let new_leader = 1;", "// the Leaders", "f(\"no leader\")"] {
             let found = findings("crates/pbft/src/lib.rs", text);
-            assert_eq!(
-                violations(&found),
-                ["\"leader\" is not a word of this project: primary"]
-            );
+            assert_eq!(violations(&found), ["\"leader\" is not a word of this project: primary"]);
         }
     }
 
     #[test]
     fn a_term_is_forbidden_only_in_names() {
-        assert_eq!(
-            findings("crates/pbft/src/lib.rs", "// in terms of a term; terminal"),
-            []
-        );
+        assert_eq!(findings("crates/pbft/src/lib.rs", "// in terms of a term; terminal"), []);
         let found = findings("crates/pbft/src/lib.rs", "let current_term = 1;");
-        assert_eq!(
-            violations(&found),
-            ["\"term\" is not a word of this project: view"]
-        );
+        assert_eq!(violations(&found), ["\"term\" is not a word of this project: view"]);
     }
 
     #[test]
     fn the_gateway_may_use_the_names_of_the_etcd_api() {
-        assert_eq!(
-            findings(
-                "crates/quorate-gateway/src/lib.rs",
-                "leader: 1, raft_term: 2"
-            ),
-            []
-        );
+        assert_eq!(findings("crates/quorate-gateway/src/lib.rs", "leader: 1, raft_term: 2"), []);
     }
 
     #[test]
@@ -180,13 +135,7 @@ mod tests {
 
     #[test]
     fn a_file_is_named_after_what_it_holds() {
-        assert_eq!(
-            violations(&findings("crates/pbft/src/util.rs", "")).len(),
-            1
-        );
-        assert_eq!(
-            violations(&findings("crates/pbft/src/replica/mod.rs", "")).len(),
-            1
-        );
+        assert_eq!(violations(&findings("crates/pbft/src/util.rs", "")).len(), 1);
+        assert_eq!(violations(&findings("crates/pbft/src/replica/mod.rs", "")).len(), 1);
     }
 }
