@@ -67,11 +67,7 @@ struct Totals {
 impl Store {
     /// An empty store, at revision 1.
     pub fn new() -> Self {
-        Self {
-            counters: Counters::INITIAL,
-            index: Index::default(),
-            totals: Totals::default(),
-        }
+        Self { counters: Counters::INITIAL, index: Index::default(), totals: Totals::default() }
     }
 
     fn view<'a>(&'a self, state: &'a dyn StateRead) -> View<'a> {
@@ -103,13 +99,7 @@ impl Store {
                 writer.apply(&operation)
             }
         };
-        compaction::sweep(
-            &mut self.counters,
-            &mut self.index,
-            &mut self.totals,
-            state,
-            written,
-        );
+        compaction::sweep(&mut self.counters, &mut self.index, &mut self.totals, state, written);
         result
     }
 }
@@ -133,11 +123,7 @@ impl Service for Store {
         if self.counters != counters_before {
             self.counters.save(state);
         }
-        Outcome {
-            revision: self.counters.revision,
-            result,
-        }
-        .encode()
+        Outcome { revision: self.counters.revision, result }.encode()
     }
 
     /// Answers ranges, transactions of ranges alone, the status, and what is refused outright.
@@ -151,13 +137,7 @@ impl Service for Store {
             Ok(operation) => self.view(state).answer(&operation)?,
             Err(error) => Err(error),
         };
-        Some(
-            Outcome {
-                revision: self.counters.revision,
-                result,
-            }
-            .encode(),
-        )
+        Some(Outcome { revision: self.counters.revision, result }.encode())
     }
 
     fn restored(&mut self, state: &dyn StateRead) {

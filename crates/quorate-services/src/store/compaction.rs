@@ -49,10 +49,7 @@ impl Counters {
 
 impl Sweep {
     fn new(target: i64) -> Self {
-        Self {
-            target,
-            next: Point::first(0),
-        }
+        Self { target, next: Point::first(0) }
     }
 }
 
@@ -98,10 +95,7 @@ struct Doomed {
 }
 
 fn look(sweep: Sweep, index: &Index, state: &dyn StateRead, count_max: usize) -> Step {
-    let mut step = Step {
-        doomed: Vec::new(),
-        next: None,
-    };
+    let mut step = Step { doomed: Vec::new(), next: None };
     let (mut count, mut bytes) = (0, 0);
     let end = sweep.target.checked_add(1).map(Point::first);
     scan_records(state, sweep.next, end, &mut |point, value| {
@@ -114,11 +108,7 @@ fn look(sweep: Sweep, index: &Index, state: &dyn StateRead, count_max: usize) ->
         let key = Record::decode(point, value).key;
         let newest = index.newest_at(key, sweep.target);
         if point.is_tombstone() || newest != Some(point) {
-            step.doomed.push(Doomed {
-                key: key.into(),
-                point,
-                record_bytes: value.len(),
-            });
+            step.doomed.push(Doomed { key: key.into(), point, record_bytes: value.len() });
         }
         true
     });

@@ -48,10 +48,7 @@ impl Index {
     }
 
     fn remove(&mut self, key: &[u8], pop: fn(&mut VecDeque<Point>) -> Option<Point>) {
-        let history = self
-            .keys
-            .get_mut(key)
-            .expect("only points that were appended are removed");
+        let history = self.keys.get_mut(key).expect("only points that were appended are removed");
         match history {
             History::One(_) => {
                 self.keys.remove(key);
@@ -67,15 +64,12 @@ impl Index {
 
     /// The record that holds what `key` has at `revision`, if it has anything.
     pub(super) fn at(&self, key: &[u8], revision: i64) -> Option<Point> {
-        self.newest_at(key, revision)
-            .filter(|point| !point.is_tombstone())
+        self.newest_at(key, revision).filter(|point| !point.is_tombstone())
     }
 
     /// The newest record of `key` that is not after `revision`, be it a tombstone.
     pub(super) fn newest_at(&self, key: &[u8], revision: i64) -> Option<Point> {
-        self.keys
-            .get(key)
-            .and_then(|history| history.newest_at(revision))
+        self.keys.get(key).and_then(|history| history.newest_at(revision))
     }
 
     /// The keys that exist at `revision` in the range that `key` and `range_end` name (see
@@ -115,9 +109,7 @@ impl History {
                 // Nearly every read is at the current revision.
                 let newest = points.0.back().filter(|point| point.revision() <= revision);
                 newest.copied().or_else(|| {
-                    let after = points
-                        .0
-                        .partition_point(|point| point.revision() <= revision);
+                    let after = points.0.partition_point(|point| point.revision() <= revision);
                     points.0.get(after.checked_sub(1)?).copied()
                 })
             }

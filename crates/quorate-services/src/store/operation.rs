@@ -51,8 +51,7 @@ impl Operation {
     /// The operation as bytes to be ordered.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![OPERATION_VERSION];
-        self.serialize(&mut bytes)
-            .expect("writing to a vector fails only above 4 GiB");
+        self.serialize(&mut bytes).expect("writing to a vector fails only above 4 GiB");
         bytes
     }
 
@@ -242,11 +241,7 @@ pub struct CompactRequest {
 
 impl TxnRequest {
     fn check(&self) -> Result<(), StoreError> {
-        let longest = self
-            .compare
-            .len()
-            .max(self.success.len())
-            .max(self.failure.len());
+        let longest = self.compare.len().max(self.success.len()).max(self.failure.len());
         if longest > TXN_OPERATIONS_MAX {
             return Err(StoreError::TooManyOperations);
         }
@@ -280,20 +275,12 @@ impl TxnOperation {
 impl PutRequest {
     /// No lease has been granted yet, so none can be attached to.
     pub(super) fn check_lease(&self) -> Result<(), StoreError> {
-        if self.lease == 0 {
-            Ok(())
-        } else {
-            Err(StoreError::LeaseNotFound)
-        }
+        if self.lease == 0 { Ok(()) } else { Err(StoreError::LeaseNotFound) }
     }
 }
 
 fn check_key(key: &[u8]) -> Result<(), StoreError> {
-    if key.is_empty() {
-        Err(StoreError::EmptyKey)
-    } else {
-        Ok(())
-    }
+    if key.is_empty() { Err(StoreError::EmptyKey) } else { Ok(()) }
 }
 
 /// No key may be put twice, or be put and deleted, in one branch, in whichever order.

@@ -32,8 +32,7 @@ impl Outcome {
     /// The outcome as a replica sends it.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![OUTCOME_VERSION];
-        self.serialize(&mut bytes)
-            .expect("an outcome is far smaller than 4 GiB");
+        self.serialize(&mut bytes).expect("an outcome is far smaller than 4 GiB");
         bytes
     }
 

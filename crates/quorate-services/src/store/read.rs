@@ -102,9 +102,7 @@ impl View<'_> {
     }
 
     pub(super) fn record(&self, point: Point) -> Vec<u8> {
-        self.state
-            .get(&point.state_key())
-            .expect("every point of the index has its record")
+        self.state.get(&point.state_key()).expect("every point of the index has its record")
     }
 
     fn txn(&self, txn: &TxnRequest, room: &mut Room) -> Result<TxnResponse, StoreError> {
@@ -115,15 +113,9 @@ impl View<'_> {
                 continue;
             };
             let response = Response::Range(self.range(range, room)?);
-            responses.push(TxnOperationResponse {
-                behind: 0,
-                response,
-            });
+            responses.push(TxnOperationResponse { behind: 0, response });
         }
-        Ok(TxnResponse {
-            succeeded,
-            responses,
-        })
+        Ok(TxnResponse { succeeded, responses })
     }
 
     /// Whether the compares of `txn` hold, and the branch to do, once it is sure that no step of
@@ -133,11 +125,7 @@ impl View<'_> {
         txn: &'t TxnRequest,
     ) -> Result<(bool, &'t [TxnOperation]), StoreError> {
         let succeeded = txn.compare.iter().all(|compare| self.holds(compare));
-        let branch = if succeeded {
-            &txn.success
-        } else {
-            &txn.failure
-        };
+        let branch = if succeeded { &txn.success } else { &txn.failure };
         for operation in branch {
             if let TxnOperation::Put(put) = operation {
                 put.check_lease()?;
@@ -217,16 +205,12 @@ impl Room {
     const KEY_VALUE_BYTES: usize = 41;
 
     pub(super) fn for_response() -> Self {
-        Self {
-            bytes: RESPONSE_BYTES_MAX - Self::FRAME_BYTES,
-        }
+        Self { bytes: RESPONSE_BYTES_MAX - Self::FRAME_BYTES }
     }
 
     /// Takes the room of a [`KeyValue`] with so many bytes of key and value.
     fn take(&mut self, content_bytes: usize) -> Result<(), StoreError> {
-        let left = self
-            .bytes
-            .checked_sub(content_bytes + Self::KEY_VALUE_BYTES);
+        let left = self.bytes.checked_sub(content_bytes + Self::KEY_VALUE_BYTES);
         self.bytes = left.ok_or(StoreError::ResponseTooLarge)?;
         Ok(())
     }

@@ -49,11 +49,7 @@ pub(super) struct Sweep {
 }
 
 impl Counters {
-    pub(super) const INITIAL: Self = Self {
-        revision: 1,
-        compact_revision: -1,
-        sweep: None,
-    };
+    pub(super) const INITIAL: Self = Self { revision: 1, compact_revision: -1, sweep: None };
 
     pub(super) fn load(state: &dyn StateRead) -> Self {
         state.get(COUNTERS_KEY).map_or(Self::INITIAL, |bytes| {
@@ -90,9 +86,7 @@ impl Point {
     }
 
     fn new(revision: i64, place: usize, mark: u32) -> Self {
-        let place = u32::try_from(place)
-            .ok()
-            .filter(|place| *place <= u32::MAX >> 1);
+        let place = u32::try_from(place).ok().filter(|place| *place <= u32::MAX >> 1);
         let place = place.expect("fewer than 2^31 keys fit in memory, each written once or twice");
         let mut bytes = [0; 12];
         bytes[..8].copy_from_slice(&revision.to_be_bytes());
@@ -185,28 +179,18 @@ impl<'a> Record<'a> {
                 let (version, value) = bytes.split_first_chunk()?;
                 let create_revision = i64::from_le_bytes(*create_revision);
                 let version = i64::from_le_bytes(*version);
-                (
-                    Some(Origin {
-                        create_revision,
-                        version,
-                    }),
-                    value,
-                )
+                (Some(Origin { create_revision, version }), value)
             }
             _ => return None,
         };
-        Some(Self {
-            key,
-            body: Some(Body { origin, value }),
-        })
+        Some(Self { key, body: Some(Body { origin, value }) })
     }
 }
 
 impl Body<'_> {
     /// The revision that created the key, if this was put at `point`.
     pub(super) fn create_revision(&self, point: Point) -> i64 {
-        self.origin
-            .map_or(point.revision(), |origin| origin.create_revision)
+        self.origin.map_or(point.revision(), |origin| origin.create_revision)
     }
 
     pub(super) fn version(&self) -> i64 {

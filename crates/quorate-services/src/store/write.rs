@@ -35,14 +35,13 @@ impl Writer<'_> {
         let result = match operation {
             Operation::Range(range) => self.view().range(range, &mut room).map(Response::Range),
             Operation::Put(put) => self.put(put, &mut room).map(Response::Put),
-            Operation::DeleteRange(delete) => self
-                .delete_range(delete, &mut room)
-                .map(Response::DeleteRange),
+            Operation::DeleteRange(delete) => {
+                self.delete_range(delete, &mut room).map(Response::DeleteRange)
+            }
             Operation::Txn(txn) => self.txn(txn, &mut room).map(Response::Txn),
-            Operation::Compact(compact) => self
-                .counters
-                .compact(compact.revision)
-                .map(|()| Response::Compact),
+            Operation::Compact(compact) => {
+                self.counters.compact(compact.revision).map(|()| Response::Compact)
+            }
             Operation::Status => Ok(Response::Status(self.view().status())),
         };
         if result.is_err() {
@@ -66,10 +65,7 @@ impl Writer<'_> {
             }
             origin = Some(view.successor_origin(point));
         }
-        let body = Body {
-            origin,
-            value: &put.value,
-        };
+        let body = Body { origin, value: &put.value };
         let point = Point::put(self.next_revision(), self.written.len());
         self.write(point, put.key.as_slice().into(), Some(body));
         Ok(PutResponse { prev_kv })
@@ -83,10 +79,7 @@ impl Writer<'_> {
         let view = self.view();
         let mut keys: Vec<Box<[u8]>> = Vec::new();
         let mut prev_kvs = Vec::new();
-        for (key, point) in view
-            .index
-            .range(&delete.key, &delete.range_end, view.revision)
-        {
+        for (key, point) in view.index.range(&delete.key, &delete.range_end, view.revision) {
             if delete.prev_kv {
                 prev_kvs.push(view.key_value(key, point, room)?);
             }
@@ -117,23 +110,15 @@ impl Writer<'_> {
             responses.push(TxnOperationResponse { behind, response });
         }
         if self.written.is_empty() {
-            responses
-                .iter_mut()
-                .for_each(|response| response.behind = 0);
+            responses.iter_mut().for_each(|response| response.behind = 0);
         }
-        Ok(TxnResponse {
-            succeeded,
-            responses,
-        })
+        Ok(TxnResponse { succeeded, responses })
     }
 
     /// The store with what this operation has written so far.
     fn view(&self) -> View<'_> {
-        let revision = if self.written.is_empty() {
-            self.counters.revision
-        } else {
-            self.next_revision()
-        };
+        let revision =
+            if self.written.is_empty() { self.counters.revision } else { self.next_revision() };
         View {
             state: &*self.state,
             index: self.index,
@@ -144,21 +129,14 @@ impl Writer<'_> {
     }
 
     fn next_revision(&self) -> i64 {
-        self.counters
-            .revision
-            .checked_add(1)
-            .expect("2^63 revisions take longer than anybody has")
+        self.counters.revision.checked_add(1).expect("2^63 revisions take longer than anybody has")
     }
 
     fn write(&mut self, point: Point, key: Box<[u8]>, body: Option<Body<'_>>) {
         let record = Record { key: &key, body }.encode();
         self.totals.add(record.len());
         self.index.append(&key, point);
-        self.written.push(Written {
-            key,
-            point,
-            record_bytes: record.len(),
-        });
+        self.written.push(Written { key, point, record_bytes: record.len() });
         self.state.put(&point.state_key(), record);
     }
 
@@ -175,12 +153,7 @@ impl View<'_> {
     /// What the next put of a key records of its past, if the key now has the record at `point`.
     fn successor_origin(&self, point: Point) -> Origin {
         let bytes = self.record(point);
-        let body = Record::decode(point, &bytes)
-            .body
-            .expect("the index yields no tombstones");
-        Origin {
-            create_revision: body.create_revision(point),
-            version: body.version() + 1,
-        }
+        let body = Record::decode(point, &bytes).body.expect("the index yields no tombstones");
+        Origin { create_revision: body.create_revision(point), version: body.version() + 1 }
     }
 }

@@ -5,10 +5,7 @@ use quorate_services::store::{RangeRequest, StatusResponse, StoreError};
 use crate::replica::{Replica, To, compact, delete, get, put};
 
 fn at(key: &str, revision: i64) -> RangeRequest {
-    RangeRequest {
-        revision,
-        ..get(key)
-    }
+    RangeRequest { revision, ..get(key) }
 }
 
 /// `count` puts of the same ten keys in turn.
@@ -45,10 +42,7 @@ fn reads_at_the_compacted_revision_and_above_answer_as_before() {
     put_ten_keys(&mut replica, 30);
     replica.execute(delete("k3"));
     let revisions = 20..=32;
-    let ranges = revisions.map(|revision| RangeRequest {
-        revision,
-        ..get("k").to("l")
-    });
+    let ranges = revisions.map(|revision| RangeRequest { revision, ..get("k").to("l") });
     let before: Vec<_> = ranges.clone().map(|range| replica.range(range)).collect();
     replica.execute(compact(20));
     let right_after: Vec<_> = ranges.clone().map(|range| replica.range(range)).collect();
@@ -89,10 +83,7 @@ fn a_compaction_at_a_revision_already_compacted_is_refused() {
 fn a_compaction_at_a_future_revision_is_refused() {
     let mut replica = Replica::default();
     assert_eq!(replica.refusal(compact(2)), StoreError::FutureRevision);
-    assert_eq!(
-        replica.refusal(compact(i64::MAX)),
-        StoreError::FutureRevision
-    );
+    assert_eq!(replica.refusal(compact(i64::MAX)), StoreError::FutureRevision);
 }
 
 #[test]
@@ -128,11 +119,7 @@ fn a_store_whose_every_key_was_deleted_is_empty_after_its_compaction() {
     replica.execute(delete("k").to("l"));
     replica.execute(compact(27));
     sweep(&mut replica);
-    let empty = StatusResponse {
-        compact_revision: 27,
-        record_count: 0,
-        record_bytes: 0,
-    };
+    let empty = StatusResponse { compact_revision: 27, record_count: 0, record_bytes: 0 };
     assert_eq!(replica.status(), empty);
     assert_eq!(replica.execute(put("a", "1")).revision, 28);
 }
@@ -197,11 +184,20 @@ fn frequent_compactions_of_large_transactions_keep_the_history_short() {
             replica.execute(compact(revision));
         }
     }
-    assert!(
-        replica.status().record_count < 10 * 128,
-        "{:?}",
-        replica.status()
-    );
+    assert!(replica.status().record_count < 10 * 128, "{:?}", replica.status());
+}
+
+#[test]
+fn compactions_after_every_write_still_reach_the_later_records() {
+    let mut replica = Replica::default();
+    for index in 0..200 {
+        replica.execute(put(&format!("k{index}"), "v"));
+    }
+    for _ in 0..500 {
+        let revision = replica.execute(put("hot", "v")).revision;
+        replica.response(compact(revision));
+    }
+    assert!(replica.status().record_count < 210);
 }
 
 #[test]
@@ -213,10 +209,7 @@ fn a_replica_restored_in_the_middle_goes_on_as_the_others_do() {
     running.execute(compact(1000));
     loop {
         let mut restored = Replica::restored_from(&running.state);
-        assert_eq!(
-            format!("{:?}", restored.store),
-            format!("{:?}", running.store)
-        );
+        assert_eq!(format!("{:?}", restored.store), format!("{:?}", running.store));
         let before = running.state.clone();
         let outcome = running.execute(get("k").to("l"));
         assert_eq!(restored.execute(get("k").to("l")), outcome);

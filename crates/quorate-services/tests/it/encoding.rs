@@ -19,11 +19,7 @@ fn operations() -> Vec<(&'static str, Operation)> {
         count_only: false,
         ..get("k").to("l")
     };
-    let compare = |result, target| Compare {
-        key: b"k".to_vec(),
-        result,
-        target,
-    };
+    let compare = |result, target| Compare { key: b"k".to_vec(), result, target };
     let txn = TxnRequest {
         compare: vec![
             compare(CompareResult::Equal, CompareTarget::Version(1)),
@@ -37,23 +33,8 @@ fn operations() -> Vec<(&'static str, Operation)> {
     };
     vec![
         ("range", range.into()),
-        (
-            "put",
-            PutRequest {
-                lease: -2,
-                prev_kv: true,
-                ..put("k", "v")
-            }
-            .into(),
-        ),
-        (
-            "delete_range",
-            DeleteRangeRequest {
-                prev_kv: true,
-                ..delete("k").to("l")
-            }
-            .into(),
-        ),
+        ("put", PutRequest { lease: -2, prev_kv: true, ..put("k", "v") }.into()),
+        ("delete_range", DeleteRangeRequest { prev_kv: true, ..delete("k").to("l") }.into()),
         ("txn", txn.into()),
         ("compact", compact(7).into()),
         ("status", Operation::Status),
@@ -65,39 +46,11 @@ fn history() -> Vec<(&'static str, Operation)> {
     let success = vec![get("k").into(), put("k", "w").into(), delete("m").into()];
     vec![
         ("put", put("k", "v").into()),
-        (
-            "put_update",
-            PutRequest {
-                prev_kv: true,
-                ..put("k", "v2")
-            }
-            .into(),
-        ),
-        (
-            "range",
-            RangeRequest {
-                limit: 1,
-                ..get("k").to("\0")
-            }
-            .into(),
-        ),
-        (
-            "txn",
-            TxnRequest {
-                success,
-                ..TxnRequest::default()
-            }
-            .into(),
-        ),
+        ("put_update", PutRequest { prev_kv: true, ..put("k", "v2") }.into()),
+        ("range", RangeRequest { limit: 1, ..get("k").to("\0") }.into()),
+        ("txn", TxnRequest { success, ..TxnRequest::default() }.into()),
         ("put_other", put("m", "").into()),
-        (
-            "delete_range",
-            DeleteRangeRequest {
-                prev_kv: true,
-                ..delete("k").to("l")
-            }
-            .into(),
-        ),
+        ("delete_range", DeleteRangeRequest { prev_kv: true, ..delete("k").to("l") }.into()),
         ("compact", compact(3).into()),
         ("status", Operation::Status),
     ]
@@ -105,9 +58,7 @@ fn history() -> Vec<(&'static str, Operation)> {
 
 fn line(text: &mut String, name: &str, bytes: &[u8]) {
     write!(text, "{name} ").unwrap();
-    bytes
-        .iter()
-        .for_each(|byte| write!(text, "{byte:02x}").unwrap());
+    bytes.iter().for_each(|byte| write!(text, "{byte:02x}").unwrap());
     text.push('\n');
 }
 
@@ -143,10 +94,7 @@ fn outcomes_are_encoded_as_written_down() {
         StoreError::Malformed,
     ];
     for error in errors {
-        let outcome = Outcome {
-            revision: 5,
-            result: Err(error),
-        };
+        let outcome = Outcome { revision: 5, result: Err(error) };
         line(&mut text, &format!("{error:?}"), &outcome.encode());
     }
     assert_eq!(text, include_str!("../golden/outcomes.txt"), "{text}");
@@ -166,8 +114,7 @@ fn the_state_is_as_written_down() {
     let mut text = String::new();
     for (key, value) in &replica.state.0 {
         let mut name = String::new();
-        key.iter()
-            .for_each(|byte| write!(name, "{byte:02x}").unwrap());
+        key.iter().for_each(|byte| write!(name, "{byte:02x}").unwrap());
         line(&mut text, &name, value);
     }
     assert_eq!(text, include_str!("../golden/state.txt"), "{text}");

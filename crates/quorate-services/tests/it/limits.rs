@@ -23,31 +23,11 @@ fn errors_have_etcds_codes_and_texts() {
     let expected = [
         (StoreError::EmptyKey, 3, "etcdserver: key is not provided"),
         (StoreError::KeyNotFound, 3, "etcdserver: key not found"),
-        (
-            StoreError::TooManyOperations,
-            3,
-            "etcdserver: too many operations in txn request",
-        ),
-        (
-            StoreError::DuplicateKey,
-            3,
-            "etcdserver: duplicate key given in txn request",
-        ),
-        (
-            StoreError::RequestTooLarge,
-            3,
-            "etcdserver: request is too large",
-        ),
-        (
-            StoreError::LeaseNotFound,
-            5,
-            "etcdserver: requested lease not found",
-        ),
-        (
-            StoreError::Compacted,
-            11,
-            "etcdserver: mvcc: required revision has been compacted",
-        ),
+        (StoreError::TooManyOperations, 3, "etcdserver: too many operations in txn request"),
+        (StoreError::DuplicateKey, 3, "etcdserver: duplicate key given in txn request"),
+        (StoreError::RequestTooLarge, 3, "etcdserver: request is too large"),
+        (StoreError::LeaseNotFound, 5, "etcdserver: requested lease not found"),
+        (StoreError::Compacted, 11, "etcdserver: mvcc: required revision has been compacted"),
         (
             StoreError::FutureRevision,
             11,
@@ -55,15 +35,9 @@ fn errors_have_etcds_codes_and_texts() {
         ),
     ];
     for (error, code, text) in expected {
-        assert_eq!(
-            (error.code() as i32, error.to_string().as_str()),
-            (code, text)
-        );
+        assert_eq!((error.code() as i32, error.to_string().as_str()), (code, text));
     }
-    assert_eq!(
-        StoreError::ResponseTooLarge.code(),
-        ErrorCode::ResourceExhausted
-    );
+    assert_eq!(StoreError::ResponseTooLarge.code(), ErrorCode::ResourceExhausted);
     assert_eq!(StoreError::Malformed.code(), ErrorCode::InvalidArgument);
 }
 
@@ -90,22 +64,10 @@ fn every_request_within_etcds_limit_fits_the_encoding() {
             })
             .collect(),
         success: (0..TXN_OPERATIONS_MAX)
-            .map(|key| {
-                PutRequest {
-                    key: wide(key).to_vec(),
-                    ..PutRequest::default()
-                }
-                .into()
-            })
+            .map(|key| PutRequest { key: wide(key).to_vec(), ..PutRequest::default() }.into())
             .collect(),
         failure: (0..TXN_OPERATIONS_MAX)
-            .map(|key| {
-                RangeRequest {
-                    key: wide(key).to_vec(),
-                    ..RangeRequest::default()
-                }
-                .into()
-            })
+            .map(|key| RangeRequest { key: wide(key).to_vec(), ..RangeRequest::default() }.into())
             .collect(),
     };
     assert!(Operation::from(request).encode().len() <= OPERATION_BYTES_MAX);
@@ -123,20 +85,11 @@ fn a_long_key_is_a_key_like_any_other() {
 fn a_transaction_has_at_most_128_compares_and_steps_in_each_branch() {
     let mut replica = Replica::default();
     let steps = |count: usize| -> Vec<TxnOperation> {
-        (0..count)
-            .map(|index| get(&index.to_string()).into())
-            .collect()
+        (0..count).map(|index| get(&index.to_string()).into()).collect()
     };
     let compares = |count: usize| -> Vec<Compare> {
         let target = CompareTarget::Version(0);
-        vec![
-            Compare {
-                key: b"a".to_vec(),
-                result: CompareResult::Equal,
-                target
-            };
-            count
-        ]
+        vec![Compare { key: b"a".to_vec(), result: CompareResult::Equal, target }; count]
     };
     let request = |compare, success, failure| TxnRequest {
         compare: compares(compare),
@@ -162,23 +115,11 @@ fn a_response_above_the_limit_is_refused() {
     let mut replica = four_large_keys();
     let all = get("a").to("\0");
     assert_eq!(replica.refusal(all.clone()), StoreError::ResponseTooLarge);
-    assert_eq!(
-        replica.query(all.clone()).unwrap().result,
-        Err(StoreError::ResponseTooLarge)
-    );
+    assert_eq!(replica.query(all.clone()).unwrap().result, Err(StoreError::ResponseTooLarge));
     let narrower = [
-        RangeRequest {
-            limit: 3,
-            ..all.clone()
-        },
-        RangeRequest {
-            keys_only: true,
-            ..all.clone()
-        },
-        RangeRequest {
-            count_only: true,
-            ..all
-        },
+        RangeRequest { limit: 3, ..all.clone() },
+        RangeRequest { keys_only: true, ..all.clone() },
+        RangeRequest { count_only: true, ..all },
     ];
     for request in narrower {
         assert_eq!(replica.range(request).count, 4);
@@ -197,14 +138,34 @@ fn responses_up_to_the_limit_fit_it_encoded() {
         let middle = (fits + too_long) / 2;
         let outcome = replica.execute(get("0000").to(&format!("{middle:04}")));
         assert!(outcome.encode().len() <= RESPONSE_BYTES_MAX);
-        if outcome.result.is_ok() {
-            fits = middle
-        } else {
-            too_long = middle
-        }
+        if outcome.result.is_ok() { fits = middle } else { too_long = middle }
     }
     let longest = replica.execute(get("0000").to(&format!("{fits:04}")));
     assert!(longest.encode().len() > RESPONSE_BYTES_MAX - (16 << 10));
+}
+
+#[test]
+fn transactions_of_many_steps_up_to_the_limit_fit_it_encoded() {
+    let mut replica = Replica::default();
+    for key in ["a", "b"] {
+        replica.execute(put(key, &"v".repeat(1 << 20)));
+    }
+    let steps = ["a", "b", "c"].into_iter().chain(["none"; 125]);
+    let request = txn(steps.map(|key| get(key).into()));
+    // Bisects for the longest value that is answered.
+    let (mut fits, mut too_long) = (1 << 19, 3 << 19);
+    while too_long - fits > 1 {
+        let middle = (fits + too_long) / 2;
+        replica.execute(put("c", &"v".repeat(middle)));
+        let outcome = replica.execute(request.clone());
+        assert!(outcome.encode().len() <= RESPONSE_BYTES_MAX);
+        if outcome.result.is_ok() {
+            fits = middle;
+        } else {
+            too_long = middle;
+        }
+    }
+    assert!(fits > (1 << 20) - (16 << 10));
 }
 
 #[test]
@@ -218,10 +179,7 @@ fn any_pair_of_key_and_value_can_be_read() {
 fn a_refused_deletion_removes_nothing() {
     let mut replica = four_large_keys();
     let before = replica.state.clone();
-    let request = DeleteRangeRequest {
-        prev_kv: true,
-        ..delete("a").to("\0")
-    };
+    let request = DeleteRangeRequest { prev_kv: true, ..delete("a").to("\0") };
     assert_eq!(replica.refusal(request), StoreError::ResponseTooLarge);
     assert_eq!(replica.state, before);
     assert_eq!(replica.deleted(delete("a").to("\0")), 4);
@@ -244,10 +202,7 @@ fn a_transaction_refused_midway_is_undone() {
     assert_eq!(replica.refusal(request), StoreError::ResponseTooLarge);
     assert_eq!(replica.state, before);
     let restored = Replica::restored_from(&before);
-    assert_eq!(
-        format!("{:?}", replica.store),
-        format!("{:?}", restored.store)
-    );
+    assert_eq!(format!("{:?}", replica.store), format!("{:?}", restored.store));
     assert_eq!(replica.key_value("a").unwrap().version, 1);
 }
 

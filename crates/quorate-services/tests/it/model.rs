@@ -27,11 +27,7 @@ struct Draft {
 
 impl Model {
     pub(crate) fn new() -> Self {
-        Self {
-            history: vec![Snapshot::new()],
-            writes: vec![],
-            compacted: -1,
-        }
+        Self { history: vec![Snapshot::new()], writes: vec![], compacted: -1 }
     }
 
     pub(crate) fn revision(&self) -> i64 {
@@ -40,14 +36,10 @@ impl Model {
 
     /// The number of writes that can still be read, or are too young to have been compacted.
     pub(crate) fn record_count(&self) -> u64 {
-        let mut kept = self
-            .writes
-            .iter()
-            .filter(|(revision, ..)| *revision > self.compacted)
-            .count();
-        let readable_at = usize::try_from(self.compacted - 1)
-            .ok()
-            .and_then(|at| self.history.get(at));
+        let mut kept =
+            self.writes.iter().filter(|(revision, ..)| *revision > self.compacted).count();
+        let readable_at =
+            usize::try_from(self.compacted - 1).ok().and_then(|at| self.history.get(at));
         kept += readable_at.map_or(0, BTreeMap::len);
         kept as u64
     }
@@ -62,21 +54,12 @@ impl Model {
             Operation::Range(request) => {
                 // On its own, a range takes every revision up to 0 for the current one.
                 let revision = request.revision.max(0);
-                vec![
-                    RangeRequest {
-                        revision,
-                        ..request.clone()
-                    }
-                    .into(),
-                ]
+                vec![RangeRequest { revision, ..request.clone() }.into()]
             }
             Operation::Put(request) => vec![request.clone().into()],
             Operation::DeleteRange(request) => vec![request.clone().into()],
         };
-        let txn = TxnRequest {
-            success: steps,
-            ..TxnRequest::default()
-        };
+        let txn = TxnRequest { success: steps, ..TxnRequest::default() };
         match self.txn(&txn)? {
             Response::Txn(mut response) => Ok(response.responses.remove(0).response),
             _ => unreachable!("a transaction answers as one"),
@@ -98,16 +81,9 @@ impl Model {
         check(request)?;
         let newest = self.history.last().unwrap();
         let succeeded = request.compare.iter().all(|compare| holds(newest, compare));
-        let steps = if succeeded {
-            &request.success
-        } else {
-            &request.failure
-        };
+        let steps = if succeeded { &request.success } else { &request.failure };
         self.check_steps(steps)?;
-        let mut draft = Draft {
-            snapshot: newest.clone(),
-            writes: vec![],
-        };
+        let mut draft = Draft { snapshot: newest.clone(), writes: vec![] };
         let mut responses = vec![];
         for step in steps {
             let response = match step {
@@ -129,10 +105,7 @@ impl Model {
             let behind = u8::from(written == 0 && total > 0);
             TxnOperationResponse { behind, response }
         });
-        Ok(Response::Txn(TxnResponse {
-            succeeded,
-            responses: responses.collect(),
-        }))
+        Ok(Response::Txn(TxnResponse { succeeded, responses: responses.collect() }))
     }
 
     fn check_steps(&self, steps: &[TxnOperation]) -> Result<(), StoreError> {
@@ -171,11 +144,7 @@ impl Model {
         if request.keys_only {
             kvs.iter_mut().for_each(|kv| kv.value.clear());
         }
-        RangeResponse {
-            kvs,
-            more: limited,
-            count,
-        }
+        RangeResponse { kvs, more: limited, count }
     }
 }
 
@@ -192,9 +161,7 @@ impl Draft {
         };
         self.snapshot.insert(request.key.clone(), after);
         self.writes.push((revision, request.key.clone(), false));
-        PutResponse {
-            prev_kv: before.filter(|_| request.prev_kv),
-        }
+        PutResponse { prev_kv: before.filter(|_| request.prev_kv) }
     }
 
     fn delete(&mut self, request: &DeleteRangeRequest, revision: i64) -> DeleteRangeResponse {
@@ -204,10 +171,7 @@ impl Draft {
             self.writes.push((revision, kv.key.clone(), true));
         }
         let deleted = doomed.len() as i64;
-        DeleteRangeResponse {
-            deleted,
-            prev_kvs: if request.prev_kv { doomed } else { vec![] },
-        }
+        DeleteRangeResponse { deleted, prev_kvs: if request.prev_kv { doomed } else { vec![] } }
     }
 }
 
@@ -217,11 +181,7 @@ fn within(snapshot: &Snapshot, key: &[u8], range_end: &[u8]) -> Vec<KeyValue> {
         b"\0" => other >= key,
         end => other >= key && other < end,
     };
-    snapshot
-        .values()
-        .filter(|kv| inside(&kv.key))
-        .cloned()
-        .collect()
+    snapshot.values().filter(|kv| inside(&kv.key)).cloned().collect()
 }
 
 fn holds(snapshot: &Snapshot, compare: &Compare) -> bool {

@@ -81,11 +81,7 @@ fn compare() -> impl Strategy<Value = Compare> {
         small_number().prop_map(CompareTarget::Lease),
     ];
     let result = select(vec![Equal, Greater, Less, NotEqual]);
-    (key(), result, target).prop_map(|(key, result, target)| Compare {
-        key,
-        result,
-        target,
-    })
+    (key(), result, target).prop_map(|(key, result, target)| Compare { key, result, target })
 }
 
 fn step() -> impl Strategy<Value = TxnOperation> {
@@ -98,13 +94,8 @@ fn step() -> impl Strategy<Value = TxnOperation> {
 }
 
 fn txn() -> impl Strategy<Value = TxnRequest> {
-    (vec(compare(), 0..3), vec(step(), 0..4), vec(step(), 0..4)).prop_map(
-        |(compare, success, failure)| TxnRequest {
-            compare,
-            success,
-            failure,
-        },
-    )
+    (vec(compare(), 0..3), vec(step(), 0..4), vec(step(), 0..4))
+        .prop_map(|(compare, success, failure)| TxnRequest { compare, success, failure })
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -122,18 +113,11 @@ fn long_past() -> impl Iterator<Item = Operation> {
     let keys: [&[u8]; 4] = [b"a", b"aa", b"b", b"old"];
     (0..40_u8).flat_map(move |round| {
         let puts = keys.map(|key| {
-            let put = PutRequest {
-                key: key.to_vec(),
-                value: vec![round],
-                ..PutRequest::default()
-            };
+            let put = PutRequest { key: key.to_vec(), value: vec![round], ..PutRequest::default() };
             Operation::from(put)
         });
         let key = keys[usize::from(round) % 4].to_vec();
-        let delete = DeleteRangeRequest {
-            key,
-            ..DeleteRangeRequest::default()
-        };
+        let delete = DeleteRangeRequest { key, ..DeleteRangeRequest::default() };
         puts.into_iter().chain([Operation::from(delete)])
     })
 }

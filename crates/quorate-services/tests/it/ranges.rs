@@ -51,20 +51,11 @@ fn a_range_that_ends_where_it_begins_or_earlier_is_empty() {
 #[test]
 fn a_limit_cuts_the_keys_but_not_the_count() {
     let mut replica = five_keys();
-    let limited = |limit| RangeRequest {
-        limit,
-        ..get("a").to("\0")
-    };
+    let limited = |limit| RangeRequest { limit, ..get("a").to("\0") };
     let response = replica.range(limited(2));
-    assert_eq!(
-        (names(&response), response.more, response.count),
-        (vec!["a", "aa"], true, 5)
-    );
+    assert_eq!((names(&response), response.more, response.count), (vec!["a", "aa"], true, 5));
     let response = replica.range(limited(5));
-    assert_eq!(
-        (response.kvs.len(), response.more, response.count),
-        (5, false, 5)
-    );
+    assert_eq!((response.kvs.len(), response.more, response.count), (5, false, 5));
     for unlimited in [0, -1, i64::MIN, i64::MAX] {
         let response = replica.range(limited(unlimited));
         assert_eq!((response.kvs.len(), response.more), (5, false));
@@ -74,29 +65,16 @@ fn a_limit_cuts_the_keys_but_not_the_count() {
 #[test]
 fn keys_only_leaves_nothing_out_but_the_value() {
     let mut replica = five_keys();
-    let response = replica.range(RangeRequest {
-        keys_only: true,
-        ..get("a")
-    });
+    let response = replica.range(RangeRequest { keys_only: true, ..get("a") });
     assert_eq!(response.kvs[0].value, b"");
-    assert_eq!(
-        (response.kvs[0].mod_revision, response.kvs[0].version),
-        (4, 1)
-    );
+    assert_eq!((response.kvs[0].mod_revision, response.kvs[0].version), (4, 1));
 }
 
 #[test]
 fn count_only_returns_no_key_and_never_more() {
     let mut replica = five_keys();
-    let response = replica.range(RangeRequest {
-        count_only: true,
-        limit: 1,
-        ..get("a").to("\0")
-    });
-    assert_eq!(
-        (response.kvs.len(), response.more, response.count),
-        (0, false, 5)
-    );
+    let response = replica.range(RangeRequest { count_only: true, limit: 1, ..get("a").to("\0") });
+    assert_eq!((response.kvs.len(), response.more, response.count), (0, false, 5));
 }
 
 #[test]
@@ -107,15 +85,8 @@ fn an_older_revision_shows_what_there_was() {
     replica.execute(delete("a"));
     replica.execute(put("a", "3"));
     let mut value_at = |revision| {
-        let response = replica.range(RangeRequest {
-            revision,
-            ..get("a")
-        });
-        response
-            .kvs
-            .into_iter()
-            .next()
-            .map(|kv| (kv.value, kv.version))
+        let response = replica.range(RangeRequest { revision, ..get("a") });
+        response.kvs.into_iter().next().map(|kv| (kv.value, kv.version))
     };
     assert_eq!(value_at(1), None);
     assert_eq!(value_at(2), Some((b"1".to_vec(), 1)));
@@ -127,15 +98,7 @@ fn an_older_revision_shows_what_there_was() {
 #[test]
 fn a_read_at_an_older_revision_has_the_current_one_in_its_header() {
     let mut replica = five_keys();
-    assert_eq!(
-        replica
-            .execute(RangeRequest {
-                revision: 3,
-                ..get("a")
-            })
-            .revision,
-        6
-    );
+    assert_eq!(replica.execute(RangeRequest { revision: 3, ..get("a") }).revision, 6);
 }
 
 #[test]
@@ -143,25 +106,14 @@ fn zero_and_negative_revisions_mean_the_current_one() {
     let mut replica = five_keys();
     replica.execute(compact(6));
     for revision in [0, -1, i64::MIN] {
-        assert_eq!(
-            replica
-                .range(RangeRequest {
-                    revision,
-                    ..get("a")
-                })
-                .count,
-            1
-        );
+        assert_eq!(replica.range(RangeRequest { revision, ..get("a") }).count, 1);
     }
 }
 
 #[test]
 fn a_revision_not_reached_yet_is_refused() {
     let mut replica = five_keys();
-    let ahead = RangeRequest {
-        revision: 7,
-        ..get("a")
-    };
+    let ahead = RangeRequest { revision: 7, ..get("a") };
     assert_eq!(replica.refusal(ahead), StoreError::FutureRevision);
 }
 
@@ -180,10 +132,7 @@ fn a_query_answers_what_only_reads_and_nothing_else() {
     let mut replica = five_keys();
     let range = get("a").to("c");
     assert_eq!(replica.query(range.clone()), Some(replica.execute(range)));
-    assert_eq!(
-        replica.query(Operation::Status),
-        Some(replica.execute(Operation::Status))
-    );
+    assert_eq!(replica.query(Operation::Status), Some(replica.execute(Operation::Status)));
     assert_eq!(replica.query(put("a", "1")), None);
     assert_eq!(replica.query(delete("none")), None);
     assert_eq!(replica.query(compact(2)), None);

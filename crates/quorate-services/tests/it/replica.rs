@@ -49,10 +49,7 @@ pub(crate) struct Replica {
 impl Replica {
     /// Another replica that got its state by transfer.
     pub(crate) fn restored_from(state: &MapState) -> Self {
-        let mut replica = Self {
-            state: state.clone(),
-            ..Self::default()
-        };
+        let mut replica = Self { state: state.clone(), ..Self::default() };
         replica.store.restored(&replica.state);
         replica
     }
@@ -85,16 +82,12 @@ impl Replica {
     }
 
     pub(crate) fn range(&mut self, request: RangeRequest) -> RangeResponse {
-        let Response::Range(response) = self.response(request) else {
-            panic!("not a range")
-        };
+        let Response::Range(response) = self.response(request) else { panic!("not a range") };
         response
     }
 
     pub(crate) fn txn(&mut self, request: TxnRequest) -> TxnResponse {
-        let Response::Txn(response) = self.response(request) else {
-            panic!("not a txn")
-        };
+        let Response::Txn(response) = self.response(request) else { panic!("not a txn") };
         response
     }
 
@@ -107,29 +100,20 @@ impl Replica {
 
     /// What `key` holds now.
     pub(crate) fn value(&self, key: &str) -> Option<String> {
-        self.key_value(key)
-            .map(|kv| String::from_utf8(kv.value).unwrap())
+        self.key_value(key).map(|kv| String::from_utf8(kv.value).unwrap())
     }
 
     pub(crate) fn key_value(&self, key: &str) -> Option<KeyValue> {
         let outcome = self.query(get(key)).unwrap();
-        let Ok(Response::Range(response)) = outcome.result else {
-            panic!("not a range")
-        };
+        let Ok(Response::Range(response)) = outcome.result else { panic!("not a range") };
         response.kvs.into_iter().next()
     }
 
     /// All keys that exist now.
     pub(crate) fn keys(&self) -> Vec<String> {
         let outcome = self.query(get("\0").to("\0")).unwrap();
-        let Ok(Response::Range(response)) = outcome.result else {
-            panic!("not a range")
-        };
-        response
-            .kvs
-            .into_iter()
-            .map(|kv| String::from_utf8(kv.key).unwrap())
-            .collect()
+        let Ok(Response::Range(response)) = outcome.result else { panic!("not a range") };
+        response.kvs.into_iter().map(|kv| String::from_utf8(kv.key).unwrap()).collect()
     }
 
     pub(crate) fn revision(&self) -> i64 {
@@ -138,43 +122,26 @@ impl Replica {
 
     pub(crate) fn status(&self) -> StatusResponse {
         let outcome = self.query(Operation::Status).unwrap();
-        let Ok(Response::Status(status)) = outcome.result else {
-            panic!("not a status")
-        };
+        let Ok(Response::Status(status)) = outcome.result else { panic!("not a status") };
         status
     }
 }
 
 pub(crate) fn context() -> Context<'static> {
     let time = WallTime::from_millis(1);
-    Context {
-        client: ClientId::new(1),
-        seq: SeqNum::new(1),
-        time,
-        choice: &[],
-    }
+    Context { client: ClientId::new(1), seq: SeqNum::new(1), time, choice: &[] }
 }
 
 pub(crate) fn get(key: &str) -> RangeRequest {
-    RangeRequest {
-        key: key.into(),
-        ..RangeRequest::default()
-    }
+    RangeRequest { key: key.into(), ..RangeRequest::default() }
 }
 
 pub(crate) fn put(key: &str, value: &str) -> PutRequest {
-    PutRequest {
-        key: key.into(),
-        value: value.into(),
-        ..PutRequest::default()
-    }
+    PutRequest { key: key.into(), value: value.into(), ..PutRequest::default() }
 }
 
 pub(crate) fn delete(key: &str) -> DeleteRangeRequest {
-    DeleteRangeRequest {
-        key: key.into(),
-        ..DeleteRangeRequest::default()
-    }
+    DeleteRangeRequest { key: key.into(), ..DeleteRangeRequest::default() }
 }
 
 pub(crate) fn compact(revision: i64) -> CompactRequest {
@@ -182,23 +149,13 @@ pub(crate) fn compact(revision: i64) -> CompactRequest {
 }
 
 pub(crate) fn txn(operations: impl IntoIterator<Item = TxnOperation>) -> TxnRequest {
-    TxnRequest {
-        success: operations.into_iter().collect(),
-        ..TxnRequest::default()
-    }
+    TxnRequest { success: operations.into_iter().collect(), ..TxnRequest::default() }
 }
 
 /// A transaction that only tells whether `compare` holds.
 pub(crate) fn whether(key: &str, result: CompareResult, target: CompareTarget) -> TxnRequest {
-    let compare = vec![Compare {
-        key: key.into(),
-        result,
-        target,
-    }];
-    TxnRequest {
-        compare,
-        ..TxnRequest::default()
-    }
+    let compare = vec![Compare { key: key.into(), result, target }];
+    TxnRequest { compare, ..TxnRequest::default() }
 }
 
 /// Says where a range ends.
@@ -208,27 +165,17 @@ pub(crate) trait To: Sized {
 
 impl To for RangeRequest {
     fn to(self, range_end: &str) -> Self {
-        Self {
-            range_end: range_end.into(),
-            ..self
-        }
+        Self { range_end: range_end.into(), ..self }
     }
 }
 
 impl To for DeleteRangeRequest {
     fn to(self, range_end: &str) -> Self {
-        Self {
-            range_end: range_end.into(),
-            ..self
-        }
+        Self { range_end: range_end.into(), ..self }
     }
 }
 
 /// The keys of a range as strings.
 pub(crate) fn names(response: &RangeResponse) -> Vec<&str> {
-    response
-        .kvs
-        .iter()
-        .map(|kv| str::from_utf8(&kv.key).unwrap())
-        .collect()
+    response.kvs.iter().map(|kv| str::from_utf8(&kv.key).unwrap()).collect()
 }

@@ -7,9 +7,7 @@ use quorate_services::store::{
 use crate::replica::{Replica, To, delete, get, put};
 
 fn prev_kv(response: Response) -> Option<KeyValue> {
-    let Response::Put(response) = response else {
-        panic!("not a put")
-    };
+    let Response::Put(response) = response else { panic!("not a put") };
     response.prev_kv
 }
 
@@ -67,10 +65,7 @@ fn a_key_created_again_after_its_deletion_starts_anew() {
 #[test]
 fn a_put_returns_the_previous_pair_only_if_asked_and_if_there_was_one() {
     let mut replica = Replica::default();
-    let asking = |value: &str| PutRequest {
-        prev_kv: true,
-        ..put("a", value)
-    };
+    let asking = |value: &str| PutRequest { prev_kv: true, ..put("a", value) };
     assert_eq!(prev_kv(replica.response(asking("1"))), None);
     assert_eq!(prev_kv(replica.response(asking("2"))).unwrap().value, b"1");
     assert_eq!(prev_kv(replica.response(put("a", "3"))), None);
@@ -79,10 +74,7 @@ fn a_put_returns_the_previous_pair_only_if_asked_and_if_there_was_one() {
 #[test]
 fn a_put_under_a_lease_is_refused_while_there_are_no_leases() {
     let mut replica = Replica::default();
-    let leased = PutRequest {
-        lease: 7,
-        ..put("a", "1")
-    };
+    let leased = PutRequest { lease: 7, ..put("a", "1") };
     assert_eq!(replica.refusal(leased), StoreError::LeaseNotFound);
     assert_eq!(replica.revision(), 1);
 }
@@ -142,18 +134,9 @@ fn a_deletion_returns_the_previous_pairs_ascending_if_asked() {
     for key in ["b", "a", "c"] {
         replica.execute(put(key, key));
     }
-    let request = DeleteRangeRequest {
-        prev_kv: true,
-        ..delete("a").to("c")
-    };
-    let Response::DeleteRange(response) = replica.response(request) else {
-        panic!()
-    };
+    let request = DeleteRangeRequest { prev_kv: true, ..delete("a").to("c") };
+    let Response::DeleteRange(response) = replica.response(request) else { panic!() };
     assert_eq!(response.deleted, 2);
-    let held: Vec<_> = response
-        .prev_kvs
-        .iter()
-        .map(|kv| (&*kv.value, kv.mod_revision))
-        .collect();
+    let held: Vec<_> = response.prev_kvs.iter().map(|kv| (&*kv.value, kv.mod_revision)).collect();
     assert_eq!(held, [(&b"a"[..], 3), (&b"b"[..], 2)]);
 }
