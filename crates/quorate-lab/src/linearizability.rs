@@ -102,11 +102,7 @@ pub enum CheckError {
 /// When the history is malformed, or has so many operations of unknown outcome on one key that
 /// the search exceeds its limit.
 pub fn check(history: &History) -> Result<Verdict, CheckError> {
-    if let Some(odd) = history
-        .operations()
-        .iter()
-        .find(|operation| !operation.is_well_formed())
-    {
+    if let Some(odd) = history.operations().iter().find(|operation| !operation.is_well_formed()) {
         return Err(CheckError::AnswerOfAnotherKind(Box::new(odd.clone())));
     }
     let revisions = match Revisions::of(history) {
@@ -130,33 +126,19 @@ impl fmt::Display for Violation {
                 writeln!(f, "was received, a later call was answered")?;
                 write!(f, "  {later}")
             }
-            Self::RevisionNamedTwice {
-                revision,
-                first,
-                second,
-            } => {
+            Self::RevisionNamedTwice { revision, first, second } => {
                 writeln!(f, "revision {revision} names two different modifications:")?;
                 writeln!(f, "  {first}")?;
                 write!(f, "  {second}")
             }
-            Self::Impossible {
-                operation,
-                possible,
-                concurrent,
-            } => {
+            Self::Impossible { operation, possible, concurrent } => {
                 writeln!(f, "no order of the operations explains")?;
                 writeln!(f, "  {operation}")?;
                 for register in possible {
                     writeln!(f, "the key may then have held {register}")?;
                 }
-                write!(
-                    f,
-                    "operations on this key at the same time: {}",
-                    concurrent.len()
-                )?;
-                concurrent
-                    .iter()
-                    .try_for_each(|other| write!(f, "\n  {other}"))
+                write!(f, "operations on this key at the same time: {}", concurrent.len())?;
+                concurrent.iter().try_for_each(|other| write!(f, "\n  {other}"))
             }
         }
     }

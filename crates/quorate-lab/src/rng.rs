@@ -30,10 +30,7 @@ impl Seed {
 
     /// The stream of the consumer called `name`.
     pub fn stream(self, name: &str) -> Stream {
-        let seed = Digest::of(
-            "quorate lab 1 stream",
-            &[&self.0.to_le_bytes(), name.as_bytes()],
-        );
+        let seed = Digest::of("quorate lab 1 stream", &[&self.0.to_le_bytes(), name.as_bytes()]);
         Stream(ChaCha8Rng::from_seed(*seed.as_bytes()))
     }
 
@@ -68,9 +65,7 @@ impl Stream {
     /// A number in the range.
     pub fn within(&mut self, range: RangeInclusive<u64>) -> u64 {
         let span = range.end().saturating_sub(*range.start());
-        range
-            .start()
-            .saturating_add(self.below(span.saturating_add(1)))
+        range.start().saturating_add(self.below(span.saturating_add(1)))
     }
 
     /// True with a probability of so many in a million.

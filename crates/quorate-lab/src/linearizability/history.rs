@@ -111,13 +111,7 @@ impl History {
     pub fn invoke(&mut self, client: u32, key: &[u8], call: Call) -> OperationId {
         let invoked = self.next_instant();
         let outcome = Outcome::Unknown;
-        self.operations.push(Operation {
-            client,
-            key: key.to_vec(),
-            call,
-            invoked,
-            outcome,
-        });
+        self.operations.push(Operation { client, key: key.to_vec(), call, invoked, outcome });
         OperationId(self.operations.len() - 1)
     }
 
@@ -139,10 +133,7 @@ impl History {
 
     /// How many operations were answered.
     pub fn answered_count(&self) -> usize {
-        self.operations
-            .iter()
-            .filter(|operation| operation.answer().is_some())
-            .count()
+        self.operations.iter().filter(|operation| operation.answer().is_some()).count()
     }
 
     pub(super) fn by_key(&self) -> BTreeMap<&[u8], Vec<&Operation>> {
@@ -214,21 +205,10 @@ impl fmt::Display for Operation {
             Call::Get => write!(f, "get {key}")?,
             Call::Put(value) => write!(f, "put {key} = {}", Bytes(value))?,
             Call::Delete => write!(f, "delete {key}")?,
-            Call::CompareAndSwap {
-                expected: Expected::Value(expected),
-                value,
-            } => {
-                write!(
-                    f,
-                    "set {key} = {} if it is {}",
-                    Bytes(value),
-                    Bytes(expected)
-                )?;
+            Call::CompareAndSwap { expected: Expected::Value(expected), value } => {
+                write!(f, "set {key} = {} if it is {}", Bytes(value), Bytes(expected))?;
             }
-            Call::CompareAndSwap {
-                expected: Expected::ModRevision(revision),
-                value,
-            } => {
+            Call::CompareAndSwap { expected: Expected::ModRevision(revision), value } => {
                 write!(f, "set {key} = {} if modified at {revision}", Bytes(value))?;
             }
         }
@@ -238,12 +218,7 @@ impl fmt::Display for Operation {
         match &answer.response {
             Response::Got(None) => write!(f, " -> absent")?,
             Response::Got(Some(found)) => {
-                write!(
-                    f,
-                    " -> {} modified at {}",
-                    Bytes(&found.value),
-                    found.mod_revision
-                )?;
+                write!(f, " -> {} modified at {}", Bytes(&found.value), found.mod_revision)?;
             }
             Response::Put => write!(f, " -> done")?,
             Response::Deleted(true) | Response::Swapped(true) => write!(f, " -> yes")?,
@@ -263,10 +238,6 @@ impl fmt::Display for Bytes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.0.get(..SHOWN_BYTES_MAX).unwrap_or(self.0);
         write!(f, "\"{}\"", shown.escape_ascii())?;
-        if shown.len() < self.0.len() {
-            write!(f, "...")
-        } else {
-            Ok(())
-        }
+        if shown.len() < self.0.len() { write!(f, "...") } else { Ok(()) }
     }
 }

@@ -19,12 +19,8 @@ pub struct Register {
 
 impl Register {
     /// The key before the history begins.
-    pub(super) const ABSENT: Self = Self {
-        value: None,
-        mod_revision: Some(0),
-        revision: 0,
-        unnoticed: false,
-    };
+    pub(super) const ABSENT: Self =
+        Self { value: None, mod_revision: Some(0), revision: 0, unnoticed: false };
 
     /// The highest revision the store is known to have reached.
     pub(super) const fn revision(&self) -> u64 {
@@ -36,9 +32,7 @@ impl Register {
     pub(super) fn answered(&self, call: &Call, answer: &Answer) -> Option<Self> {
         let modified = match (call, &answer.response) {
             (Call::Get, Response::Got(found)) => {
-                let expected = found
-                    .as_ref()
-                    .map(|f| (f.value.as_slice(), Some(f.mod_revision)));
+                let expected = found.as_ref().map(|f| (f.value.as_slice(), Some(f.mod_revision)));
                 (self.content() == expected).then_some(None)?
             }
             (Call::Put(value), Response::Put) => {
@@ -54,20 +48,11 @@ impl Register {
         };
         let revision = answer.revision;
         let Some(value) = modified else {
-            let known = Self {
-                revision,
-                unnoticed: false,
-                ..self.clone()
-            };
+            let known = Self { revision, unnoticed: false, ..self.clone() };
             return (revision >= self.revision).then_some(known);
         };
         let mod_revision = Some(if value.is_some() { revision } else { 0 });
-        let written = Self {
-            value,
-            mod_revision,
-            revision,
-            unnoticed: false,
-        };
+        let written = Self { value, mod_revision, revision, unnoticed: false };
         (revision > self.revision).then_some(written)
     }
 
@@ -90,18 +75,11 @@ impl Register {
             None => Some(0),
             Some(_) => mentioned.then_some(revision),
         };
-        Self {
-            value: value.map(<[u8]>::to_vec),
-            mod_revision,
-            revision,
-            unnoticed: true,
-        }
+        Self { value: value.map(<[u8]>::to_vec), mod_revision, revision, unnoticed: true }
     }
 
     fn content(&self) -> Option<(&[u8], Option<u64>)> {
-        self.value
-            .as_ref()
-            .map(|value| (value.as_slice(), self.mod_revision))
+        self.value.as_ref().map(|value| (value.as_slice(), self.mod_revision))
     }
 
     fn holds(&self, expected: &Expected) -> bool {
@@ -121,10 +99,6 @@ impl fmt::Display for Register {
                 write!(f, "{} modified at {revision}", Bytes(value))?;
             }
         }
-        write!(
-            f,
-            ", the store being at revision {} or later",
-            self.revision
-        )
+        write!(f, ", the store being at revision {} or later", self.revision)
     }
 }

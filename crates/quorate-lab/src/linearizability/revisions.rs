@@ -32,10 +32,7 @@ impl<'a> Revisions<'a> {
     ///
     /// The contradiction, if there is one.
     pub(super) fn of(history: &'a History) -> Result<Self, Box<Violation>> {
-        let mut revisions = Self {
-            named: BTreeMap::new(),
-            floors: BTreeMap::new(),
-        };
+        let mut revisions = Self { named: BTreeMap::new(), floors: BTreeMap::new() };
         revisions.follow_real_time(history)?;
         for operation in history.operations() {
             revisions.name(operation)?;
@@ -65,10 +62,8 @@ impl<'a> Revisions<'a> {
     pub(super) fn orphans(&self, operations: &[&'a Operation]) -> BTreeMap<u64, Option<&'a [u8]>> {
         let mut mentioned = BTreeSet::new();
         for operation in operations {
-            if let Call::CompareAndSwap {
-                expected: Expected::ModRevision(revision),
-                ..
-            } = operation.call
+            if let Call::CompareAndSwap { expected: Expected::ModRevision(revision), .. } =
+                operation.call
             {
                 mentioned.insert(revision);
             }
@@ -137,23 +132,14 @@ impl<'a> Revisions<'a> {
             }
             _ => return Ok(()),
         };
-        let named = Named {
-            key,
-            value,
-            answered,
-            witness: operation,
-        };
+        let named = Named { key, value, answered, witness: operation };
         let Some(known) = self.named.get_mut(&revision) else {
             self.named.insert(revision, named);
             return Ok(());
         };
         if (known.key, known.value) != (key, value) || (known.answered && answered) {
             let (first, second) = (known.witness.clone(), operation.clone());
-            return Err(Box::new(Violation::RevisionNamedTwice {
-                revision,
-                first,
-                second,
-            }));
+            return Err(Box::new(Violation::RevisionNamedTwice { revision, first, second }));
         }
         if answered {
             *known = named;

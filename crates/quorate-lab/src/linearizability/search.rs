@@ -43,11 +43,7 @@ pub(super) fn search<'a>(
     revisions: &'a Revisions<'a>,
 ) -> Result<Option<Violation>, CheckError> {
     let search = Search::new(operations, revisions);
-    let start = Configuration {
-        placed: 0,
-        used: Vec::new(),
-        register: Register::ABSENT,
-    };
+    let start = Configuration { placed: 0, used: Vec::new(), register: Register::ABSENT };
     let mut seen = BTreeSet::from([start.clone()]);
     let mut open = vec![start];
     let mut furthest: (usize, Vec<Register>) = (0, Vec::new());
@@ -78,11 +74,8 @@ pub(super) fn search<'a>(
 
 impl<'a> Search<'a> {
     fn new(operations: &[&'a Operation], revisions: &'a Revisions<'a>) -> Self {
-        let mut answered: Vec<&Operation> = operations
-            .iter()
-            .copied()
-            .filter(|o| o.answer().is_some())
-            .collect();
+        let mut answered: Vec<&Operation> =
+            operations.iter().copied().filter(|o| o.answer().is_some()).collect();
         answered.sort_by_key(|o| (order(o), o.invoked));
         let mut deadlines: Vec<u64> = answered
             .iter()
@@ -93,19 +86,9 @@ impl<'a> Search<'a> {
             })
             .collect();
         deadlines.reverse();
-        let unknown = operations
-            .iter()
-            .copied()
-            .filter(|o| o.answer().is_none())
-            .collect();
+        let unknown = operations.iter().copied().filter(|o| o.answer().is_none()).collect();
         let orphans = revisions.orphans(operations);
-        Self {
-            answered,
-            deadlines,
-            unknown,
-            orphans,
-            revisions,
-        }
+        Self { answered, deadlines, unknown, orphans, revisions }
     }
 
     /// The configurations one placement further, the one to try first at the end.
@@ -121,24 +104,15 @@ impl<'a> Search<'a> {
             for register in self.place_unknown(&from.register, operation) {
                 let mut used = from.used.clone();
                 used.insert(used.partition_point(|other| *other < index), index);
-                successors.push(Configuration {
-                    placed: from.placed,
-                    used,
-                    register,
-                });
+                successors.push(Configuration { placed: from.placed, used, register });
             }
         }
         let operation = self.answered[from.placed];
-        let register = operation
-            .answer()
-            .and_then(|answer| from.register.answered(&operation.call, answer));
+        let register =
+            operation.answer().and_then(|answer| from.register.answered(&operation.call, answer));
         if let Some(register) = register {
             let (placed, used) = (from.placed + 1, from.used.clone());
-            successors.push(Configuration {
-                placed,
-                used,
-                register,
-            });
+            successors.push(Configuration { placed, used, register });
         }
         successors
     }
@@ -160,9 +134,7 @@ impl<'a> Search<'a> {
             .range(floor.saturating_add(1)..)
             .filter(|(_, seen)| seen.is_none_or(|seen| seen == written))
             .map(|(revision, _)| Register::modified(value, *revision, true));
-        core::iter::once(Register::modified(value, unmentioned, false))
-            .chain(mentioned)
-            .collect()
+        core::iter::once(Register::modified(value, unmentioned, false)).chain(mentioned).collect()
     }
 
     fn explain(
@@ -177,20 +149,14 @@ impl<'a> Search<'a> {
             .filter(|other| other.invoked != operation.invoked && other.overlaps(operation))
             .map(|other| (*other).clone())
             .collect();
-        Violation::Impossible {
-            operation: operation.clone(),
-            possible,
-            concurrent,
-        }
+        Violation::Impossible { operation: operation.clone(), possible, concurrent }
     }
 }
 
 /// The place of an answered operation in the order of revisions: a modification comes first among
 /// those that name its revision, since it made it.
 fn order(operation: &Operation) -> (u64, bool) {
-    let revision = operation
-        .answer()
-        .map_or(u64::MAX, |answer| answer.revision);
+    let revision = operation.answer().map_or(u64::MAX, |answer| answer.revision);
     let modifies = match operation.answer().map(|answer| &answer.response) {
         Some(Response::Put | Response::Deleted(true) | Response::Swapped(true)) => true,
         Some(Response::Got(_) | Response::Deleted(false) | Response::Swapped(false)) | None => {

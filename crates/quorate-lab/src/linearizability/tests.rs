@@ -14,27 +14,12 @@ fn put(history: &mut History, key: &[u8], value: &[u8]) -> OperationId {
 }
 
 fn done(history: &mut History, operation: OperationId, revision: u64) {
-    history.complete(
-        operation,
-        Answer {
-            revision,
-            response: Response::Put,
-        },
-    );
+    history.complete(operation, Answer { revision, response: Response::Put });
 }
 
 fn got(history: &mut History, operation: OperationId, revision: u64, found: Option<(&[u8], u64)>) {
-    let found = found.map(|(value, mod_revision)| Found {
-        value: value.to_vec(),
-        mod_revision,
-    });
-    history.complete(
-        operation,
-        Answer {
-            revision,
-            response: Response::Got(found),
-        },
-    );
+    let found = found.map(|(value, mod_revision)| Found { value: value.to_vec(), mod_revision });
+    history.complete(operation, Answer { revision, response: Response::Got(found) });
 }
 
 fn refuted(history: &History) -> Violation {
@@ -56,14 +41,9 @@ fn a_stale_read_is_a_violation_that_names_both_operations() {
     done(&mut history, write, 2);
     let read = get(&mut history, b"k");
     got(&mut history, read, 1, None);
-    let Ok(Verdict::Violation(violation)) = check(&history) else {
-        panic!("accepted")
-    };
+    let Ok(Verdict::Violation(violation)) = check(&history) else { panic!("accepted") };
     let text = violation.to_string();
-    assert!(
-        text.contains("put \"k\" = \"new\"") && text.contains("get \"k\" -> absent"),
-        "{text}"
-    );
+    assert!(text.contains("put \"k\" = \"new\"") && text.contains("get \"k\" -> absent"), "{text}");
 }
 
 #[test]
@@ -73,12 +53,7 @@ fn a_stale_read_under_a_fresh_revision_is_a_violation() {
     done(&mut history, write, 2);
     let read = get(&mut history, b"k");
     got(&mut history, read, 2, None);
-    let Violation::Impossible {
-        operation,
-        possible,
-        ..
-    } = refuted(&history)
-    else {
+    let Violation::Impossible { operation, possible, .. } = refuted(&history) else {
         panic!("refuted for another reason")
     };
     assert_eq!(operation.call, Call::Get);
@@ -94,12 +69,7 @@ fn a_read_that_overlaps_a_write_may_see_either_side_of_it() {
         let mut history = History::default();
         let write = put(&mut history, b"k", b"v");
         let read = get(&mut history, b"k");
-        got(
-            &mut history,
-            read,
-            if found.is_some() { 2 } else { 1 },
-            found,
-        );
+        got(&mut history, read, if found.is_some() { 2 } else { 1 }, found);
         done(&mut history, write, 2);
         assert_eq!(check(&history), Ok(Verdict::Linearizable));
     }
@@ -128,10 +98,7 @@ fn two_writes_cannot_have_the_same_revision_even_on_two_keys() {
     let second = put(&mut history, b"b", b"2");
     done(&mut history, first, 7);
     done(&mut history, second, 7);
-    assert!(matches!(
-        refuted(&history),
-        Violation::RevisionNamedTwice { revision: 7, .. }
-    ));
+    assert!(matches!(refuted(&history), Violation::RevisionNamedTwice { revision: 7, .. }));
 }
 
 #[test]
@@ -144,18 +111,9 @@ fn an_unknown_write_needs_a_revision_of_its_own() {
         let swap = history.invoke(
             3,
             b"k",
-            Call::CompareAndSwap {
-                expected: Expected::ModRevision(0),
-                value: b"2".to_vec(),
-            },
+            Call::CompareAndSwap { expected: Expected::ModRevision(0), value: b"2".to_vec() },
         );
-        history.complete(
-            swap,
-            Answer {
-                revision: last,
-                response: Response::Swapped(true),
-            },
-        );
+        history.complete(swap, Answer { revision: last, response: Response::Swapped(true) });
         history
     };
     assert_eq!(check(&history(4)), Ok(Verdict::Linearizable));
@@ -167,29 +125,18 @@ fn an_answer_of_another_kind_is_the_recorders_fault() {
     let mut history = History::default();
     let read = get(&mut history, b"k");
     done(&mut history, read, 1);
-    assert!(matches!(
-        check(&history),
-        Err(CheckError::AnswerOfAnotherKind(_))
-    ));
+    assert!(matches!(check(&history), Err(CheckError::AnswerOfAnotherKind(_))));
 }
 
 #[test]
 fn a_thousand_operations_are_accepted_and_one_corrupted_read_among_them_refuted() {
     for seed in 0..20 {
-        let options = exhaustive::Options {
-            clients: 8,
-            keys: 1,
-            operations: 1_000,
-            gap: 0,
-            unknown: 10,
-        };
+        let options =
+            exhaustive::Options { clients: 8, keys: 1, operations: 1_000, gap: 0, unknown: 10 };
         let history = exhaustive::generate(seed, &options);
         assert_eq!(check(&history), Ok(Verdict::Linearizable), "seed {seed}");
         let corrupted = exhaustive::corrupt_a_read(&history, seed);
-        assert!(
-            matches!(check(&corrupted), Ok(Verdict::Violation(_))),
-            "seed {seed}"
-        );
+        assert!(matches!(check(&corrupted), Ok(Verdict::Violation(_))), "seed {seed}");
     }
 }
 

@@ -26,10 +26,9 @@ impl Store {
     fn execute(&mut self, key: &[u8], call: &Call, revision: u64) -> Answer {
         let present = self.keys.get(key).cloned();
         let response = match call {
-            Call::Get => Response::Got(present.map(|(value, mod_revision)| Found {
-                value,
-                mod_revision,
-            })),
+            Call::Get => {
+                Response::Got(present.map(|(value, mod_revision)| Found { value, mod_revision }))
+            }
             Call::Put(value) => {
                 self.write(key, value, revision);
                 Response::Put
@@ -52,10 +51,7 @@ impl Store {
                 Response::Swapped(holds)
             }
         };
-        Answer {
-            revision: self.revision,
-            response,
-        }
+        Answer { revision: self.revision, response }
     }
 
     fn write(&mut self, key: &[u8], value: &[u8], revision: u64) {
@@ -73,10 +69,7 @@ pub(super) fn generate(seed: u64, options: &Options) -> History {
     }
     let mut rng = Seed::new(seed).stream("history");
     let mut history = History::default();
-    let mut store = Store {
-        revision: 1,
-        ..Store::default()
-    };
+    let mut store = Store { revision: 1, ..Store::default() };
     let mut clients: BTreeMap<u32, Stage> = BTreeMap::new();
     let mut left = options.operations;
     while left > 0 || !clients.is_empty() {
@@ -114,37 +107,19 @@ pub(super) fn generate(seed: u64, options: &Options) -> History {
 
 fn any_call(rng: &mut Stream, store: &Store, left: u32) -> Call {
     // Mostly unique values, sometimes one that recurs.
-    let value = if rng.below(3) > 0 {
-        format!("v{left}").into_bytes()
-    } else {
-        b"again".to_vec()
-    };
+    let value = if rng.below(3) > 0 { format!("v{left}").into_bytes() } else { b"again".to_vec() };
     match rng.below(8) {
         0..=2 => Call::Get,
         3..=4 => Call::Put(value),
         5 => Call::Delete,
         6 => {
-            let expected = if rng.below(2) == 0 {
-                b"again".to_vec()
-            } else {
-                b"v0".to_vec()
-            };
-            Call::CompareAndSwap {
-                expected: Expected::Value(expected),
-                value,
-            }
+            let expected = if rng.below(2) == 0 { b"again".to_vec() } else { b"v0".to_vec() };
+            Call::CompareAndSwap { expected: Expected::Value(expected), value }
         }
         _ => {
-            let revision = store
-                .keys
-                .values()
-                .next()
-                .map_or(0, |(_, revision)| *revision);
+            let revision = store.keys.values().next().map_or(0, |(_, revision)| *revision);
             let revision = if rng.below(2) == 0 { 0 } else { revision };
-            Call::CompareAndSwap {
-                expected: Expected::ModRevision(revision),
-                value,
-            }
+            Call::CompareAndSwap { expected: Expected::ModRevision(revision), value }
         }
     }
 }
@@ -161,14 +136,9 @@ pub(super) fn corrupt_a_read(history: &History, seed: u64) -> History {
         .operations
         .iter_mut()
         .filter_map(|operation| match &mut operation.outcome {
-            Outcome::Answered {
-                answer:
-                    Answer {
-                        response: Response::Got(found),
-                        ..
-                    },
-                ..
-            } => found.as_mut(),
+            Outcome::Answered { answer: Answer { response: Response::Got(found), .. }, .. } => {
+                found.as_mut()
+            }
             _ => None,
         })
         .collect();
@@ -187,11 +157,7 @@ pub(super) fn spoil(mut history: History, seed: u64, changes: u32) -> History {
             continue;
         };
         let shift = |number: &mut u64, up: bool| {
-            *number = if up {
-                *number + 1
-            } else {
-                number.saturating_sub(1)
-            };
+            *number = if up { *number + 1 } else { number.saturating_sub(1) };
         };
         match (rng.below(4), &mut answer.response) {
             (0 | 1, _) => shift(&mut answer.revision, rng.below(2) == 0),
@@ -209,10 +175,8 @@ pub(super) fn spoil(mut history: History, seed: u64, changes: u32) -> History {
 pub(super) fn spread(history: &History) -> History {
     let mut history = history.clone();
     for operation in &mut history.operations {
-        if let Call::CompareAndSwap {
-            expected: Expected::ModRevision(revision),
-            ..
-        } = &mut operation.call
+        if let Call::CompareAndSwap { expected: Expected::ModRevision(revision), .. } =
+            &mut operation.call
         {
             *revision *= 8;
         }
@@ -230,10 +194,8 @@ pub(super) fn spread(history: &History) -> History {
 pub(super) fn is_linearizable(history: &History) -> bool {
     let mut mentioned = BTreeSet::new();
     for operation in history.operations() {
-        if let Call::CompareAndSwap {
-            expected: Expected::ModRevision(revision),
-            ..
-        } = operation.call
+        if let Call::CompareAndSwap { expected: Expected::ModRevision(revision), .. } =
+            operation.call
         {
             mentioned.insert(revision);
         }
@@ -245,12 +207,7 @@ pub(super) fn is_linearizable(history: &History) -> bool {
             mentioned.insert(found.mod_revision);
         }
     }
-    extend(
-        history.operations(),
-        &mut Vec::new(),
-        &Store::default(),
-        &mentioned,
-    )
+    extend(history.operations(), &mut Vec::new(), &Store::default(), &mentioned)
 }
 
 fn extend(
@@ -261,14 +218,8 @@ fn extend(
 ) -> bool {
     let left = |index: &usize| !placed.contains(index);
     let remaining: Vec<usize> = (0..operations.len()).filter(left).collect();
-    let deadline = remaining
-        .iter()
-        .map(|index| operations[*index].answered())
-        .min();
-    if remaining
-        .iter()
-        .all(|index| operations[*index].answer().is_none())
-    {
+    let deadline = remaining.iter().map(|index| operations[*index].answered()).min();
+    if remaining.iter().all(|index| operations[*index].answer().is_none()) {
         return true;
     }
     for index in remaining {

@@ -1,0 +1,23 @@
+//! Saying the right thing late.
+
+use super::Vice;
+use crate::{Endpoint, Sending, Slowed};
+use core::time::Duration;
+use pbft::Message;
+
+#[derive(Debug)]
+pub(super) struct Slowness {
+    pub(super) delay: Duration,
+    pub(super) slowed: Slowed,
+}
+
+impl Vice for Slowness {
+    fn on_send(&mut self, to: Endpoint, message: Message) -> Vec<Sending> {
+        let is_slowed = match self.slowed {
+            Slowed::Everything => true,
+            Slowed::Replies => matches!(message, Message::Reply(_)),
+        };
+        let delay = if is_slowed { self.delay } else { Duration::ZERO };
+        vec![Sending { delay, to, message }]
+    }
+}
