@@ -71,6 +71,10 @@ pub trait BackendFile: fmt::Debug + Send + Sync {
     fn sync(&self) -> Result<(), BackendError>;
 }
 
+/// What survives a power cut whole or not at all, in bytes: the unit disks write. Whoever lays out
+/// a file must expect that of one unsynced write any sectors are there and any are not.
+pub const SECTOR_BYTES: usize = 512;
+
 /// The longest name of a file, in bytes.
 pub const FILE_NAME_BYTES_MAX: usize = 64;
 

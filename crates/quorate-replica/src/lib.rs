@@ -1,12 +1,21 @@
 //! A durable replica: protocol core, journal, state tree, snapshots and service calls, synchronous and deterministic.
 
 mod backend;
+mod journal;
 mod tree;
 
 pub use backend::database::{DatabaseFile, backend_error_in};
 pub use backend::file::FileBackend;
-pub use backend::memory::{Crash, MemoryBackend, OperationCounts, SECTOR_BYTES};
-pub use backend::{Backend, BackendError, BackendFile, Cause, FILE_NAME_BYTES_MAX, Operation};
+pub use backend::memory::{Crash, MemoryBackend, OperationCounts};
+pub use backend::{
+    Backend, BackendError, BackendFile, Cause, FILE_NAME_BYTES_MAX, Operation, SECTOR_BYTES,
+};
+pub use journal::error::{Damage, JournalError};
+pub use journal::recovery::{Recovered, RecoveredRecord, TornTail};
+pub use journal::segment::SegmentNumber;
+pub use journal::{
+    FRAME_BYTES_MAX, Journal, JournalConfig, JournalIdentity, RECORD_BYTES_MAX, SEGMENT_BYTES_MIN,
+};
 pub use tree::assembler::{Assembler, BadPart};
 pub use tree::key::{NAMESPACE_BYTES_MAX, TREE_KEY_BYTES_MAX};
 pub use tree::namespace::{Namespace, NamespaceMut};

@@ -14,16 +14,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 ///
 /// Each file has durable content and the content reads see. A write reaches the page cache at
 /// once and the disk when the file is synced; what happens to it in between is decided by
-/// [`MemoryBackend::restart`], sector by sector of [`SECTOR_BYTES`], each sector surviving in any
+/// [`MemoryBackend::restart`], sector by sector of [`SECTOR_BYTES`](crate::SECTOR_BYTES), each sector surviving in any
 /// one of the versions it had since the last sync. Names behave likewise: every change of a name
 /// since the last [`Backend::sync_directory`] survives or is lost on its own.
 #[derive(Clone)]
 pub struct MemoryBackend {
     disk: Arc<Mutex<Disk>>,
 }
-
-/// What survives a power cut whole or not at all.
-pub const SECTOR_BYTES: usize = 512;
 
 /// How a simulated machine goes down, and so what it finds when it is up again.
 pub enum Crash<'a> {

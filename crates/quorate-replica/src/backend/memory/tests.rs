@@ -1,5 +1,5 @@
 use super::*;
-use crate::backend::Cause;
+use crate::backend::{Cause, SECTOR_BYTES};
 use rustix::io::Errno;
 
 fn read(backend: &MemoryBackend, name: &str) -> Vec<u8> {

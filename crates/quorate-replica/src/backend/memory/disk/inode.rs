@@ -1,6 +1,6 @@
 //! One simulated file: its durable content, the content reads see, and the versions in between.
 
-use super::super::SECTOR_BYTES;
+use crate::backend::SECTOR_BYTES;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

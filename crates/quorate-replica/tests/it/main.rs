@@ -1,0 +1,4 @@
+//! Tests of what a replica keeps, through the crate's public interface.
+
+#[cfg(test)]
+mod journal;
