@@ -88,11 +88,7 @@ pub(crate) fn check_name(operation: Operation, name: &str) -> Result<(), Backend
         && name.len() <= FILE_NAME_BYTES_MAX
         && !name.starts_with('.')
         && name.bytes().all(allowed);
-    if is_sound {
-        Ok(())
-    } else {
-        Err(BackendError::new(operation, name, Cause::BadName))
-    }
+    if is_sound { Ok(()) } else { Err(BackendError::new(operation, name, Cause::BadName)) }
 }
 
 /// A failed operation: what was attempted, on which file, and why it failed.
@@ -110,11 +106,7 @@ pub struct BackendError {
 impl BackendError {
     /// An operation on `file` failed because of `cause`.
     pub fn new(operation: Operation, file: &str, cause: Cause) -> Self {
-        Self {
-            operation,
-            file: file.to_owned(),
-            cause,
-        }
+        Self { operation, file: file.to_owned(), cause }
     }
 
     /// Whether the file named does not exist.

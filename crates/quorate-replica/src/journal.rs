@@ -54,9 +54,7 @@ pub struct JournalConfig {
 impl Default for JournalConfig {
     /// 64 MB.
     fn default() -> Self {
-        Self {
-            segment_bytes: 64 << 20,
-        }
+        Self { segment_bytes: 64 << 20 }
     }
 }
 
@@ -180,10 +178,7 @@ impl Journal {
     /// without it, what the older ones say would be lost.
     pub fn delete_before(&mut self, segment: SegmentNumber) -> Result<(), JournalError> {
         self.check_running()?;
-        assert!(
-            self.bases.contains(&segment),
-            "segment {segment} does not begin with a base"
-        );
+        assert!(self.bases.contains(&segment), "segment {segment} does not begin with a base");
         let deleted = self.remove_before(segment);
         self.stop_on_failure(deleted)
     }
@@ -279,7 +274,5 @@ impl Journal {
 /// The size of a segment that has room for a first frame of so many bytes.
 fn segment_bytes(config: JournalConfig, first_frame_bytes: u64) -> u64 {
     let wanted = config.segment_bytes.max(SEGMENT_BYTES_MIN);
-    wanted
-        .max(FIRST_FRAME + first_frame_bytes)
-        .next_multiple_of(SECTOR_BYTES as u64)
+    wanted.max(FIRST_FRAME + first_frame_bytes).next_multiple_of(SECTOR_BYTES as u64)
 }

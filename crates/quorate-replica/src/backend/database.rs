@@ -69,17 +69,13 @@ mod tests {
             }
             other => other.unwrap(),
         };
-        Database::builder()
-            .create_with_backend(DatabaseFile::new(file))
-            .unwrap()
+        Database::builder().create_with_backend(DatabaseFile::new(file)).unwrap()
     }
 
     fn put(database: &Database, key: u64) -> Result<(), redb::Error> {
         let mut write = database.begin_write()?;
         write.set_two_phase_commit(true);
-        write
-            .open_table(TABLE)?
-            .insert(key, [7_u8; 3000].as_slice())?;
+        write.open_table(TABLE)?.insert(key, [7_u8; 3000].as_slice())?;
         write.commit()?;
         Ok(())
     }
@@ -118,10 +114,7 @@ mod tests {
             }));
             let database = open(&backend);
             assert!(has(&database, 0));
-            assert!(
-                returned.iter().all(|key| has(&database, *key)),
-                "crash at {k}"
-            );
+            assert!(returned.iter().all(|key| has(&database, *key)), "crash at {k}");
             if is_over {
                 break;
             }
@@ -135,12 +128,8 @@ mod tests {
         let backend = MemoryBackend::new();
         let database = open(&backend);
         backend.limit_bytes(0);
-        let error = (0..100)
-            .find_map(|key| put(&database, key).err())
-            .expect("the disk fills up");
-        let redb::Error::Io(error) = error else {
-            panic!("unexpected {error}")
-        };
+        let error = (0..100).find_map(|key| put(&database, key).err()).expect("the disk fills up");
+        let redb::Error::Io(error) = error else { panic!("unexpected {error}") };
         let storage = redb::StorageError::Io(error);
         let found = backend_error_in(&storage).expect("the backend's error is kept");
         assert!(found.is_disk_full(), "{found}");

@@ -30,10 +30,7 @@ impl FileBackend {
     /// folder may hold promises that must not be forgotten.
     pub fn create(path: &Path) -> Result<Self, BackendError> {
         let failed = |cause| BackendError::new(Operation::Create, &path.to_string_lossy(), cause);
-        DirBuilder::new()
-            .mode(0o700)
-            .create(path)
-            .map_err(|error| failed(error.into()))?;
+        DirBuilder::new().mode(0o700).create(path).map_err(|error| failed(error.into()))?;
         let parent = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -52,11 +49,7 @@ impl FileBackend {
         })?;
         let directory = File::from(directory);
         let lock = lock(path, &directory)?;
-        Ok(Self {
-            path: path.to_owned(),
-            directory,
-            _lock: lock,
-        })
+        Ok(Self { path: path.to_owned(), directory, _lock: lock })
     }
 
     fn open_with(
@@ -68,10 +61,7 @@ impl FileBackend {
         check_own_name(operation, name)?;
         let file = open_regular(&self.directory, name, flags)
             .map_err(|errno| BackendError::new(operation, name, Cause::Os(errno)))?;
-        Ok(Arc::new(OpenFile {
-            name: name.to_owned(),
-            file,
-        }))
+        Ok(Arc::new(OpenFile { name: name.to_owned(), file }))
     }
 }
 
@@ -89,11 +79,7 @@ fn open_regular(directory: &File, name: &str, flags: OFlags) -> Result<File, Err
     let flags = flags | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = File::from(rustix::fs::openat(directory, name, flags, FILE_MODE)?);
     let kind = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
-    if kind == FileType::RegularFile {
-        Ok(file)
-    } else {
-        Err(Errno::INVAL)
-    }
+    if kind == FileType::RegularFile { Ok(file) } else { Err(Errno::INVAL) }
 }
 
 /// Takes the directory's lock and leaves our process id in it.
@@ -111,9 +97,7 @@ fn lock(path: &Path, directory: &File) -> Result<File, BackendError> {
         }
         Err(errno) => return Err(failed(Cause::Os(errno))),
     }
-    let noted = file
-        .set_len(0)
-        .and_then(|()| writeln!(file, "{}", std::process::id()));
+    let noted = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
     noted.map_err(|error| failed(error.into()))?;
     Ok(file)
 }
@@ -180,9 +164,7 @@ impl OpenFile {
 impl BackendFile for OpenFile {
     fn byte_count(&self) -> Result<u64, BackendError> {
         let metadata = self.file.metadata();
-        Ok(metadata
-            .map_err(|error| self.failed(Operation::Measure, error))?
-            .len())
+        Ok(metadata.map_err(|error| self.failed(Operation::Measure, error))?.len())
     }
 
     fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), BackendError> {
@@ -215,15 +197,11 @@ impl BackendFile for OpenFile {
     }
 
     fn set_byte_count(&self, byte_count: u64) -> Result<(), BackendError> {
-        self.file
-            .set_len(byte_count)
-            .map_err(|error| self.failed(Operation::Resize, error))
+        self.file.set_len(byte_count).map_err(|error| self.failed(Operation::Resize, error))
     }
 
     fn sync(&self) -> Result<(), BackendError> {
-        self.file
-            .sync_data()
-            .map_err(|error| self.failed(Operation::Sync, error))
+        self.file.sync_data().map_err(|error| self.failed(Operation::Sync, error))
     }
 }
 

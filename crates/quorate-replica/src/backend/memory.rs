@@ -48,11 +48,7 @@ impl OperationCounts {
 
     /// How many that change anything: those a crash can be placed at.
     pub fn mutations(&self) -> u64 {
-        self.0
-            .iter()
-            .filter(|(operation, _)| is_mutation(**operation))
-            .map(|(_, n)| n)
-            .sum()
+        self.0.iter().filter(|(operation, _)| is_mutation(**operation)).map(|(_, n)| n).sum()
     }
 
     fn count(&mut self, operation: Operation) {
@@ -77,9 +73,7 @@ fn is_mutation(operation: Operation) -> bool {
 impl MemoryBackend {
     /// An empty disk without limits.
     pub fn new() -> Self {
-        Self {
-            disk: Arc::new(Mutex::new(Disk::default())),
-        }
+        Self { disk: Arc::new(Mutex::new(Disk::default())) }
     }
 
     /// Crashes at the `number`th operation that changes anything, counted from 1 since the
@@ -105,9 +99,7 @@ impl MemoryBackend {
     pub fn restart(&self, crash: Crash<'_>) -> Self {
         let mut disk = self.lock();
         disk.has_crashed = true;
-        Self {
-            disk: Arc::new(Mutex::new(disk.after(crash))),
-        }
+        Self { disk: Arc::new(Mutex::new(disk.after(crash))) }
     }
 
     /// Makes the `number`th sync of a file, counted from 1 since the machine came up, fail with
@@ -139,12 +131,7 @@ impl MemoryBackend {
 
     fn file(&self, name: &str, (inode, in_use): (InodeId, InodeUse)) -> Arc<dyn BackendFile> {
         let name = name.to_owned();
-        Arc::new(MemoryFile {
-            name,
-            backend: self.clone(),
-            inode,
-            _in_use: in_use,
-        })
+        Arc::new(MemoryFile { name, backend: self.clone(), inode, _in_use: in_use })
     }
 }
 
@@ -204,9 +191,7 @@ struct MemoryFile {
 
 impl fmt::Debug for MemoryFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryFile")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("MemoryFile").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -216,27 +201,19 @@ impl BackendFile for MemoryFile {
     }
 
     fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), BackendError> {
-        self.backend
-            .lock()
-            .read(self.inode, &self.name, offset, out)
+        self.backend.lock().read(self.inode, &self.name, offset, out)
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), BackendError> {
-        self.backend
-            .lock()
-            .write(self.inode, &self.name, offset, bytes)
+        self.backend.lock().write(self.inode, &self.name, offset, bytes)
     }
 
     fn preallocate(&self, byte_count: u64) -> Result<(), BackendError> {
-        self.backend
-            .lock()
-            .preallocate(self.inode, &self.name, byte_count)
+        self.backend.lock().preallocate(self.inode, &self.name, byte_count)
     }
 
     fn set_byte_count(&self, byte_count: u64) -> Result<(), BackendError> {
-        self.backend
-            .lock()
-            .resize(self.inode, &self.name, byte_count)
+        self.backend.lock().resize(self.inode, &self.name, byte_count)
     }
 
     fn sync(&self) -> Result<(), BackendError> {

@@ -75,11 +75,7 @@ pub enum JournalError {
 
 impl JournalError {
     pub(super) fn damaged(segment: SegmentNumber, offset: u64, why: Damage) -> Self {
-        Self::Damaged {
-            segment,
-            offset,
-            why,
-        }
+        Self::Damaged { segment, offset, why }
     }
 }
 

@@ -129,11 +129,7 @@ pub(super) struct FrameBuilder {
 
 impl FrameBuilder {
     pub(super) fn new(kind: FrameKind) -> Self {
-        Self {
-            kind,
-            record_count: 0,
-            payload: Vec::new(),
-        }
+        Self { kind, record_count: 0, payload: Vec::new() }
     }
 
     /// The frame that says that segments older than this one are no longer needed.
@@ -152,9 +148,7 @@ impl FrameBuilder {
         let mut bytes = self.payload.len();
         for record in records.iter().map(AsRef::as_ref) {
             if record.len() > RECORD_BYTES_MAX {
-                return Err(JournalError::RecordTooLong {
-                    bytes: record.len(),
-                });
+                return Err(JournalError::RecordTooLong { bytes: record.len() });
             }
             bytes += 4 + record.len();
             if bytes > FRAME_BYTES_MAX {
@@ -205,16 +199,8 @@ impl FrameBuilder {
 impl fmt::Debug for FrameBuilder {
     /// Without the records, which may be many megabytes of other people's data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            kind,
-            record_count,
-            payload,
-        } = self;
-        write!(
-            f,
-            "{kind:?}({record_count} records, {} bytes)",
-            payload.len()
-        )
+        let Self { kind, record_count, payload } = self;
+        write!(f, "{kind:?}({record_count} records, {} bytes)", payload.len())
     }
 }
 
@@ -236,11 +222,7 @@ pub(super) fn sector_state(sector: &[u8], salt: u32, start: u64, index: usize) -
     }
     let is_valid = sector[4] == kind_of(index)
         && u32_at(sector, 0) == sector_checksum(sector, salt, start, index);
-    if is_valid {
-        SectorState::Valid
-    } else {
-        SectorState::Invalid
-    }
+    if is_valid { SectorState::Valid } else { SectorState::Invalid }
 }
 
 pub(super) fn is_zero(bytes: &[u8]) -> bool {
@@ -257,11 +239,7 @@ fn sector_checksum(sector: &[u8], salt: u32, start: u64, index: usize) -> u32 {
 }
 
 fn kind_of(index: usize) -> u8 {
-    if index == 0 {
-        KIND_FIRST
-    } else {
-        KIND_FOLLOWING
-    }
+    if index == 0 { KIND_FIRST } else { KIND_FOLLOWING }
 }
 
 /// What the first sector of a frame says about the rest.
@@ -278,15 +256,9 @@ impl FrameHeader {
         let payload_bytes = u32_at(sector, SECTOR_OVERHEAD_BYTES) as usize;
         let record_count = u32_at(sector, SECTOR_OVERHEAD_BYTES + 4);
         let code = sector[SECTOR_OVERHEAD_BYTES + 8];
-        let kind = FrameKind::ALL
-            .into_iter()
-            .find(|kind| kind.code() == code)?;
+        let kind = FrameKind::ALL.into_iter().find(|kind| kind.code() == code)?;
         let is_possible = payload_bytes <= FRAME_BYTES_MAX;
-        is_possible.then_some(Self {
-            payload_bytes,
-            record_count,
-            kind,
-        })
+        is_possible.then_some(Self { payload_bytes, record_count, kind })
     }
 
     pub(super) fn bytes_on_disk(&self) -> u64 {
@@ -318,21 +290,15 @@ fn sector_count(payload_bytes: usize) -> usize {
 }
 
 fn length_field(bytes: usize) -> [u8; 4] {
-    u32::try_from(bytes)
-        .expect("records and frames are limited far below 4 GB")
-        .to_le_bytes()
+    u32::try_from(bytes).expect("records and frames are limited far below 4 GB").to_le_bytes()
 }
 
 fn u32_at(bytes: &[u8], offset: usize) -> u32 {
-    let field = bytes[offset..]
-        .first_chunk()
-        .expect("fields lie inside a sector");
+    let field = bytes[offset..].first_chunk().expect("fields lie inside a sector");
     u32::from_le_bytes(*field)
 }
 
 fn u64_at(bytes: &[u8], offset: usize) -> u64 {
-    let field = bytes[offset..]
-        .first_chunk()
-        .expect("fields lie inside a sector");
+    let field = bytes[offset..].first_chunk().expect("fields lie inside a sector");
     u64::from_le_bytes(*field)
 }

@@ -45,11 +45,7 @@ pub(super) fn recover(
     let mut segments = open_segments(backend, identity)?;
     let last = segments.pop_back().ok_or(JournalError::Missing)?;
     let first = segments.front().unwrap_or(&last).number;
-    let ends = segments
-        .iter()
-        .skip(1)
-        .chain([&last])
-        .map(|next| next.previous_end);
+    let ends = segments.iter().skip(1).chain([&last]).map(|next| next.previous_end);
     let ends: Vec<u64> = ends.collect();
 
     let mut tally = Tally::default();
@@ -69,20 +65,9 @@ pub(super) fn recover(
 
     before.retain(|extent| extent.segment.number >= oldest);
     tally.bases.retain(|base| *base >= oldest);
-    let Tally {
-        bases,
-        bytes_since_base,
-        ..
-    } = tally;
+    let Tally { bases, bytes_since_base, .. } = tally;
     let last = Extent { segment: last, end };
-    Ok(Found {
-        before,
-        last,
-        oldest,
-        bases,
-        bytes_since_base,
-        torn,
-    })
+    Ok(Found { before, last, oldest, bases, bytes_since_base, torn })
 }
 
 /// Removes what an interrupted [`Journal::create`](super::Journal::create) left behind. Fails if
@@ -108,10 +93,8 @@ fn remove_now(backend: &dyn Backend, number: SegmentNumber) -> Result<(), Journa
 
 fn segment_numbers(backend: &dyn Backend) -> Result<Vec<SegmentNumber>, JournalError> {
     let names = backend.list()?;
-    let mut numbers: Vec<_> = names
-        .iter()
-        .filter_map(|name| SegmentNumber::from_file_name(name))
-        .collect();
+    let mut numbers: Vec<_> =
+        names.iter().filter_map(|name| SegmentNumber::from_file_name(name)).collect();
     numbers.sort_unstable();
     Ok(numbers)
 }
@@ -126,10 +109,7 @@ fn open_segments(
     let numbers = segment_numbers(backend)?;
     let newest = numbers.last().copied();
     for number in numbers.into_iter().rev() {
-        if segments
-            .front()
-            .is_some_and(|next| next.number != number.next())
-        {
+        if segments.front().is_some_and(|next| next.number != number.next()) {
             break;
         }
         match Segment::open(backend, identity, number)? {
@@ -143,10 +123,7 @@ fn open_segments(
 
 /// Finishes a removal that a crash interrupted, in whichever order the names survived it.
 fn remove_before(backend: &dyn Backend, oldest: SegmentNumber) -> Result<(), JournalError> {
-    for number in segment_numbers(backend)?
-        .into_iter()
-        .take_while(|number| *number < oldest)
-    {
+    for number in segment_numbers(backend)?.into_iter().take_while(|number| *number < oldest) {
         backend.remove(&number.file_name())?;
     }
     Ok(backend.sync_directory()?)
@@ -195,16 +172,10 @@ impl Tally {
     fn oldest_needed(&self, first: SegmentNumber) -> Result<SegmentNumber, JournalError> {
         let oldest = self.floor.unwrap_or(SegmentNumber::FIRST);
         if oldest < first {
-            return Err(JournalError::MissingSegment {
-                segment: first.previous(),
-            });
+            return Err(JournalError::MissingSegment { segment: first.previous() });
         }
         if self.floor.is_some() && !self.bases.contains(&oldest) {
-            return Err(JournalError::damaged(
-                oldest,
-                FIRST_FRAME,
-                Damage::FrameContent,
-            ));
+            return Err(JournalError::damaged(oldest, FIRST_FRAME, Damage::FrameContent));
         }
         Ok(oldest)
     }
@@ -221,11 +192,7 @@ fn clear_torn_end(last: &Segment, end: u64) -> Result<Option<TornTail>, JournalE
     let zeros = vec![0; usize::try_from(bytes).expect("a frame fits in memory")];
     last.file.write_at(end, &zeros)?;
     last.file.sync()?;
-    Ok(Some(TornTail {
-        segment: last.number,
-        offset: end,
-        bytes,
-    }))
+    Ok(Some(TornTail { segment: last.number, offset: end, bytes }))
 }
 
 /// Makes durable what was read. The last frame may have been written, but not synced, by a process
@@ -273,12 +240,7 @@ pub struct RecoveredRecord {
 impl Recovered {
     pub(super) fn new(found: &Found) -> Self {
         let extents = found.before.iter().chain([&found.last]).cloned().collect();
-        Self {
-            extents,
-            next_frame: FIRST_FRAME,
-            records: VecDeque::new(),
-            torn: found.torn,
-        }
+        Self { extents, next_frame: FIRST_FRAME, records: VecDeque::new(), torn: found.torn }
     }
 
     /// What was cut off at the end, if anything.
@@ -305,11 +267,7 @@ impl Recovered {
             };
             let segment = segment.number;
             let records = frame.records.into_iter();
-            self.records.extend(records.map(|bytes| RecoveredRecord {
-                segment,
-                is_base,
-                bytes,
-            }));
+            self.records.extend(records.map(|bytes| RecoveredRecord { segment, is_base, bytes }));
             if !self.records.is_empty() {
                 break;
             }

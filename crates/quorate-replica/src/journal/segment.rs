@@ -101,9 +101,7 @@ impl Frame {
         let [record] = self.records.as_slice() else {
             return None;
         };
-        Some(SegmentNumber(u64::from_le_bytes(
-            record.as_slice().try_into().ok()?,
-        )))
+        Some(SegmentNumber(u64::from_le_bytes(record.as_slice().try_into().ok()?)))
     }
 }
 
@@ -117,25 +115,13 @@ impl Segment {
         bytes: u64,
         previous_end: u64,
     ) -> Result<Self, JournalError> {
-        let header = SegmentHeader {
-            identity,
-            segment: number,
-            bytes,
-            previous_end,
-        }
-        .encode();
+        let header = SegmentHeader { identity, segment: number, bytes, previous_end }.encode();
         let file = backend.create(&number.file_name())?;
         file.preallocate(bytes)?;
         file.write_at(0, &header)?;
         file.sync()?;
         backend.sync_directory()?;
-        Ok(Self {
-            number,
-            file,
-            bytes,
-            salt: format::salt(&header),
-            previous_end,
-        })
+        Ok(Self { number, file, bytes, salt: format::salt(&header), previous_end })
     }
 
     /// Opens a segment and checks its header and length. `None` if its creation was interrupted:
@@ -153,39 +139,20 @@ impl Segment {
         file.read_at(0, &mut sector[..header_bytes])?;
         if format::is_zero(&sector) {
             let is_unborn = first_nonzero(&*file, FIRST_FRAME.min(found), found)?.is_none();
-            return if is_unborn {
-                Ok(None)
-            } else {
-                Err(damaged(Damage::HeaderMissing))
-            };
+            return if is_unborn { Ok(None) } else { Err(damaged(Damage::HeaderMissing)) };
         }
         let header = SegmentHeader::decode(&sector).map_err(|fault| match fault {
             HeaderFault::Damaged(why) => damaged(why),
-            HeaderFault::NewerFormat(found) => JournalError::NewerFormat {
-                segment: number,
-                found,
-                known: FORMAT,
-            },
+            HeaderFault::NewerFormat(found) => {
+                JournalError::NewerFormat { segment: number, found, known: FORMAT }
+            }
         })?;
         check_header(&header, identity, number)?;
         if found != header.bytes {
-            return Err(damaged(Damage::FileLength {
-                expected: header.bytes,
-                found,
-            }));
+            return Err(damaged(Damage::FileLength { expected: header.bytes, found }));
         }
-        let SegmentHeader {
-            bytes,
-            previous_end,
-            ..
-        } = header;
-        Ok(Some(Self {
-            number,
-            file,
-            bytes,
-            salt: format::salt(&sector),
-            previous_end,
-        }))
+        let SegmentHeader { bytes, previous_end, .. } = header;
+        Ok(Some(Self { number, file, bytes, salt: format::salt(&sector), previous_end }))
     }
 
     /// Reads the frame at `start`, which must end at `limit` at the latest. Every sector read is
@@ -221,12 +188,7 @@ impl Segment {
             }
         }
         let records = header.records(&sectors).ok_or_else(impossible)?;
-        Ok(Place::Frame(Frame {
-            start,
-            kind: header.kind,
-            records,
-            sectors,
-        }))
+        Ok(Place::Frame(Frame { start, kind: header.kind, records, sectors }))
     }
 
     /// Where the remains of a torn frame at `start` end; `start` itself if there are none.
@@ -262,32 +224,20 @@ fn check_header(
 ) -> Result<(), JournalError> {
     let found = header.identity;
     if found.cluster != identity.cluster {
-        return Err(JournalError::WrongCluster {
-            segment: number,
-            found: found.cluster,
-        });
+        return Err(JournalError::WrongCluster { segment: number, found: found.cluster });
     }
     if found.replica != identity.replica {
-        return Err(JournalError::WrongReplica {
-            segment: number,
-            found: found.replica,
-        });
+        return Err(JournalError::WrongReplica { segment: number, found: found.replica });
     }
     let damaged = |why| JournalError::damaged(number, 0, why);
     if header.segment != number {
-        return Err(damaged(Damage::WrongSegment {
-            found: header.segment,
-        }));
+        return Err(damaged(Damage::WrongSegment { found: header.segment }));
     }
     let is_sound = header.bytes.is_multiple_of(SECTOR_BYTES_U64)
         && header.previous_end.is_multiple_of(SECTOR_BYTES_U64)
         && header.bytes >= FIRST_FRAME
         && (header.previous_end >= FIRST_FRAME) == (number != SegmentNumber::FIRST);
-    if is_sound {
-        Ok(())
-    } else {
-        Err(damaged(Damage::HeaderContent))
-    }
+    if is_sound { Ok(()) } else { Err(damaged(Damage::HeaderContent)) }
 }
 
 /// How much of a segment's unused rest is looked at in one read.
@@ -303,9 +253,7 @@ pub(super) fn first_nonzero(
     let mut buffer = vec![0; SCAN_BYTES];
     let mut offset = from;
     while offset < to {
-        let wanted = usize::try_from(to - offset)
-            .unwrap_or(SCAN_BYTES)
-            .min(SCAN_BYTES);
+        let wanted = usize::try_from(to - offset).unwrap_or(SCAN_BYTES).min(SCAN_BYTES);
         let piece = &mut buffer[..wanted];
         file.read_at(offset, piece)?;
         if let Some(index) = piece.chunks(SECTOR_BYTES).position(|s| !format::is_zero(s)) {

@@ -45,17 +45,8 @@ fn names_are_listed_in_order_renamed_and_removed() {
 fn second_opening_of_a_folder_is_refused_and_names_the_process() {
     let (parent, backend) = folder();
     let error = FileBackend::open(&parent.path().join("d")).unwrap_err();
-    assert_eq!(
-        error.cause,
-        Cause::InUse {
-            pid: Some(std::process::id())
-        }
-    );
-    assert!(
-        error
-            .to_string()
-            .ends_with(&format!("in use by process {}", std::process::id()))
-    );
+    assert_eq!(error.cause, Cause::InUse { pid: Some(std::process::id()) });
+    assert!(error.to_string().ends_with(&format!("in use by process {}", std::process::id())));
     drop(backend);
     FileBackend::open(&parent.path().join("d")).unwrap();
 }
@@ -66,10 +57,7 @@ fn folder_must_exist_to_be_opened_and_must_not_to_be_created() {
     let path = parent.path().join("d");
     assert!(FileBackend::open(&path).unwrap_err().is_not_found());
     drop(FileBackend::create(&path).unwrap());
-    assert_eq!(
-        FileBackend::create(&path).unwrap_err().cause,
-        Cause::Os(Errno::EXIST)
-    );
+    assert_eq!(FileBackend::create(&path).unwrap_err().cause, Cause::Os(Errno::EXIST));
 }
 
 #[test]
@@ -90,14 +78,8 @@ fn symbolic_links_and_anything_but_files_are_refused() {
     std::fs::write(&target, "x").unwrap();
     symlink(&target, parent.path().join("d/link")).unwrap();
     std::fs::create_dir(parent.path().join("d/sub")).unwrap();
-    assert_eq!(
-        backend.open("link").unwrap_err().cause,
-        Cause::Os(Errno::LOOP)
-    );
-    assert_eq!(
-        backend.create("link").unwrap_err().cause,
-        Cause::Os(Errno::EXIST)
-    );
+    assert_eq!(backend.open("link").unwrap_err().cause, Cause::Os(Errno::LOOP));
+    assert_eq!(backend.create("link").unwrap_err().cause, Cause::Os(Errno::EXIST));
     assert!(backend.open("sub").is_err());
 }
 
@@ -105,28 +87,10 @@ fn symbolic_links_and_anything_but_files_are_refused() {
 fn names_that_leave_the_folder_or_touch_the_lock_are_refused() {
     let (_parent, backend) = folder();
     let long = "a".repeat(super::super::FILE_NAME_BYTES_MAX + 1);
-    for name in [
-        "", ".", "..", "../a", "a/b", ".hidden", "Upper", "nul\0", LOCK_FILE, &long,
-    ] {
-        assert_eq!(
-            backend.create(name).unwrap_err().cause,
-            Cause::BadName,
-            "{name}"
-        );
-        assert_eq!(
-            backend.open(name).unwrap_err().cause,
-            Cause::BadName,
-            "{name}"
-        );
-        assert_eq!(
-            backend.remove(name).unwrap_err().cause,
-            Cause::BadName,
-            "{name}"
-        );
-        assert_eq!(
-            backend.rename("a", name).unwrap_err().cause,
-            Cause::BadName,
-            "{name}"
-        );
+    for name in ["", ".", "..", "../a", "a/b", ".hidden", "Upper", "nul\0", LOCK_FILE, &long] {
+        assert_eq!(backend.create(name).unwrap_err().cause, Cause::BadName, "{name}");
+        assert_eq!(backend.open(name).unwrap_err().cause, Cause::BadName, "{name}");
+        assert_eq!(backend.remove(name).unwrap_err().cause, Cause::BadName, "{name}");
+        assert_eq!(backend.rename("a", name).unwrap_err().cause, Cause::BadName, "{name}");
     }
 }

@@ -36,18 +36,9 @@ pub(super) struct Disk {
 
 #[derive(Clone)]
 enum NameChange {
-    Added {
-        name: String,
-        inode: InodeId,
-    },
-    Moved {
-        from: String,
-        to: String,
-        inode: InodeId,
-    },
-    Removed {
-        name: String,
-    },
+    Added { name: String, inode: InodeId },
+    Moved { from: String, to: String, inode: InodeId },
+    Removed { name: String },
 }
 
 impl NameChange {
@@ -99,10 +90,7 @@ impl Disk {
         let linked: BTreeSet<InodeId> = names.values().copied().collect();
         let mut inodes = BTreeMap::new();
         for id in linked {
-            let (inode, _) = self
-                .inodes
-                .get(&id)
-                .expect("a durable name keeps its inode");
+            let (inode, _) = self.inodes.get(&id).expect("a durable name keeps its inode");
             inodes.insert(id, (inode.after_power_cut(survivors), InodeUse::default()));
         }
         Self {
@@ -122,12 +110,8 @@ impl Disk {
         self.inode_last += 1;
         let inode = self.inode_last;
         let in_use = InodeUse::default();
-        self.inodes
-            .insert(inode, (Inode::default(), Arc::clone(&in_use)));
-        self.change_name(NameChange::Added {
-            name: name.to_owned(),
-            inode,
-        });
+        self.inodes.insert(inode, (Inode::default(), Arc::clone(&in_use)));
+        self.change_name(NameChange::Added { name: name.to_owned(), inode });
         end.map(|()| (inode, in_use))
     }
 
@@ -141,20 +125,14 @@ impl Disk {
     pub(super) fn rename(&mut self, from: &str, to: &str) -> Result<(), BackendError> {
         let end = self.begin(Operation::Rename, from)?;
         let inode = self.named(Operation::Rename, from)?;
-        self.change_name(NameChange::Moved {
-            from: from.to_owned(),
-            to: to.to_owned(),
-            inode,
-        });
+        self.change_name(NameChange::Moved { from: from.to_owned(), to: to.to_owned(), inode });
         end
     }
 
     pub(super) fn remove(&mut self, name: &str) -> Result<(), BackendError> {
         let end = self.begin(Operation::Remove, name)?;
         self.named(Operation::Remove, name)?;
-        self.change_name(NameChange::Removed {
-            name: name.to_owned(),
-        });
+        self.change_name(NameChange::Removed { name: name.to_owned() });
         end
     }
 
@@ -168,8 +146,7 @@ impl Disk {
         self.durable_names = self.names.clone();
         self.name_changes.clear();
         let linked: BTreeSet<InodeId> = self.names.values().copied().collect();
-        self.inodes
-            .retain(|id, (_, in_use)| linked.contains(id) || Arc::strong_count(in_use) > 1);
+        self.inodes.retain(|id, (_, in_use)| linked.contains(id) || Arc::strong_count(in_use) > 1);
         Ok(())
     }
 
@@ -282,18 +259,11 @@ impl Disk {
     }
 
     fn named(&self, operation: Operation, name: &str) -> Result<InodeId, BackendError> {
-        self.names
-            .get(name)
-            .copied()
-            .ok_or_else(|| failed(operation, name, Errno::NOENT))
+        self.names.get(name).copied().ok_or_else(|| failed(operation, name, Errno::NOENT))
     }
 
     fn inode(&mut self, id: InodeId) -> &mut Inode {
-        &mut self
-            .inodes
-            .get_mut(&id)
-            .expect("an open file keeps its inode")
-            .0
+        &mut self.inodes.get_mut(&id).expect("an open file keeps its inode").0
     }
 
     /// How long this file may become before the disk is full.
@@ -303,10 +273,7 @@ impl Disk {
         };
         let others = self.inodes.iter().filter(|(id, _)| **id != inode);
         let taken: u64 = others.map(|(_, (other, _))| other.byte_count()).sum();
-        let own = self
-            .inodes
-            .get(&inode)
-            .map_or(0, |(own, _)| own.byte_count());
+        let own = self.inodes.get(&inode).map_or(0, |(own, _)| own.byte_count());
         limit.saturating_sub(taken).max(own)
     }
 }

@@ -24,10 +24,7 @@ fn unsynced_bytes_are_lost_or_kept_as_the_crash_says() {
     file.write_at(0, b"newer").unwrap();
     assert_eq!(read(&backend, "a"), b"newer");
     assert_eq!(read(&backend.restart(Crash::PowerLosingAll), "a"), b"old");
-    assert_eq!(
-        read(&backend.restart(Crash::PowerKeepingAll), "a"),
-        b"newer"
-    );
+    assert_eq!(read(&backend.restart(Crash::PowerKeepingAll), "a"), b"newer");
     assert_eq!(read(&backend.restart(Crash::Process), "a"), b"newer");
 }
 
@@ -38,12 +35,7 @@ fn page_cache_that_outlives_the_process_is_still_not_durable() {
     let backend = backend.restart(Crash::Process);
     assert_eq!(read(&backend, "a"), b"new");
     assert_eq!(read(&backend.restart(Crash::PowerLosingAll), "a"), b"old");
-    backend
-        .restart(Crash::Process)
-        .open("a")
-        .unwrap()
-        .sync()
-        .unwrap();
+    backend.restart(Crash::Process).open("a").unwrap().sync().unwrap();
     assert_eq!(read(&backend.restart(Crash::PowerLosingAll), "a"), b"old");
 }
 
@@ -59,16 +51,8 @@ fn torn_write_keeps_whole_sectors_only() {
     let bytes = read(&torn, "a");
     assert!(bytes[..100].iter().all(|byte| *byte == 1));
     assert!(bytes[100..SECTOR_BYTES].iter().all(|byte| *byte == 2));
-    assert!(
-        bytes[SECTOR_BYTES..2 * SECTOR_BYTES]
-            .iter()
-            .all(|byte| *byte == 1)
-    );
-    assert!(
-        bytes[2 * SECTOR_BYTES..3 * SECTOR_BYTES]
-            .iter()
-            .all(|byte| *byte == 2)
-    );
+    assert!(bytes[SECTOR_BYTES..2 * SECTOR_BYTES].iter().all(|byte| *byte == 1));
+    assert!(bytes[2 * SECTOR_BYTES..3 * SECTOR_BYTES].iter().all(|byte| *byte == 2));
     assert!(bytes[3 * SECTOR_BYTES..].iter().all(|byte| *byte == 1));
 }
 
@@ -96,20 +80,11 @@ fn with_changed_names() -> MemoryBackend {
 #[test]
 fn name_is_durable_only_after_the_directory_is_synced() {
     let backend = with_changed_names();
-    assert_eq!(
-        backend.restart(Crash::PowerLosingAll).list().unwrap(),
-        ["a"]
-    );
-    assert_eq!(
-        backend.restart(Crash::PowerKeepingAll).list().unwrap(),
-        ["b", "c"]
-    );
+    assert_eq!(backend.restart(Crash::PowerLosingAll).list().unwrap(), ["a"]);
+    assert_eq!(backend.restart(Crash::PowerKeepingAll).list().unwrap(), ["b", "c"]);
     let backend = with_changed_names();
     backend.sync_directory().unwrap();
-    assert_eq!(
-        backend.restart(Crash::PowerLosingAll).list().unwrap(),
-        ["b", "c"]
-    );
+    assert_eq!(backend.restart(Crash::PowerLosingAll).list().unwrap(), ["b", "c"]);
 }
 
 #[test]
@@ -121,13 +96,7 @@ fn removed_file_comes_back_unless_the_directory_was_synced() {
     assert_eq!(read(&backend, "a"), b"x");
     backend.remove("a").unwrap();
     backend.sync_directory().unwrap();
-    assert!(
-        backend
-            .restart(Crash::PowerLosingAll)
-            .list()
-            .unwrap()
-            .is_empty()
-    );
+    assert!(backend.restart(Crash::PowerLosingAll).list().unwrap().is_empty());
 }
 
 #[test]
@@ -147,14 +116,8 @@ fn cut_file_reads_zero_when_it_grows_again() {
     file.set_byte_count(2000).unwrap();
     let expected: Vec<u8> = [[7; 700].as_slice(), &[0; 1300]].concat();
     assert_eq!(read(&backend, "a"), expected);
-    assert_eq!(
-        read(&backend.restart(Crash::PowerLosingAll), "a"),
-        [7; 2000]
-    );
-    assert_eq!(
-        read(&backend.restart(Crash::PowerKeepingAll), "a"),
-        expected
-    );
+    assert_eq!(read(&backend.restart(Crash::PowerLosingAll), "a"), [7; 2000]);
+    assert_eq!(read(&backend.restart(Crash::PowerKeepingAll), "a"), expected);
     let mut first = true;
     let only_the_cut = backend.restart(Crash::PowerTearing(&mut |count| {
         if std::mem::take(&mut first) { 1 } else { count }
@@ -172,10 +135,7 @@ fn crash_comes_at_the_chosen_operation_and_stays() {
     file.read_at(0, &mut byte).unwrap();
     assert_eq!(file.sync().unwrap_err().cause, Cause::Crashed);
     assert!(backend.has_crashed());
-    assert_eq!(
-        file.read_at(0, &mut byte).unwrap_err().cause,
-        Cause::Crashed
-    );
+    assert_eq!(file.read_at(0, &mut byte).unwrap_err().cause, Cause::Crashed);
     assert_eq!(backend.list().unwrap_err().cause, Cause::Crashed);
     assert_eq!(backend.operations().of(Operation::Sync), 2);
     assert_eq!(read(&backend.restart(Crash::PowerLosingAll), "a"), b"old");
@@ -218,9 +178,6 @@ fn rot_flips_the_bits_it_is_told_to() {
     let (backend, _file) = with_synced_file(b"abc");
     backend.rot("a", 1, 0x81).unwrap();
     assert_eq!(read(&backend, "a"), [b'a', b'b' ^ 0x81, b'c']);
-    assert_eq!(
-        read(&backend.restart(Crash::PowerLosingAll), "a"),
-        [b'a', b'b' ^ 0x81, b'c']
-    );
+    assert_eq!(read(&backend.restart(Crash::PowerLosingAll), "a"), [b'a', b'b' ^ 0x81, b'c']);
     assert_eq!(backend.rot("a", 3, 1).unwrap_err().cause, Cause::EndOfFile);
 }

@@ -173,7 +173,7 @@ fn second_crash_at_every_operation_after_every_first_one_is_survived_too() {
         if run_into_crash(&backend, first, &mut model).is_none() {
             break;
         }
-        for fall in falls(first) {
+        for fall in [Fall::Process, Fall::LosingAll, Fall::Tearing(first)] {
             for second in 1.. {
                 let backend = restart(&backend, fall);
                 let mut model = model.clone();

@@ -62,13 +62,7 @@ impl Inode {
             let piece = &bytes[range];
             let mut sector = self.view.sector_or_zero(index);
             Arc::make_mut(&mut sector)[within..within + piece.len()].copy_from_slice(piece);
-            self.replace(
-                index,
-                Version {
-                    sector: Some(sector),
-                    cut: None,
-                },
-            );
+            self.replace(index, Version { sector: Some(sector), cut: None });
         }
         let end = offset + bytes.len() as u64;
         if !bytes.is_empty() && end > self.view.byte_count {
@@ -94,13 +88,7 @@ impl Inode {
             let mut sector = self.view.sector_or_zero(last);
             let kept = (byte_count % SECTOR_BYTES_U64) as usize;
             Arc::make_mut(&mut sector)[kept..].fill(0);
-            self.replace(
-                last,
-                Version {
-                    sector: Some(sector),
-                    cut,
-                },
-            );
+            self.replace(last, Version { sector: Some(sector), cut });
         }
         self.view.byte_count = byte_count;
     }
@@ -140,11 +128,7 @@ impl Inode {
             }
         }
         content.clear_behind_the_end();
-        Self {
-            view: content.clone(),
-            durable: content,
-            ..Self::default()
-        }
+        Self { view: content.clone(), durable: content, ..Self::default() }
     }
 
     /// Returns whether there is such a byte.
@@ -170,10 +154,7 @@ impl Inode {
 
 impl Content {
     fn sector_or_zero(&self, index: u64) -> Sector {
-        self.sectors
-            .get(&index)
-            .cloned()
-            .unwrap_or_else(|| Arc::new([0; SECTOR_BYTES]))
+        self.sectors.get(&index).cloned().unwrap_or_else(|| Arc::new([0; SECTOR_BYTES]))
     }
 
     fn set(&mut self, index: u64, sector: Option<Sector>) {
