@@ -44,7 +44,7 @@ pub struct VerificationKey(ed25519_zebra::VerificationKey);
 
 impl VerificationKey {
     /// The key with this encoding; `None` if it is no point of the curve or has a component of
-    /// small order [AU4].
+    /// small order [AU2].
     pub fn from_bytes(bytes: [u8; 32]) -> Option<Self> {
         let point = CompressedEdwardsY(bytes).decompress()?;
         if point.is_small_order() || !point.is_torsion_free() {

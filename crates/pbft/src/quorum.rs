@@ -11,7 +11,7 @@
 //! | 10 | 3 | 7 | 4 | 6 |
 //! | 13 | 4 | 9 | 5 | 8 |
 
-/// The thresholds of a cluster of some size [A1].
+/// The thresholds of a cluster of some size [Q1].
 ///
 /// The papers assume n = 3f+1 and write 2f+1 for a quorum. For any n >= 4 a quorum is
 /// ceil((n+f+1)/2): two of them share at least f+1 replicas, hence a correct one, and one can be

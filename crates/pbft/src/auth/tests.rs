@@ -30,7 +30,7 @@ fn signature_holds_only_in_its_own_cluster_epoch_and_name() {
     assert!(!renamed.is_authentic(&domain(1, 0), &public), "another name");
 }
 
-/// [AU4] The eight points of small order, and sums of one with a sound key, are refused.
+/// [AU2] The eight points of small order, and sums of one with a sound key, are refused.
 #[test]
 fn keys_with_a_component_of_small_order_are_refused() {
     use curve25519_dalek::constants::EIGHT_TORSION;
