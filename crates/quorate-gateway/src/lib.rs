@@ -18,6 +18,7 @@
 #![cfg_attr(not(test), deny(clippy::panic, clippy::unwrap_used))]
 
 mod api;
+mod authority;
 mod backend;
 mod deadline;
 pub mod etcd;

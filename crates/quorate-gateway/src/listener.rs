@@ -1,18 +1,20 @@
 //! The connections of clients: how many there may be, and how long one may stay silent.
 
+use crate::authority::AuthorityFilter;
 use crate::limits::{CONNECTIONS_COUNT_MAX, PREFACE_TIMEOUT};
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-/// The bytes with which every HTTP/2 client must begin.
-const PREFACE_BYTES: usize = 24;
+/// How much is read from a connection at once.
+const READ_BYTES: usize = 16 * 1024;
 
 /// How long accepting rests after it failed, for instance for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -58,7 +60,10 @@ pub(crate) struct Connection {
     stream: TcpStream,
     /// Completes when the preface is overdue; gone once it has come.
     patience: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    preface_bytes_read: usize,
+    filter: AuthorityFilter,
+    /// Filtered and not yet passed on, from `passed_on` on.
+    filtered: Vec<u8>,
+    passed_on: usize,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -74,7 +79,43 @@ impl Connection {
                 () = stopping => {}
             }
         };
-        Self { stream, patience: Some(Box::pin(patience)), preface_bytes_read: 0, _permit: permit }
+        Self {
+            stream,
+            patience: Some(Box::pin(patience)),
+            filter: AuthorityFilter::new(),
+            filtered: Vec::new(),
+            passed_on: 0,
+            _permit: permit,
+        }
+    }
+}
+
+impl Connection {
+    /// Reads from the client until there is something to pass on, or nothing more to come.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut bytes = [MaybeUninit::uninit(); READ_BYTES];
+        self.filtered.clear();
+        self.passed_on = 0;
+        while self.filtered.is_empty() {
+            let mut buf = ReadBuf::uninit(&mut bytes);
+            if Pin::new(&mut self.stream).poll_read(cx, &mut buf)?.is_pending() {
+                return match &mut self.patience {
+                    Some(patience) => {
+                        patience.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+                    }
+                    None => Poll::Pending,
+                };
+            }
+            if buf.filled().is_empty() {
+                self.filter.finish(&mut self.filtered);
+                break;
+            }
+            self.filter.filter(buf.filled(), &mut self.filtered);
+            if self.filter.has_begun() {
+                self.patience = None;
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -84,19 +125,14 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let filled = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        let Some(patience) = &mut self.patience else {
-            return read;
-        };
-        if read.is_pending() {
-            return patience.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
+        if self.passed_on == self.filtered.len() {
+            ready!(self.poll_fill(cx))?;
         }
-        self.preface_bytes_read += buf.filled().len() - filled;
-        if self.preface_bytes_read >= PREFACE_BYTES {
-            self.patience = None;
-        }
-        read
+        let waiting = &self.filtered[self.passed_on..];
+        let passing = &waiting[..waiting.len().min(buf.remaining())];
+        buf.put_slice(passing);
+        self.passed_on += passing.len();
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -102,6 +102,8 @@ pub(crate) struct Ended {
     pub(crate) stdout: String,
     /// The lines of standard error that are etcdctl's verdict; the rest is its log.
     pub(crate) error: String,
+    /// All of standard error.
+    pub(crate) stderr: String,
     pub(crate) exit_code: i32,
 }
 
@@ -132,6 +134,7 @@ pub(crate) fn etcdctl(endpoint: &str, arguments: &[&str], stdin: &str) -> Ended 
             .map(|line| format!("{line}\n"))
             .collect(),
         exit_code: output.status.code().unwrap_or(-1),
+        stderr: stderr.into_owned(),
     }
 }
 
