@@ -1,0 +1,537 @@
+//! A cluster of cores on a table: messages lie in a queue until the test delivers, drops or
+//! replays them, time stands still until the test moves it, and disks survive crashes.
+
+use pbft::message::{
+    Batch, CheckpointId, Kind, Operation, Outcome, Request, RequestBody, ServiceId,
+};
+use pbft::{
+    ClientId, ClientWindow, Config, Digest, Domain, Epoch, Event, Evidence, Execution, HaltReason,
+    Input, Message, Now, Output, Parameters, Position, Recipients, Record, Recovered, Replica,
+    ReplicaId, ReplicaStatus, Sender, SeqNum, Session, Signed, SignedRequest, SigningKey, Time,
+    Timestamp, View, WallTime, wire,
+};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// A message on its way.
+#[derive(Clone, Debug)]
+pub(crate) struct Envelope {
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+    pub(crate) message: Arc<Message>,
+}
+
+impl Envelope {
+    pub(crate) fn kind(&self) -> Kind {
+        self.message.kind()
+    }
+}
+
+/// A reply some replica gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GivenReply {
+    pub(crate) replica: u32,
+    pub(crate) client: u32,
+    pub(crate) timestamp: u64,
+    pub(crate) outcome: Option<Outcome>,
+}
+
+/// What one machine holds.
+#[derive(Debug)]
+struct Machine {
+    replica: Option<Replica>,
+    /// Records in the order of their positions; durable up to `durable` of them.
+    records: Vec<Record>,
+    durable: usize,
+    /// Records that were durable when the replica last started.
+    base: usize,
+    /// Whether records become durable as soon as they are written.
+    syncs_at_once: bool,
+    held: Vec<(Position, Output)>,
+    state: ToyState,
+    starts: u8,
+}
+
+/// The state of a toy service: the history of what was executed, and the client table.
+#[derive(Clone, Debug, Default)]
+struct ToyState {
+    history: Vec<(SeqNum, Digest)>,
+    clients: BTreeMap<ClientId, ClientWindow>,
+}
+
+impl ToyState {
+    fn id(&self) -> CheckpointId {
+        let bytes: Vec<u8> = self.history.iter().flat_map(|(_, d)| *d.as_bytes()).collect();
+        let root = Digest::of("test state", &[&bytes]);
+        CheckpointId { state_root: root, history_root: root }
+    }
+
+    /// Executes a batch as the real executor does, with an echo for a service.
+    fn execute(&mut self, seq: SeqNum, digest: Digest, batch: Option<&Batch>) -> Vec<Execution> {
+        self.history.push((seq, digest));
+        let requests = batch.map_or(&[][..], |batch| &batch.requests);
+        requests.iter().map(|request| self.execute_request(request.request())).collect()
+    }
+
+    fn execute_request(&mut self, request: &Request) -> Execution {
+        let window = self.clients.entry(request.client).or_default();
+        let outcome = match &request.body {
+            RequestBody::OpenSession => {
+                if request.session > window.session {
+                    *window = ClientWindow {
+                        session: request.session,
+                        low: Timestamp::new(1),
+                        ..ClientWindow::default()
+                    };
+                }
+                Some(Outcome::SessionOpened)
+            }
+            RequestBody::Operations(_) if request.session != window.session => {
+                Some(Outcome::Fenced { current: window.session })
+            }
+            RequestBody::Operations(operations) => {
+                if window.executed.insert(request.timestamp) {
+                    let results = operations.iter().map(|o| o.body.clone()).collect();
+                    Some(Outcome::Executed(results))
+                } else {
+                    None
+                }
+            }
+        };
+        Execution {
+            client: request.client,
+            session: request.session,
+            timestamp: request.timestamp,
+            outcome,
+            window: window.clone(),
+        }
+    }
+}
+
+/// The cluster on the table.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pub(crate) config: Arc<Config>,
+    machines: Vec<Machine>,
+    pub(crate) network: VecDeque<Envelope>,
+    pub(crate) now: Time,
+    pub(crate) events: Vec<(u32, Event)>,
+    pub(crate) evidence: Vec<(u32, Evidence)>,
+    pub(crate) replies: Vec<GivenReply>,
+    pub(crate) halted: Vec<(u32, HaltReason)>,
+}
+
+pub(crate) fn replica_key(replica: u32) -> SigningKey {
+    SigningKey::from_seed(Zeroizing::new([replica as u8 + 1; 32]))
+}
+
+pub(crate) fn client_key(client: u32) -> SigningKey {
+    SigningKey::from_seed(Zeroizing::new([client as u8 + 101; 32]))
+}
+
+/// A configuration with a short window, so that tests reach its edges.
+pub(crate) fn test_config(replica_count: u32) -> Config {
+    let parameters = Parameters {
+        checkpoint_period: 4,
+        log_window: 16,
+        instances_in_flight_max: 4,
+        ..Parameters::default()
+    };
+    config_with(replica_count, parameters)
+}
+
+pub(crate) fn config_with(replica_count: u32, parameters: Parameters) -> Config {
+    let domain = Domain { cluster: Digest::from_bytes([42; 32]), epoch: Epoch::ZERO };
+    let replicas = (0..replica_count).map(|id| replica_key(id).verification_key()).collect();
+    let clients = (0..4).map(|id| client_key(id).verification_key()).collect();
+    Config::new(domain, Digest::from_bytes([43; 32]), replicas, clients, parameters).unwrap()
+}
+
+impl Cluster {
+    /// Replicas that were just started and let each other in.
+    pub(crate) fn new(replica_count: u32) -> Self {
+        Self::with_config(test_config(replica_count))
+    }
+
+    pub(crate) fn with_config(config: Config) -> Self {
+        let mut cluster = Self::not_started(config);
+        for replica in cluster.ids() {
+            cluster.start(replica);
+        }
+        cluster.advance(Duration::from_millis(1));
+        cluster.deliver_all();
+        for replica in cluster.ids() {
+            assert!(cluster.status(replica).admitted, "replica {replica} was let in");
+        }
+        cluster.open_sessions();
+        cluster
+    }
+
+    pub(crate) fn not_started(config: Config) -> Self {
+        let machine = |_| Machine {
+            replica: None,
+            records: Vec::new(),
+            durable: 0,
+            base: 0,
+            syncs_at_once: true,
+            held: Vec::new(),
+            state: ToyState::default(),
+            starts: 0,
+        };
+        let machines = (0..config.replica_count()).map(machine).collect();
+        Self {
+            config: Arc::new(config),
+            machines,
+            network: VecDeque::new(),
+            now: Time::from_micros(1_000_000),
+            events: Vec::new(),
+            evidence: Vec::new(),
+            replies: Vec::new(),
+            halted: Vec::new(),
+        }
+    }
+
+    fn open_sessions(&mut self) {
+        for client in 0..4 {
+            let request = self.signed(client, 0, RequestBody::OpenSession);
+            self.send_request(request);
+            self.deliver_all();
+        }
+        self.replies.clear();
+        self.events.clear();
+    }
+
+    pub(crate) fn ids(&self) -> std::ops::Range<u32> {
+        0..self.config.replica_count()
+    }
+
+    fn clock(&self) -> Now {
+        Now { monotonic: self.now, wall: WallTime::from_millis(self.now.as_micros() / 1000) }
+    }
+
+    /// Starts a replica from what its disk holds.
+    pub(crate) fn start(&mut self, replica: u32) {
+        let now = self.clock();
+        let config = Arc::clone(&self.config);
+        let machine = &mut self.machines[replica as usize];
+        machine.records.truncate(machine.durable);
+        machine.base = machine.durable;
+        machine.held.clear();
+        machine.state = ToyState::default();
+        machine.starts += 1;
+        let recovered = Recovered {
+            checkpoint: (SeqNum::ZERO, machine.state.id()),
+            clients: Vec::new(),
+            records: machine.records.clone(),
+        };
+        let mut outputs = Vec::new();
+        let core = Replica::recover(
+            config,
+            ReplicaId::new(replica),
+            replica_key(replica),
+            [machine.starts; 16],
+            now,
+            recovered,
+            &mut outputs,
+        );
+        machine.replica = Some(core);
+        self.carry_out(replica, outputs);
+    }
+
+    /// Stops a replica; what is not durable is gone.
+    pub(crate) fn crash(&mut self, replica: u32) {
+        self.machines[replica as usize].replica = None;
+        self.network.retain(|envelope| envelope.to != replica && envelope.from != replica);
+    }
+
+    /// Empties a replica's disk.
+    pub(crate) fn wipe(&mut self, replica: u32) {
+        let machine = &mut self.machines[replica as usize];
+        machine.records.clear();
+        machine.durable = 0;
+    }
+
+    /// From now on nothing becomes durable at this replica until [`Cluster::sync`].
+    pub(crate) fn hold_syncs(&mut self, replica: u32) {
+        self.machines[replica as usize].syncs_at_once = false;
+    }
+
+    /// Makes durable what was written so far, and sends what waited for it.
+    pub(crate) fn sync(&mut self, replica: u32) {
+        let machine = &mut self.machines[replica as usize];
+        machine.durable = machine.records.len();
+        let held = std::mem::take(&mut machine.held);
+        for (_, output) in held {
+            self.emit(replica, output);
+        }
+    }
+
+    pub(crate) fn durable_records(&self, replica: u32) -> &[Record] {
+        let machine = &self.machines[replica as usize];
+        &machine.records[..machine.durable]
+    }
+
+    pub(crate) fn core(&self, replica: u32) -> &Replica {
+        self.machines[replica as usize].replica.as_ref().expect("the replica runs")
+    }
+
+    pub(crate) fn status(&self, replica: u32) -> ReplicaStatus {
+        self.core(replica).status()
+    }
+
+    pub(crate) fn history(&self, replica: u32) -> &[(SeqNum, Digest)] {
+        &self.machines[replica as usize].state.history
+    }
+
+    /// Hands one input to a replica and carries out what it asks for.
+    pub(crate) fn input(&mut self, replica: u32, input: Input) {
+        let now = self.clock();
+        let Some(core) = self.machines[replica as usize].replica.as_mut() else { return };
+        let mut outputs = Vec::new();
+        core.step(now, input, &mut outputs);
+        assert_eq!(core.broken_invariant(), None, "replica {replica}");
+        self.carry_out(replica, outputs);
+    }
+
+    fn carry_out(&mut self, replica: u32, outputs: Vec<Output>) {
+        let mut answers = VecDeque::new();
+        for output in outputs {
+            let machine = &mut self.machines[replica as usize];
+            match output {
+                Output::Persist { position, record } => {
+                    machine.records.push(record);
+                    let written = machine.records.len() - machine.base;
+                    assert_eq!(position.get() as usize, written, "positions are dense");
+                    if machine.syncs_at_once {
+                        machine.durable = machine.records.len();
+                    }
+                }
+                Output::Send { after, .. } | Output::Reply { after, .. } => {
+                    let durable = (machine.durable - machine.base.min(machine.durable)) as u64;
+                    if after.get() <= durable {
+                        self.emit(replica, output);
+                    } else {
+                        machine.held.push((after, output));
+                    }
+                }
+                Output::Choose => answers.push_back(Input::Chosen(Vec::new())),
+                Output::Execute { seq, digest, batch } => {
+                    let executions = machine.state.execute(seq, digest, batch.as_deref());
+                    answers.push_back(Input::Executed { seq, executions });
+                }
+                Output::TakeCheckpoint { seq } => {
+                    let id = machine.state.id();
+                    answers.push_back(Input::CheckpointTaken { seq, id });
+                }
+                Output::FetchState { seq, id } => answers.extend(self.fetch(replica, seq, id)),
+                Output::Evidence(evidence) => self.evidence.push((replica, evidence)),
+                Output::Event(event) => self.events.push((replica, event)),
+                Output::Halt(reason) => self.halted.push((replica, reason)),
+                Output::Stable { .. } => {}
+            }
+        }
+        for answer in answers {
+            self.input(replica, answer);
+        }
+    }
+
+    /// Copies the state from any machine that executed far enough and agrees on the digest.
+    fn fetch(&mut self, replica: u32, seq: SeqNum, id: CheckpointId) -> Option<Input> {
+        let state = self.machines.iter().find_map(|machine| {
+            let mut state = machine.state.clone();
+            state.history.retain(|(executed, _)| *executed <= seq);
+            (state.id() == id).then_some(state)
+        })?;
+        let clients = state.clients.clone().into_iter().collect();
+        self.machines[replica as usize].state = state;
+        Some(Input::StateInstalled { seq, id, clients })
+    }
+
+    fn emit(&mut self, from: u32, output: Output) {
+        match output {
+            Output::Send { to, message, .. } => {
+                let to: Vec<u32> = match to {
+                    Recipients::Others => self.ids().filter(|id| *id != from).collect(),
+                    Recipients::One(to) => vec![to.get()],
+                };
+                for to in to {
+                    self.network.push_back(Envelope { from, to, message: Arc::clone(&message) });
+                }
+            }
+            Output::Reply { client, timestamp, outcome, .. } => self.replies.push(GivenReply {
+                replica: from,
+                client: client.get(),
+                timestamp: timestamp.get(),
+                outcome,
+            }),
+            _ => {}
+        }
+    }
+
+    /// Delivers one message through the wire format and the door.
+    pub(crate) fn deliver(&mut self, envelope: &Envelope) {
+        let Envelope { from, to, message } = envelope;
+        let bytes = wire::encode(self.config.domain.epoch, message);
+        let decoded = wire::decode(self.config.domain.epoch, &bytes).expect("our own bytes");
+        let sender = Sender::Replica(ReplicaId::new(*from));
+        let verified = self.config.admit(sender, decoded).expect("our own messages pass the door");
+        self.input(*to, Input::Message(verified));
+    }
+
+    /// Delivers until the network is empty; what `passes` refuses is lost.
+    pub(crate) fn deliver_where(&mut self, passes: impl Fn(&Envelope) -> bool) {
+        for _ in 0..200_000 {
+            let Some(envelope) = self.network.pop_front() else { return };
+            if passes(&envelope) {
+                self.deliver(&envelope);
+            }
+        }
+        panic!("the network never falls silent");
+    }
+
+    pub(crate) fn deliver_all(&mut self) {
+        self.deliver_where(|_| true);
+    }
+
+    /// Takes the messages that `wanted` picks off the network, without delivering them.
+    pub(crate) fn take(&mut self, wanted: impl Fn(&Envelope) -> bool) -> Vec<Envelope> {
+        let all = std::mem::take(&mut self.network);
+        let (taken, left): (Vec<_>, Vec<_>) = all.into_iter().partition(wanted);
+        self.network = left.into();
+        taken
+    }
+
+    /// Moves time on, firing every timer when it is due, and delivering nothing.
+    pub(crate) fn advance(&mut self, span: Duration) {
+        let end = self.now.after(span);
+        loop {
+            let due = self
+                .machines
+                .iter()
+                .filter_map(|machine| machine.replica.as_ref()?.next_deadline())
+                .min();
+            let Some(due) = due.filter(|due| *due <= end) else { break };
+            self.now = self.now.max(due);
+            for replica in self.ids() {
+                self.input(replica, Input::Tick);
+            }
+        }
+        self.now = end;
+    }
+
+    /// Lets time pass in small steps, delivering what `passes` lets through after each.
+    pub(crate) fn run_where(&mut self, span: Duration, passes: impl Fn(&Envelope) -> bool) {
+        let end = self.now.after(span);
+        while self.now < end {
+            self.advance(Duration::from_millis(10));
+            self.deliver_where(&passes);
+        }
+    }
+
+    pub(crate) fn run(&mut self, span: Duration) {
+        self.run_where(span, |_| true);
+    }
+
+    pub(crate) fn signed(
+        &self,
+        client: u32,
+        timestamp: u64,
+        body: RequestBody,
+    ) -> Arc<SignedRequest> {
+        let request = Request {
+            client: ClientId::new(client),
+            session: Session::new(1),
+            timestamp: Timestamp::new(timestamp),
+            acknowledged_below: Timestamp::new(1),
+            body,
+        };
+        Arc::new(SignedRequest::sign(&self.config.domain, &client_key(client), request))
+    }
+
+    pub(crate) fn operation(&self, client: u32, timestamp: u64, body: &str) -> Arc<SignedRequest> {
+        let operation = Operation { service: ServiceId(0), body: body.as_bytes().to_vec() };
+        self.signed(client, timestamp, RequestBody::Operations(vec![operation]))
+    }
+
+    /// A client sends a request to one replica.
+    pub(crate) fn send_request_to(&mut self, replica: u32, request: Arc<SignedRequest>) {
+        let client = request.request().client;
+        let message = Message::Request(request);
+        let verified = self.config.admit(Sender::Client(client), message).expect("a good request");
+        self.input(replica, Input::Message(verified));
+    }
+
+    /// A client sends a request to all replicas.
+    pub(crate) fn send_request(&mut self, request: Arc<SignedRequest>) {
+        for replica in self.ids() {
+            self.send_request_to(replica, Arc::clone(&request));
+        }
+    }
+
+    /// A client asks for an operation, from all replicas.
+    pub(crate) fn ask(&mut self, client: u32, timestamp: u64, body: &str) {
+        let request = self.operation(client, timestamp, body);
+        self.send_request(request);
+    }
+
+    /// Replicas that gave a client this result.
+    pub(crate) fn answered(&self, client: u32, timestamp: u64, body: &str) -> Vec<u32> {
+        let expected = Some(Outcome::Executed(vec![body.as_bytes().to_vec()]));
+        let mut replicas: Vec<u32> = self
+            .replies
+            .iter()
+            .filter(|r| r.client == client && r.timestamp == timestamp && r.outcome == expected)
+            .map(|r| r.replica)
+            .collect();
+        replicas.sort_unstable();
+        replicas.dedup();
+        replicas
+    }
+
+    /// Signs something in the name of a replica: for playing a faulty one with its real key.
+    pub(crate) fn sign<T: pbft::message::SignedBody>(&self, replica: u32, body: T) -> Signed<T> {
+        Signed::sign(&self.config.domain, &replica_key(replica), ReplicaId::new(replica), body)
+    }
+
+    /// Delivers a message made up by the test, as if `from` had sent it.
+    pub(crate) fn inject(&mut self, from: u32, to: u32, message: Message) {
+        self.deliver(&Envelope { from, to, message: Arc::new(message) });
+    }
+
+    /// The views of the given replicas, and whether they are active there.
+    pub(crate) fn views(&self, replicas: &[u32]) -> Vec<(u64, bool)> {
+        replicas
+            .iter()
+            .map(|replica| {
+                let status = self.status(*replica);
+                (status.view.get(), status.active)
+            })
+            .collect()
+    }
+
+    /// Checks that no two replicas executed different batches at one number.
+    pub(crate) fn assert_agreement(&self) {
+        let mut agreed: BTreeMap<SeqNum, Digest> = BTreeMap::new();
+        for replica in self.ids() {
+            for (seq, digest) in self.history(replica) {
+                let first = agreed.entry(*seq).or_insert(*digest);
+                assert_eq!(first, digest, "replica {replica} disagrees at {seq}");
+            }
+        }
+    }
+}
+
+/// Whether a message is between two replicas of one side.
+pub(crate) fn within(side: &[u32]) -> impl Fn(&Envelope) -> bool + '_ {
+    move |envelope| side.contains(&envelope.from) && side.contains(&envelope.to)
+}
+
+pub(crate) fn view(number: u64) -> View {
+    View::new(number)
+}
+
+pub(crate) fn seq(number: u64) -> SeqNum {
+    SeqNum::new(number)
+}
