@@ -1,7 +1,13 @@
 //! A durable replica: protocol core, journal, state tree, snapshots and service calls, synchronous and deterministic.
 
 mod backend;
+mod executor;
+mod history;
+mod host;
 mod journal;
+#[cfg(test)]
+mod testing;
+mod transfer;
 mod tree;
 
 pub use backend::database::{DatabaseFile, backend_error_in};
@@ -10,12 +16,15 @@ pub use backend::memory::{Crash, MemoryBackend, OperationCounts};
 pub use backend::{
     Backend, BackendError, BackendFile, Cause, FILE_NAME_BYTES_MAX, Operation, SECTOR_BYTES,
 };
+pub use executor::{CheckpointState, NO_SUCH_SERVICE, OUTCOME_BYTES_MAX, Services, StateError};
+pub use host::{Effect, HaltCause, Host, HostInput, HostStatus, SnapshotPolicy, Start, Stored};
 pub use journal::error::{Damage, JournalError};
 pub use journal::recovery::{Recovered, RecoveredRecord, TornTail};
 pub use journal::segment::SegmentNumber;
 pub use journal::{
     FRAME_BYTES_MAX, Journal, JournalConfig, JournalIdentity, RECORD_BYTES_MAX, SEGMENT_BYTES_MIN,
 };
+pub use transfer::FetchProgress;
 pub use tree::assembler::{Assembler, BadPart};
 pub use tree::key::{NAMESPACE_BYTES_MAX, TREE_KEY_BYTES_MAX};
 pub use tree::namespace::{Namespace, NamespaceMut};

@@ -1,0 +1,263 @@
+//! Executes what was agreed on: the replicated state, and the only code that changes it.
+//!
+//! The state is one authenticated map ([`Tree`]). Each part of it has its own prefix, see
+//! [`layout`]: the configuration, the history, the agreed time, the client table and every
+//! service. All of it is a function of the batches executed so far, so every correct replica has
+//! the same, and a checkpoint vouches for the client table as it does for the services [EX3].
+//!
+//! Nothing in a batch can make this code fail: whatever the content of a request, it has a result.
+//! A service that panics stops the replica; see [`pbft::Service`] for why it must not.
+
+mod choice;
+mod clients;
+mod layout;
+
+pub use layout::StateError;
+
+use crate::history::History;
+use crate::tree::Tree;
+use crate::tree::namespace::NamespaceMut;
+use clients::{ClientTable, Standing};
+use pbft::message::{Batch, CheckpointId, Operation, Outcome, Request, RequestBody, ServiceId};
+use pbft::{
+    ClientId, ClientWindow, Config, Context, Digest, Execution, SeqNum, Service, Session,
+    Timestamp, WallTime,
+};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// The replicated services, by the name that operations call them.
+pub type Services = BTreeMap<ServiceId, Box<dyn Service>>;
+
+/// The result of an operation for a service that this cluster does not have. It begins with a
+/// zero byte and ends in text, so that no client mistakes it for a result in the encoding of the
+/// service it meant.
+pub const NO_SUCH_SERVICE: &[u8] = b"\0quorate: no such service";
+
+/// An outcome longer than this, encoded, is replaced by [`Outcome::ExecutedBefore`]: it would not
+/// fit a frame. In bytes.
+pub const OUTCOME_BYTES_MAX: usize = 12 << 20;
+
+/// The replicated state and the services that work on it.
+pub(crate) struct Executor {
+    config: Arc<Config>,
+    tree: Tree,
+    services: Services,
+    /// Mirror of the record in `tree`.
+    history: History,
+    /// Mirror of the record in `tree`. **Invariant:** never decreases.
+    time: WallTime,
+}
+
+/// The state after a sequence number, frozen. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct CheckpointState {
+    pub(crate) seq: SeqNum,
+    pub(crate) tree: Tree,
+    pub(crate) history_root: Digest,
+}
+
+impl CheckpointState {
+    /// After which number.
+    pub fn seq(&self) -> SeqNum {
+        self.seq
+    }
+
+    /// The state itself.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Hashes what changed since the last checkpoint. The one slow function here: it may run on
+    /// another thread.
+    pub fn id(&self) -> CheckpointId {
+        CheckpointId { state_root: self.tree.root_digest(), history_root: self.history_root }
+    }
+}
+
+impl Executor {
+    /// The state before the first batch.
+    pub(crate) fn genesis(config: Arc<Config>, services: Services) -> Self {
+        let mut tree = Tree::new();
+        let (history, time) = (History::default(), WallTime::default());
+        layout::write_configuration(&mut tree, &config);
+        layout::write_history(&mut tree, &history);
+        layout::write_time(&mut tree, time);
+        let mut executor = Self { config, tree, services, history, time };
+        executor.restore_services();
+        executor
+    }
+
+    /// Goes on from a state that was stored.
+    ///
+    /// # Errors
+    /// If it is not a state of this cluster.
+    pub(crate) fn load(
+        config: Arc<Config>,
+        services: Services,
+        tree: Tree,
+    ) -> Result<Self, StateError> {
+        let mut executor = Self::genesis(config, services);
+        executor.install(tree)?;
+        Ok(executor)
+    }
+
+    /// Replaces the state by one that was fetched or stored.
+    ///
+    /// # Errors
+    /// If it is not a state of this cluster; then nothing changed.
+    pub(crate) fn install(&mut self, tree: Tree) -> Result<(), StateError> {
+        let history = self.check_records(&tree)?;
+        let time = layout::read_time(&tree)?;
+        (self.tree, self.history, self.time) = (tree, history, time);
+        self.restore_services();
+        Ok(())
+    }
+
+    /// Reads what a fetched state says about itself.
+    ///
+    /// # Errors
+    /// If it is not a state of this cluster.
+    pub(crate) fn check(&self, tree: Tree) -> Result<CheckpointState, StateError> {
+        let history = self.check_records(&tree)?;
+        layout::read_time(&tree)?;
+        Ok(CheckpointState { seq: history.last(), tree, history_root: history.root() })
+    }
+
+    fn check_records(&self, tree: &Tree) -> Result<History, StateError> {
+        layout::check_configuration(tree, &self.config)?;
+        layout::read_history(tree)
+    }
+
+    /// Executes the batch with the next number and returns what became of each request, in their
+    /// order. `None` is the null request: it is part of the history and of nothing else [EX1].
+    pub(crate) fn execute(
+        &mut self,
+        seq: SeqNum,
+        digest: Digest,
+        batch: Option<&Batch>,
+    ) -> Vec<Execution> {
+        assert_eq!(seq, self.last_executed().next(), "batches are executed without a gap");
+        let executions = batch.map_or_else(Vec::new, |batch| self.execute_batch(seq, batch));
+        self.history.append(digest);
+        layout::write_history(&mut self.tree, &self.history);
+        executions
+    }
+
+    /// The number of the last batch executed.
+    pub(crate) fn last_executed(&self) -> SeqNum {
+        self.history.last()
+    }
+
+    /// The state as it is now.
+    pub(crate) fn checkpoint(&self) -> CheckpointState {
+        CheckpointState {
+            seq: self.last_executed(),
+            tree: self.tree.clone(),
+            history_root: self.history.root(),
+        }
+    }
+
+    /// The window of every client that ever was served.
+    pub(crate) fn client_windows(&self) -> Vec<(ClientId, ClientWindow)> {
+        clients::windows(&self.tree)
+    }
+
+    /// The outcome of a request executed earlier, as far as it is kept.
+    pub(crate) fn cached_outcome(
+        &self,
+        client: ClientId,
+        session: Session,
+        timestamp: Timestamp,
+    ) -> Option<Outcome> {
+        clients::cached_outcome(&self.tree, client, session, timestamp)
+    }
+
+    /// The primary's choice for a batch: one for each service that makes one.
+    pub(crate) fn choose(&mut self) -> Vec<u8> {
+        choice::encode(self.services.iter_mut().map(|(id, service)| (*id, service.choose())))
+    }
+
+    fn restore_services(&mut self) {
+        for (id, service) in &mut self.services {
+            let prefix = layout::service_prefix(*id);
+            service.restored(&NamespaceMut::new(&mut self.tree, &prefix));
+        }
+    }
+
+    fn execute_batch(&mut self, seq: SeqNum, batch: &Batch) -> Vec<Execution> {
+        if batch.time > self.time {
+            self.time = batch.time;
+            layout::write_time(&mut self.tree, self.time);
+        }
+        let choices = choice::decode(&batch.choice);
+        let requests = batch.requests.iter();
+        requests.map(|signed| self.execute_request(seq, &choices, signed.request())).collect()
+    }
+
+    /// Exactly once: the client table in the state decides [EX2].
+    fn execute_request(
+        &mut self,
+        seq: SeqNum,
+        choices: &choice::Choices,
+        request: &Request,
+    ) -> Execution {
+        let parameters = &self.config.parameters;
+        let (width, cached_bytes_max) =
+            (parameters.client_window, parameters.cached_reply_bytes_max);
+        let mut table = ClientTable::open(&mut self.tree, request.client);
+        let outcome = match &request.body {
+            RequestBody::OpenSession => Some(table.open_session(request.session)),
+            RequestBody::Operations(operations) => match table.admit(request, width) {
+                Standing::Known(outcome) => outcome,
+                Standing::New => {
+                    let outcome = self.execute_operations(seq, choices, request, operations);
+                    table = ClientTable::open(&mut self.tree, request.client);
+                    table.note_executed(request.timestamp, &outcome, cached_bytes_max);
+                    Some(outcome)
+                }
+            },
+        };
+        let (client, session, timestamp) = (request.client, request.session, request.timestamp);
+        Execution { client, session, timestamp, outcome, window: table.into_window() }
+    }
+
+    fn execute_operations(
+        &mut self,
+        seq: SeqNum,
+        choices: &choice::Choices,
+        request: &Request,
+        operations: &[Operation],
+    ) -> Outcome {
+        let (client, time) = (request.client, self.time);
+        let results = operations.iter().map(|operation| {
+            let Some(service) = self.services.get_mut(&operation.service) else {
+                return NO_SUCH_SERVICE.to_vec();
+            };
+            let choice = choices.get(&operation.service).map_or(&[][..], Vec::as_slice);
+            let context = Context { client, seq, time, choice };
+            let prefix = layout::service_prefix(operation.service);
+            let mut state = NamespaceMut::new(&mut self.tree, &prefix);
+            service.execute(&context, &operation.body, &mut state)
+        });
+        let outcome = Outcome::Executed(results.collect());
+        if clients::encoded_bytes(&outcome) > OUTCOME_BYTES_MAX {
+            return Outcome::ExecutedBefore(outcome.digest());
+        }
+        outcome
+    }
+}
+
+impl fmt::Debug for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executor")
+            .field("last_executed", &self.last_executed())
+            .field("time", &self.time)
+            .field("services", &self.services.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,317 @@
+use super::*;
+use crate::testing::{RECORDER, Recorder, config_with, open_session, request, sign};
+use pbft::message::Request;
+use pbft::{Parameters, StateRead as _};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+const WINDOW: u64 = 4;
+const CACHED_BYTES_MAX: usize = 80;
+
+fn small_config() -> Arc<Config> {
+    config_with(Parameters {
+        client_window: WINDOW,
+        cached_reply_bytes_max: CACHED_BYTES_MAX,
+        ..Parameters::default()
+    })
+}
+
+fn recorder() -> Services {
+    let choice = b"chosen".to_vec();
+    let recorder = Recorder::choosing(choice);
+    [(RECORDER, Box::new(recorder) as Box<dyn Service>)].into()
+}
+
+fn executor() -> Executor {
+    Executor::genesis(small_config(), recorder())
+}
+
+fn batch(time: u64, choice: &[u8], requests: &[Request]) -> Batch {
+    let config = small_config();
+    Batch {
+        time: WallTime::from_millis(time),
+        choice: choice.to_vec(),
+        requests: requests.iter().map(|request| sign(&config, request.clone())).collect(),
+        ..Batch::default()
+    }
+}
+
+fn run(executor: &mut Executor, requests: &[Request]) -> Vec<Execution> {
+    let batch = batch(0, &[], requests);
+    executor.execute(executor.last_executed().next(), batch.digest(), Some(&batch))
+}
+
+fn run_one(executor: &mut Executor, request: Request) -> Option<Outcome> {
+    run(executor, &[request]).remove(0).outcome
+}
+
+fn recorded(executor: &mut Executor) -> Vec<String> {
+    let prefix = layout::service_prefix(RECORDER);
+    let mut lines = Vec::new();
+    NamespaceMut::new(&mut executor.tree, &prefix).scan(b"", None, &mut |_, line| {
+        lines.push(String::from_utf8(line.to_vec()).unwrap());
+        true
+    });
+    lines
+}
+
+fn replies_kept(executor: &Executor, client: u32) -> usize {
+    let prefix = layout::client_key(ClientId::new(client));
+    let mut count = 0;
+    executor.tree.scan(&prefix, None, &mut |key, _| {
+        count += usize::from(key.len() > prefix.len() && key.starts_with(&prefix));
+        true
+    });
+    count
+}
+
+fn fenced(current: u64) -> Option<Outcome> {
+    Some(Outcome::Fenced { current: Session::new(current) })
+}
+
+#[test]
+fn request_ordered_twice_executes_once_and_is_answered_alike() {
+    let mut executor = executor();
+    run(&mut executor, &[open_session(0, 1)]);
+    let first = run_one(&mut executor, request(0, 1, 1, 0, b"x"));
+    assert_eq!(run_one(&mut executor, request(0, 1, 1, 0, b"x")), first);
+    assert_eq!(recorded(&mut executor).len(), 1);
+    let (client, session, timestamp) = (ClientId::new(0), Session::new(1), Timestamp::new(1));
+    assert_eq!(executor.cached_outcome(client, session, timestamp), first);
+    assert_eq!(executor.cached_outcome(client, Session::new(2), timestamp), None);
+    assert_eq!(executor.cached_outcome(client, session, Timestamp::new(2)), None);
+}
+
+/// [CL4]
+#[test]
+fn newer_session_fences_older_ones_and_forgets_their_replies() {
+    let mut executor = executor();
+    run(&mut executor, &[open_session(0, 3), request(0, 3, 1, 0, b"x")]);
+    assert_eq!(replies_kept(&executor, 0), 1);
+    assert_eq!(run_one(&mut executor, open_session(0, 3)), Some(Outcome::SessionOpened));
+    assert_eq!(replies_kept(&executor, 0), 1, "opening it again changes nothing");
+    assert_eq!(run_one(&mut executor, open_session(0, 5)), Some(Outcome::SessionOpened));
+    assert_eq!(replies_kept(&executor, 0), 0);
+    assert_eq!(run_one(&mut executor, open_session(0, 4)), fenced(5));
+    assert_eq!(run_one(&mut executor, request(0, 3, 2, 0, b"y")), fenced(5));
+    assert_eq!(run_one(&mut executor, request(0, 6, 1, 0, b"y")), fenced(5), "never opened");
+    assert_eq!(recorded(&mut executor).len(), 1);
+    assert_eq!(recorded(&mut executor).len(), 1);
+    assert!(run_one(&mut executor, request(0, 5, 1, 0, b"y")).is_some());
+    assert_eq!(recorded(&mut executor).len(), 2, "timestamps begin anew");
+}
+
+/// [CL6]
+#[test]
+fn window_moves_by_what_the_client_acknowledges_and_no_further_than_the_request() {
+    let mut executor = executor();
+    let full: Vec<Request> = (0..WINDOW).map(|t| request(1, 0, t, 0, b"x")).collect();
+    run(&mut executor, &full);
+    let beyond = |below| request(1, 0, WINDOW, below, b"y");
+    assert_eq!(run_one(&mut executor, beyond(0)), Some(Outcome::OutsideWindow));
+    assert!(matches!(run_one(&mut executor, beyond(2)), Some(Outcome::Executed(_))));
+    assert_eq!(replies_kept(&executor, 1), 3);
+    assert_eq!(run_one(&mut executor, request(1, 0, 1, 0, b"x")), None, "acknowledged");
+    let execution = run(&mut executor, &[request(1, 0, 6, u64::MAX, b"z")]).remove(0);
+    assert_eq!(execution.window.low, Timestamp::new(6));
+    assert_eq!(execution.window.executed, BTreeSet::from([Timestamp::new(6)]));
+    let last = request(1, 0, u64::MAX, u64::MAX, b"z");
+    assert!(matches!(run_one(&mut executor, last), Some(Outcome::Executed(_))));
+    assert_eq!(run_one(&mut executor, open_session(1, 1)), Some(Outcome::SessionOpened));
+}
+
+/// [EX3]
+#[test]
+fn long_results_are_kept_as_their_digest() {
+    let mut executor = executor();
+    let long = request(0, 0, 1, 0, &[7; CACHED_BYTES_MAX]);
+    let outcome = run_one(&mut executor, long.clone()).unwrap();
+    assert!(matches!(outcome, Outcome::Executed(_)));
+    let before = Some(Outcome::ExecutedBefore(outcome.digest()));
+    assert_eq!(run_one(&mut executor, long), before);
+    let (client, session) = (ClientId::new(0), Session::ZERO);
+    assert_eq!(executor.cached_outcome(client, session, Timestamp::new(1)), before);
+}
+
+#[test]
+fn agreed_time_never_goes_backwards_and_reaches_the_service() {
+    let mut executor = executor();
+    for (seq, (time, timestamp)) in (1..).zip([(50, 1), (20, 2), (60, 3)]) {
+        let batch = batch(time, &[], &[request(0, 0, timestamp, timestamp, b"")]);
+        executor.execute(SeqNum::new(seq), batch.digest(), Some(&batch));
+    }
+    let lines = recorded(&mut executor);
+    let times: Vec<&str> = lines.iter().map(|l| l.split(' ').nth(6).unwrap()).collect();
+    assert_eq!(times, ["50", "50", "60"]);
+}
+
+#[test]
+fn choice_reaches_the_service_and_nonsense_is_none() {
+    let mut executor = executor();
+    let choice = executor.choose();
+    for (timestamp, choice) in [(1, choice), (2, vec![0xff; 9])] {
+        let batch = batch(0, &choice, &[request(0, 0, timestamp, 0, b"")]);
+        executor.execute(SeqNum::new(timestamp), batch.digest(), Some(&batch));
+    }
+    let lines = recorded(&mut executor);
+    assert!(lines[0].contains(&format!("{:?}", b"chosen")), "{}", lines[0]);
+    assert!(lines[1].contains("by []"), "{}", lines[1]);
+}
+
+#[test]
+fn operation_for_a_service_that_is_not_there_has_a_result_and_the_others_execute() {
+    let mut executor = executor();
+    let mut mixed = request(0, 0, 1, 0, b"x");
+    if let RequestBody::Operations(operations) = &mut mixed.body {
+        operations.insert(0, Operation { service: ServiceId(77), body: vec![] });
+    }
+    let Some(Outcome::Executed(results)) = run_one(&mut executor, mixed) else {
+        panic!("not executed")
+    };
+    assert_eq!(results[0], NO_SUCH_SERVICE);
+    assert!(results[1].starts_with(b"1 of 0"));
+}
+
+/// [EX1]
+#[test]
+fn null_request_is_part_of_the_history_and_of_nothing_else() {
+    let (mut one, mut other) = (executor(), executor());
+    assert_eq!(one.execute(SeqNum::new(1), Batch::NULL, None), []);
+    let empty = batch(0, &[], &[]);
+    assert_eq!(other.execute(SeqNum::new(1), empty.digest(), Some(&empty)), []);
+    assert_eq!(one.last_executed(), SeqNum::new(1));
+    assert_ne!(one.checkpoint().id(), other.checkpoint().id());
+    assert_ne!(one.checkpoint().id(), executor().checkpoint().id());
+}
+
+#[test]
+fn state_of_another_cluster_is_refused() {
+    let mut executor = executor();
+    let before = executor.checkpoint().id();
+    assert!(matches!(executor.install(Tree::new()), Err(StateError::BadRecord { .. })));
+    let mut config = (*small_config()).clone();
+    config.domain.cluster = Digest::of("another cluster", &[]);
+    let other = Executor::genesis(Arc::new(config), recorder());
+    assert_ne!(other.checkpoint().id(), before, "the first checkpoint names the cluster");
+    assert_eq!(executor.install(other.tree), Err(StateError::OtherCluster));
+    assert_eq!(executor.checkpoint().id(), before);
+}
+
+/// A request as a client that keeps to no rule may send it.
+fn any_request() -> impl Strategy<Value = Request> {
+    let length = prop_oneof![3 => 0_usize..4, 1 => Just(CACHED_BYTES_MAX)];
+    (0_u32..3, 0_u64..4, 0_u64..12, 0_u64..14, length, 0_u8..10).prop_map(
+        |(client, session, timestamp, below, length, kind)| match kind {
+            0 => open_session(client, session),
+            _ => request(client, session, timestamp, below, &vec![kind; length]),
+        },
+    )
+}
+
+fn any_batches() -> impl Strategy<Value = Vec<Vec<Request>>> {
+    proptest::collection::vec(proptest::collection::vec(any_request(), 0..6), 1..25)
+}
+
+/// The client table as one would write it without a thought for space or speed.
+#[derive(Default)]
+struct Naive {
+    sessions: BTreeMap<u32, u64>,
+    low: BTreeMap<(u32, u64), u64>,
+    executed: BTreeMap<(u32, u64, u64), Outcome>,
+    count: usize,
+}
+
+impl Naive {
+    /// What must become of the request, given what did.
+    fn check(&mut self, request: &Request, found: Option<&Outcome>) {
+        let (client, session) = (request.client.get(), request.session.get());
+        let timestamp = request.timestamp.get();
+        let current = self.sessions.entry(client).or_default();
+        if matches!(request.body, RequestBody::OpenSession) {
+            if session < *current {
+                assert_eq!(found.cloned(), fenced(*current));
+            } else {
+                *current = session;
+                assert_eq!(found, Some(&Outcome::SessionOpened));
+            }
+            return;
+        }
+        if session != *current {
+            assert_eq!(found.cloned(), fenced(*current));
+            return;
+        }
+        let low = self.low.entry((client, session)).or_default();
+        if timestamp < *low {
+            assert_eq!(found, None);
+            return;
+        }
+        *low = (*low).max(request.acknowledged_below.get().min(timestamp));
+        let known = self.executed.get(&(client, session, timestamp));
+        match (known, found) {
+            (Some(known), Some(Outcome::ExecutedBefore(digest))) => {
+                assert_eq!(*digest, known.digest());
+                assert!(clients::encoded_bytes(known) > CACHED_BYTES_MAX);
+            }
+            (Some(known), found) => assert_eq!(Some(known), found),
+            (None, Some(Outcome::OutsideWindow)) => assert!(timestamp >= *low + WINDOW),
+            (None, Some(outcome @ Outcome::Executed(results))) => {
+                assert!(timestamp < *low + WINDOW);
+                self.count += 1;
+                let number = format!("{} of {client} ", self.count);
+                assert!(results[0].starts_with(number.as_bytes()), "executed once, in order");
+                self.executed.insert((client, session, timestamp), outcome.clone());
+            }
+            (None, other) => panic!("neither executed nor refused: {other:?}"),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// [EX2] Duplicates, reorderings, false acknowledgements and session changes included.
+    #[test]
+    fn every_request_executes_at_most_once(batches in any_batches()) {
+        let (mut executor, mut naive) = (executor(), Naive::default());
+        for requests in &batches {
+            let executions = run(&mut executor, requests);
+            for (request, execution) in requests.iter().zip(&executions) {
+                naive.check(request, execution.outcome.as_ref());
+            }
+        }
+        prop_assert_eq!(recorded(&mut executor).len(), naive.count);
+    }
+
+    #[test]
+    fn what_is_kept_of_a_client_is_bounded(batches in any_batches()) {
+        let mut executor = executor();
+        for requests in &batches {
+            for execution in run(&mut executor, requests) {
+                let ClientWindow { low, executed, .. } = execution.window;
+                prop_assert!(executed.len() as u64 <= WINDOW);
+                prop_assert!(executed.iter().all(|t| *t >= low && t.get() - low.get() < WINDOW));
+            }
+        }
+        for (client, window) in executor.client_windows() {
+            prop_assert_eq!(replies_kept(&executor, client.get()), window.executed.len());
+        }
+    }
+
+    /// Replicas that go on from a stored state do what the others do.
+    #[test]
+    fn state_and_results_depend_on_the_batches_alone(
+        batches in any_batches(),
+        restart in 0_usize..25,
+    ) {
+        let (mut one, mut other) = (executor(), executor());
+        for (number, requests) in batches.iter().enumerate() {
+            if number == restart {
+                let tree = other.checkpoint().tree;
+                other = Executor::load(small_config(), recorder(), tree).unwrap();
+            }
+            prop_assert_eq!(run(&mut one, requests), run(&mut other, requests));
+            prop_assert_eq!(one.checkpoint().id(), other.checkpoint().id());
+        }
+        prop_assert_eq!(one.client_windows(), other.client_windows());
+    }
+}

@@ -1,0 +1,497 @@
+//! The host of a replica: carries out what the protocol core asks for, in its order, and answers
+//! its questions. Synchronous and deterministic: what takes time (the disk, hashing a checkpoint)
+//! leaves as an [`Effect`] and comes back as a [`HostInput`].
+//!
+//! The one duty on which safety rests, that nothing leaves before what it depends on is durable,
+//! is implemented in [`outbox`] and nowhere else [DU1].
+//!
+//! Which thread does what is not decided here. The records of [`Effect::Append`] and
+//! [`Effect::Rotate`] must reach one journal in the order of the effects; everything else may be
+//! done when its turn comes, on whatever thread.
+
+mod checkpoints;
+mod outbox;
+mod snapshots;
+
+pub use snapshots::SnapshotPolicy;
+
+use crate::executor::{CheckpointState, Executor, Services, StateError};
+use crate::transfer::{Fetch, FetchProgress, StateServer};
+use checkpoints::Checkpoints;
+use outbox::Outbox;
+use pbft::message::{BootId, CheckpointId, Reply, ReplyBody};
+use pbft::{
+    ClientId, Config, Event, Evidence, HaltReason, Input, Message, Now, Output, Position,
+    Recipients, Record, Recovered, Reject, Replica, ReplicaId, ReplicaStatus, Sender, SeqNum,
+    SigningKey, Time, Verified,
+};
+use snapshots::Snapshots;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A replica with its state, its outbox and its transfers.
+#[derive(Debug)]
+pub struct Host {
+    config: Arc<Config>,
+    id: ReplicaId,
+    core: Replica,
+    executor: Executor,
+    outbox: Outbox,
+    /// The checkpoints that may still be asked for.
+    checkpoints: Checkpoints,
+    snapshots: Snapshots,
+    /// The last stable checkpoint.
+    stable: (SeqNum, CheckpointId),
+    /// A fetch of state under way.
+    fetch: Option<Fetch>,
+    /// A fetched state that is not installed yet: it has to be a durable snapshot first.
+    arrived: Option<(CheckpointState, CheckpointId)>,
+    /// What to fetch next, if the core still wants it when `arrived` is installed.
+    next_fetch: Option<(SeqNum, CheckpointId)>,
+    server: StateServer,
+    /// Why this replica stopped for good. Then it does nothing any more.
+    halted: Option<HaltCause>,
+}
+
+/// What a replica starts from.
+pub struct Start {
+    /// The cluster.
+    pub config: Arc<Config>,
+    /// Which replica this is.
+    pub id: ReplicaId,
+    /// Its signing key.
+    pub key: SigningKey,
+    /// Names this start; drawn at random.
+    pub boot_id: BootId,
+    /// What is replicated.
+    pub services: Services,
+    /// When durable snapshots are made.
+    pub snapshot_policy: SnapshotPolicy,
+    /// What the disk holds.
+    pub stored: Stored,
+}
+
+/// What a replica's disk holds; by default nothing, as before its first start.
+#[derive(Debug, Default)]
+pub struct Stored {
+    /// The last durable snapshot.
+    pub snapshot: Option<(CheckpointState, CheckpointId)>,
+    /// Every record of the journal that does not restate an older one, in order.
+    pub records: Vec<Record>,
+    /// The length of the journal since it was last restated.
+    pub journal_bytes: u64,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum HostInput {
+    /// A message that passed the door.
+    Message(Verified),
+    /// A link to this peer was (re-)established.
+    Connected(ReplicaId),
+    /// Time has passed.
+    Tick,
+    /// Every record up to this position is durable.
+    Durable(Position),
+    /// The answer to [`Effect::HashCheckpoint`].
+    CheckpointHashed {
+        /// The checkpoint.
+        seq: SeqNum,
+        /// What [`CheckpointState::id`] returned.
+        id: CheckpointId,
+    },
+    /// The answer to [`Effect::WriteSnapshot`].
+    SnapshotDurable {
+        /// The checkpoint.
+        seq: SeqNum,
+    },
+    /// The journal or the snapshots cannot be written any more. The replica stops: whether the
+    /// last write is durable cannot be known.
+    StorageFailed(String),
+}
+
+/// Something to be done.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Append these records to the journal and make them durable; answered by
+    /// [`HostInput::Durable`] with this position. Several may be made durable at once.
+    Append {
+        /// The encoded records.
+        records: Vec<Vec<u8>>,
+        /// The position of the last one.
+        position: Position,
+    },
+    /// Begin a new segment of the journal with these records, which restate everything that the
+    /// older segments say and that matters beyond the snapshot written next.
+    Rotate {
+        /// The encoded records.
+        base: Vec<Vec<u8>>,
+    },
+    /// Remove the segments before the one begun last: a durable snapshot covers them.
+    DropOldSegments,
+    /// Make this state a durable snapshot, in place of the earlier one; answered by
+    /// [`HostInput::SnapshotDurable`].
+    WriteSnapshot {
+        /// The state.
+        state: CheckpointState,
+        /// What it hashes to.
+        id: CheckpointId,
+    },
+    /// Compute [`CheckpointState::id`]; answered by [`HostInput::CheckpointHashed`].
+    HashCheckpoint(CheckpointState),
+    /// Send to replicas.
+    Send {
+        /// To whom.
+        to: Recipients,
+        /// What.
+        message: Arc<Message>,
+    },
+    /// Send to a client.
+    Reply {
+        /// To whom.
+        client: ClientId,
+        /// What.
+        reply: Reply,
+    },
+    /// Keep this proof of a lie.
+    Evidence(Evidence),
+    /// Tell people and checkers.
+    Event(Event),
+    /// Stop for good and say why. Nothing comes after it.
+    Halt(HaltCause),
+}
+
+/// Why a replica stopped for good.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HaltCause {
+    /// The core doubts its own state.
+    #[error("{0}")]
+    Replica(HaltReason),
+    /// The disk failed.
+    #[error("the disk failed, so that it is not known what is durable: {0}")]
+    Storage(String),
+    /// f+1 replicas signed a digest that is no state's.
+    #[error(
+        "what f+1 replicas signed at checkpoint {seq} is not the digest of any state: more than f \
+         replicas are faulty, or this one runs another version"
+    )]
+    NoState {
+        /// The checkpoint.
+        seq: SeqNum,
+    },
+}
+
+/// What a host tells about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostStatus {
+    /// What its core tells.
+    pub replica: ReplicaStatus,
+    /// A fetch of state under way.
+    pub fetch: Option<FetchProgress>,
+    /// The checkpoint of the last durable snapshot.
+    pub durable_snapshot: SeqNum,
+    /// Messages that wait for the disk.
+    pub messages_held: usize,
+    /// Why it stopped, if it did.
+    pub halted: Option<HaltCause>,
+}
+
+impl Host {
+    /// Starts a replica from what its disk holds, executing again what was committed after the
+    /// last durable snapshot.
+    ///
+    /// # Errors
+    /// If the snapshot is not a state of this cluster, or not the one it is said to be.
+    pub fn start(start: Start, now: Now, effects: &mut Vec<Effect>) -> Result<Self, StateError> {
+        let Start { config, id, key, boot_id, services, snapshot_policy, stored } = start;
+        let executor = match &stored.snapshot {
+            Some((state, _)) => {
+                Executor::load(Arc::clone(&config), services, state.tree().clone())?
+            }
+            None => Executor::genesis(Arc::clone(&config), services),
+        };
+        let state = executor.checkpoint();
+        let checkpoint = (state.seq(), state.id());
+        if stored.snapshot.is_some_and(|(_, id)| id != checkpoint.1) {
+            return Err(StateError::OtherDigest);
+        }
+        let clients = executor.client_windows();
+        let recovered = Recovered { checkpoint, clients, records: stored.records };
+        let mut outputs = Vec::new();
+        let core =
+            Replica::recover(Arc::clone(&config), id, key, boot_id, now, recovered, &mut outputs);
+        let journal_bytes = stored.journal_bytes;
+        let snapshots = Snapshots::new(snapshot_policy, checkpoint.0, journal_bytes, now.monotonic);
+        let mut host = Self {
+            stable: core.status().stable_checkpoint,
+            config,
+            id,
+            core,
+            executor,
+            outbox: Outbox::default(),
+            checkpoints: Checkpoints::new(state, checkpoint.1),
+            snapshots,
+            fetch: None,
+            arrived: None,
+            next_fetch: None,
+            server: StateServer::default(),
+            halted: None,
+        };
+        host.carry_out(now, outputs, effects);
+        host.settle(now, effects);
+        Ok(host)
+    }
+
+    /// Takes one input and appends what is to be done to `effects`, in order. Never blocks.
+    pub fn handle(&mut self, now: Now, input: HostInput, effects: &mut Vec<Effect>) {
+        if self.halted.is_some() {
+            return;
+        }
+        match input {
+            HostInput::Message(verified) => self.on_message(now, verified, effects),
+            HostInput::Connected(peer) => self.step(now, Input::Connected(peer), effects),
+            HostInput::Tick => self.step(now, Input::Tick, effects),
+            HostInput::Durable(position) => self.outbox.on_durable(position, effects),
+            HostInput::CheckpointHashed { seq, id } => {
+                for (seq, id) in self.checkpoints.on_hashed(seq, id) {
+                    self.step(now, Input::CheckpointTaken { seq, id }, effects);
+                }
+            }
+            HostInput::SnapshotDurable { seq } => self.on_snapshot_durable(now, seq, effects),
+            HostInput::StorageFailed(error) => self.halt(HaltCause::Storage(error), effects),
+        }
+        self.settle(now, effects);
+    }
+
+    /// When [`HostInput::Tick`] is due at the latest.
+    pub fn next_deadline(&self) -> Option<Time> {
+        if self.halted.is_some() {
+            return None;
+        }
+        let fetch = self.fetch.as_ref().and_then(Fetch::next_deadline);
+        let deadlines = [self.core.next_deadline(), fetch, self.server.next_deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// What the host tells about itself.
+    pub fn status(&self) -> HostStatus {
+        HostStatus {
+            replica: self.core.status(),
+            fetch: self.fetch.as_ref().map(Fetch::progress),
+            durable_snapshot: self.snapshots.durable(),
+            messages_held: self.outbox.held_count(),
+            halted: self.halted.clone(),
+        }
+    }
+
+    /// The state as it is now.
+    pub fn state(&self) -> CheckpointState {
+        self.executor.checkpoint()
+    }
+
+    /// The protocol core, for checkers.
+    pub fn core(&self) -> &Replica {
+        &self.core
+    }
+
+    fn on_message(&mut self, now: Now, verified: Verified, effects: &mut Vec<Effect>) {
+        let is_transfer =
+            matches!(verified.message(), Message::FetchState(_) | Message::StatePart(_));
+        let (true, Sender::Replica(from)) = (is_transfer, verified.sender()) else {
+            return self.step(now, Input::Message(verified), effects);
+        };
+        let (_, message) = verified.into_parts();
+        let kind = message.kind();
+        if let Err(reason) = self.on_transfer_message(now.monotonic, from, message, effects) {
+            effects.push(Effect::Event(Event::Rejected { from, kind, reason }));
+        }
+    }
+
+    fn on_transfer_message(
+        &mut self,
+        now: Time,
+        from: ReplicaId,
+        message: Message,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Reject> {
+        match message {
+            Message::FetchState(request) => {
+                let retained = |seq| self.checkpoints.find(seq);
+                let parts = self.server.answer(now, from, request, retained)?;
+                effects.extend(parts.into_iter().map(|part| Effect::Send {
+                    to: Recipients::One(from),
+                    message: Arc::new(Message::StatePart(part)),
+                }));
+                Ok(())
+            }
+            Message::StatePart(part) => {
+                self.fetch.as_mut().ok_or(Reject::Unsolicited)?.on_part(now, from, part)
+            }
+            _ => Err(Reject::Unsolicited),
+        }
+    }
+
+    /// Gives the core one input, and does what it asks for.
+    fn step(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
+        let mut outputs = Vec::new();
+        self.core.step(now, input, &mut outputs);
+        self.carry_out(now, outputs, effects);
+    }
+
+    /// Carries out a list of outputs in its order, then gives the core the answers to its
+    /// questions, in the order asked, until nothing is left.
+    fn carry_out(&mut self, now: Now, mut outputs: Vec<Output>, effects: &mut Vec<Effect>) {
+        let mut answers = VecDeque::new();
+        while self.halted.is_none() {
+            for output in outputs.drain(..) {
+                self.carry_out_one(output, &mut answers, effects);
+            }
+            let Some(answer) = answers.pop_front() else { return };
+            self.core.step(now, answer, &mut outputs);
+        }
+    }
+
+    fn carry_out_one(
+        &mut self,
+        output: Output,
+        answers: &mut VecDeque<Input>,
+        effects: &mut Vec<Effect>,
+    ) {
+        match output {
+            Output::Persist { position, record } => self.outbox.persist(position, &record),
+            Output::Send { to, message, after } => {
+                self.outbox.release(after, Effect::Send { to, message }, effects);
+            }
+            Output::Reply { client, session, timestamp, view, outcome, after } => {
+                let kept = || self.executor.cached_outcome(client, session, timestamp);
+                // Every replica sends the whole result. If one were designated to and the others
+                // sent its digest, a faulty replica could delay every result that is its to send
+                // by a retransmission, and withhold for good those too long to be kept.
+                if let Some(outcome) = outcome.or_else(kept) {
+                    let (designated, body) = (self.id, ReplyBody::Full(outcome));
+                    let tentative = false;
+                    let reply = Reply { view, session, timestamp, tentative, designated, body };
+                    self.outbox.release(after, Effect::Reply { client, reply }, effects);
+                }
+            }
+            Output::Choose => answers.push_back(Input::Chosen(self.executor.choose())),
+            Output::Execute { seq, digest, batch } => {
+                let executions = self.executor.execute(seq, digest, batch.as_deref());
+                answers.push_back(Input::Executed { seq, executions });
+            }
+            Output::TakeCheckpoint { seq } => {
+                let state = self.executor.checkpoint();
+                assert_eq!(state.seq(), seq, "a checkpoint is taken before the next execution");
+                self.checkpoints.take(state.clone());
+                effects.push(Effect::HashCheckpoint(state));
+            }
+            Output::FetchState { seq, id } => self.fetch_state((seq, id)),
+            Output::Stable { seq, id } => {
+                self.stable = (seq, id);
+                self.checkpoints.forget_below(seq);
+            }
+            Output::Evidence(evidence) => effects.push(Effect::Evidence(evidence)),
+            Output::Event(event) => effects.push(Effect::Event(event)),
+            Output::Halt(reason) => self.halt(HaltCause::Replica(reason), effects),
+        }
+    }
+
+    fn fetch_state(&mut self, target: (SeqNum, CheckpointId)) {
+        if self.arrived.is_some() {
+            self.next_fetch = Some(target);
+        } else if let Some(fetch) = &mut self.fetch {
+            fetch.retarget(target);
+        } else {
+            let own = self.id;
+            let peers = self.config.replica_ids().filter(|id| *id != own);
+            let parts_max = self.config.parameters.state_parts_per_request_max;
+            self.fetch =
+                Some(Fetch::new(target, self.executor.checkpoint().tree, peers, parts_max));
+        }
+    }
+
+    /// What may be due after any input, whatever it was.
+    fn settle(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.server.expire(now.monotonic);
+        self.advance_fetch(now.monotonic, effects);
+        if self.halted.is_none() {
+            self.snapshots.note_written(self.outbox.flush(effects));
+            self.write_snapshot_if_due(now.monotonic, effects);
+        }
+    }
+
+    fn advance_fetch(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        if let Some(fetch) = &mut self.fetch {
+            let requests = fetch.ask(now).into_iter();
+            effects.extend(requests.map(|(to, message)| Effect::Send {
+                to: Recipients::One(to),
+                message: Arc::new(message),
+            }));
+            let (seq, id) = fetch.target();
+            if let Some(tree) = fetch.finish() {
+                self.fetch = None;
+                match self.executor.check(tree) {
+                    Ok(state) if state.seq() == seq && state.id() == id => {
+                        self.arrived = Some((state, id));
+                    }
+                    Ok(_) | Err(_) => self.halt(HaltCause::NoState { seq }, effects),
+                }
+            } else if fetch.is_hopeless() {
+                self.halt(HaltCause::NoState { seq }, effects);
+            }
+        }
+        if let Some((state, id)) = &self.arrived
+            && self.snapshots.try_start(state.seq(), now)
+        {
+            effects.push(Effect::WriteSnapshot { state: state.clone(), id: *id });
+        }
+    }
+
+    fn write_snapshot_if_due(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let (seq, _) = self.stable;
+        if self.arrived.is_some() || !self.snapshots.is_due(seq, now) {
+            return;
+        }
+        let Some((state, id)) = self.checkpoints.find(seq) else { return };
+        // A base too long for the journal becomes shorter with the next stable checkpoint.
+        if let Some(base) = snapshots::base(&self.core)
+            && self.snapshots.try_start(seq, now)
+        {
+            effects.push(Effect::Rotate { base });
+            effects.push(Effect::WriteSnapshot { state, id });
+        }
+    }
+
+    fn on_snapshot_durable(&mut self, now: Now, seq: SeqNum, effects: &mut Vec<Effect>) {
+        self.snapshots.on_durable(seq);
+        if self.arrived.as_ref().is_none_or(|(state, _)| state.seq() != seq) {
+            effects.push(Effect::DropOldSegments);
+            return;
+        }
+        let Some((state, id)) = self.arrived.take() else { return };
+        if self.executor.install(state.tree().clone()).is_err() {
+            return self.halt(HaltCause::NoState { seq }, effects);
+        }
+        self.checkpoints.insert(state, id);
+        let clients = self.executor.client_windows();
+        self.step(now, Input::StateInstalled { seq, id, clients }, effects);
+        if let Some(target) = self.next_fetch.take()
+            && self.fetch.is_none()
+            && self.core.status().fetching == Some(target.0)
+        {
+            self.fetch_state(target);
+        }
+        if self.halted.is_none()
+            && let Some(base) = snapshots::base(&self.core)
+        {
+            self.snapshots.note_written(self.outbox.flush(effects));
+            effects.push(Effect::Rotate { base });
+            effects.push(Effect::DropOldSegments);
+        }
+    }
+
+    fn halt(&mut self, cause: HaltCause, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Halt(cause.clone()));
+        self.halted = Some(cause);
+    }
+}
