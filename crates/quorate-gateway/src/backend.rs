@@ -108,3 +108,96 @@ impl Backend {
         self.operation_bytes.try_acquire_many(bytes).map_err(|_full| too_many_requests())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::etcd::etcdserverpb::{PutRequest, RangeRequest};
+    use crate::submit::Submission;
+    use crate::translate;
+    use pbft::{ClientId, Digest};
+    use std::sync::Arc;
+    use tokio::sync::mpsc::Receiver;
+    use tonic::Code;
+
+    fn backend() -> (Arc<Backend>, Receiver<Submission>) {
+        let (submitter, submissions) = Submitter::channel();
+        let members = Members::new(&Digest::default(), ClientId::new(0), Vec::new());
+        (Arc::new(Backend::new(submitter, members, Duration::from_secs(5))), submissions)
+    }
+
+    fn get() -> Request<RangeRequest> {
+        Request::new(RangeRequest { key: b"k".to_vec(), ..RangeRequest::default() })
+    }
+
+    fn put(value_bytes: usize) -> Request<PutRequest> {
+        let value = vec![0; value_bytes];
+        Request::new(PutRequest { key: b"k".to_vec(), value, ..PutRequest::default() })
+    }
+
+    /// Begins requests until one is refused, and returns how many were under way by then.
+    async fn begun_until_refused(
+        begin: impl Fn(Arc<Backend>) -> tokio::task::JoinHandle<Result<Agreed, Status>>,
+    ) -> usize {
+        let (backend, mut submissions) = backend();
+        let mut held = Vec::new();
+        loop {
+            let request = begin(Arc::clone(&backend));
+            tokio::select! {
+                submission = submissions.recv() => held.push((submission, request)),
+                () = async { while !request.is_finished() { tokio::task::yield_now().await } } => {
+                    let refused = request.await.unwrap().unwrap_err();
+                    assert_eq!(refused.code(), Code::ResourceExhausted);
+                    assert_eq!(refused.message(), "etcdserver: too many requests");
+                    return held.len();
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn one_request_too_many_is_refused() {
+        let begun = begun_until_refused(|backend| {
+            tokio::spawn(async move { backend.execute(get(), translate::range).await })
+        });
+        assert_eq!(begun.await, REQUESTS_COUNT_MAX);
+    }
+
+    #[tokio::test]
+    async fn one_byte_too_many_is_refused() {
+        const VALUE_BYTES: usize = 1024 * 1024;
+        let begun = begun_until_refused(|backend| {
+            tokio::spawn(async move { backend.execute(put(VALUE_BYTES), translate::put).await })
+        });
+        assert_eq!(begun.await, REQUESTS_BYTES_MAX / VALUE_BYTES - 1);
+    }
+
+    #[tokio::test]
+    async fn the_place_of_a_finished_request_is_free_again() {
+        let (backend, mut submissions) = backend();
+        for _ in 0..3 {
+            let (answer, ()) = tokio::join!(backend.execute(get(), translate::range), async {
+                drop(submissions.recv().await);
+            });
+            assert_eq!(answer.unwrap_err().code(), Code::Unavailable);
+            assert_eq!(backend.requests.available_permits(), REQUESTS_COUNT_MAX);
+            assert_eq!(backend.operation_bytes.available_permits(), REQUESTS_BYTES_MAX);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_view_only_grows() {
+        let (backend, mut submissions) = backend();
+        for (view, shown) in [(3, 3), (1, 3), (4, 4)] {
+            let (answer, ()) = tokio::join!(backend.execute(get(), translate::range), async {
+                let submission = submissions.recv().await.unwrap();
+                let refused = Outcome { revision: 7, result: Err(StoreError::FutureRevision) };
+                let answer = crate::Answer { result: refused.encode(), view: View::new(view) };
+                submission.answer.send(Ok(answer)).unwrap();
+            });
+            assert_eq!(answer.unwrap_err().code(), Code::OutOfRange);
+            assert_eq!(backend.view(), View::new(shown));
+            assert_eq!(backend.header(7).raft_term, shown + 1);
+        }
+    }
+}

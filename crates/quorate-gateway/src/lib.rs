@@ -33,5 +33,6 @@ mod translate;
 pub use gateway::{Bound, Config, Exposure, Gateway, GatewayError};
 pub use members::Members;
 pub use submit::{
-    Answer, Reach, Refusal, SUBMISSION_QUEUE_COUNT_MAX, Submission, SubmitError, Submitter,
+    Answer, Interruption, Reach, Refusal, SUBMISSION_QUEUE_COUNT_MAX, Submission, SubmitError,
+    Submitter,
 };

@@ -14,27 +14,31 @@ pub(crate) fn refused_by_store(error: StoreError) -> Status {
 /// No quorum answered. A write that was sent has an unknown outcome, and the client is told so:
 /// repeating it is the client's decision, because only the client knows whether it is harmless.
 pub(crate) fn unanswered(error: SubmitError, deadline: SetBy, kind: Kind) -> Status {
-    let unknown = match kind {
-        Kind::Read => "",
-        Kind::Write => {
+    let late = match deadline {
+        SetBy::Client => Code::DeadlineExceeded,
+        SetBy::Gateway => Code::Unavailable,
+    };
+    let code = match error {
+        SubmitError::Refused(Refusal::QueueFull) => return too_many_requests(),
+        SubmitError::Refused(Refusal::TooLarge) => {
+            return refused_by_store(StoreError::RequestTooLarge);
+        }
+        SubmitError::Refused(Refusal::Stopping | Refusal::Fenced) => Code::Unavailable,
+        SubmitError::Unsent(_) | SubmitError::Unanswered(_) => late,
+        SubmitError::Interrupted(_) => Code::Unavailable,
+        SubmitError::ResultLost => Code::Internal,
+    };
+    let fate = match (kind, error) {
+        (Kind::Read, _) | (_, SubmitError::Refused(_)) => "",
+        (Kind::Write, SubmitError::Unsent(_)) => {
+            "; the request was not sent and will not be executed"
+        }
+        (Kind::Write, SubmitError::Unanswered(_) | SubmitError::Interrupted(_)) => {
             "; the outcome is unknown: the request may have been executed, or may yet be"
         }
+        (Kind::Write, SubmitError::ResultLost) => "; the request was executed",
     };
-    match error {
-        SubmitError::Refused(Refusal::QueueFull) => too_many_requests(),
-        SubmitError::Refused(Refusal::TooLarge) => refused_by_store(StoreError::RequestTooLarge),
-        SubmitError::Refused(Refusal::Stopping | Refusal::Fenced) => {
-            Status::unavailable(format!("quorate: {error}"))
-        }
-        SubmitError::Interrupted => Status::unavailable(format!("quorate: {error}{unknown}")),
-        SubmitError::Unanswered(_) => {
-            let code = match deadline {
-                SetBy::Client => Code::DeadlineExceeded,
-                SetBy::Gateway => Code::Unavailable,
-            };
-            Status::new(code, format!("quorate: {error}{unknown}"))
-        }
-    }
+    Status::new(code, format!("quorate: {error}{fate}"))
 }
 
 /// Whether the operation changes anything.
@@ -65,7 +69,7 @@ pub(crate) fn unreadable() -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::submit::Reach;
+    use crate::submit::{Interruption, Reach};
 
     const TWO_OF_FOUR: SubmitError =
         SubmitError::Unanswered(Reach::Heard { answering: 2, replica_count: 4, needed: 3 });
@@ -88,7 +92,8 @@ mod tests {
             "quorate: only 2 of 4 replicas answer; 3 needed; the outcome is unknown: \
              the request may have been executed, or may yet be"
         );
-        let status = unanswered(SubmitError::Interrupted, SetBy::Client, Kind::Write);
+        let status =
+            unanswered(SubmitError::Interrupted(Interruption::Fenced), SetBy::Client, Kind::Write);
         assert_eq!(status.code(), Code::Unavailable);
         assert!(status.message().contains("the outcome is unknown"));
     }
@@ -101,10 +106,23 @@ mod tests {
     }
 
     #[test]
+    fn a_write_whose_result_is_lost_is_known_to_be_executed() {
+        let status = unanswered(SubmitError::ResultLost, SetBy::Client, Kind::Write);
+        assert_eq!(status.code(), Code::Internal);
+        assert!(status.message().ends_with("the request was executed"), "{status}");
+    }
+
+    #[test]
     fn what_was_not_sent_is_never_called_unknown() {
         for refusal in [Refusal::QueueFull, Refusal::TooLarge, Refusal::Stopping, Refusal::Fenced] {
             let status = unanswered(SubmitError::Refused(refusal), SetBy::Client, Kind::Write);
             assert!(!status.message().contains("unknown"), "{refusal:?}");
         }
+        let status = unanswered(SubmitError::Unsent(Reach::Unknown), SetBy::Gateway, Kind::Write);
+        assert_eq!(
+            status.message(),
+            "quorate: the replicas did not answer in time; \
+             the request was not sent and will not be executed"
+        );
     }
 }

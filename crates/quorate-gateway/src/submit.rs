@@ -34,19 +34,24 @@ pub struct Answer {
     pub view: View,
 }
 
-/// Why there is no agreed answer.
+/// Why there is no agreed answer. What matters most to whoever asked is whether the operation was
+/// executed, so each kind says that first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubmitError {
-    /// The operation was never sent: so it will not be executed.
+    /// It will not be executed: it was not accepted.
     Refused(Refusal),
-    /// The deadline passed without enough equal answers. The operation may or may not be
-    /// executed, now or later; it is never sent again under a new identity.
+    /// It will not be executed: the deadline passed before it could be sent.
+    Unsent(Reach),
+    /// It may or may not be executed, now or later: the deadline passed without enough equal
+    /// answers. It is never sent again under a new identity.
     Unanswered(Reach),
-    /// The client stopped while the operation was under way, which may or may not be executed.
-    Interrupted,
+    /// It may or may not be executed, now or later: the client ended while it was under way.
+    Interrupted(Interruption),
+    /// It was executed, but no replica kept its result.
+    ResultLost,
 }
 
-/// Why an operation was not sent.
+/// Why an operation was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Too many operations wait already.
@@ -59,12 +64,21 @@ pub enum Refusal {
     Fenced,
 }
 
+/// What ended the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interruption {
+    /// The process stops.
+    Stopped,
+    /// Another session of the same client was opened.
+    Fenced,
+}
+
 /// How much of the cluster answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// So many replicas of so many were heard, and so many equal answers are needed.
     Heard {
-        /// Replicas heard from since the operation was sent.
+        /// Replicas heard from since the operation was accepted.
         answering: u32,
         /// Replicas in the cluster.
         replica_count: u32,
@@ -78,25 +92,39 @@ pub enum Reach {
 impl fmt::Display for SubmitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(Refusal::QueueFull) => f.write_str("too many operations wait"),
-            Self::Refused(Refusal::TooLarge) => f.write_str("the operation is too large"),
-            Self::Refused(Refusal::Stopping) => f.write_str("the gateway is stopping"),
-            Self::Refused(Refusal::Fenced) => f.write_str(
-                "another gateway with the same client key was started later; \
-                 each gateway needs its own key",
+            Self::Refused(refusal) => f.write_str(match refusal {
+                Refusal::QueueFull => "too many operations wait",
+                Refusal::TooLarge => "the operation is too large",
+                Refusal::Stopping => "the gateway is stopping",
+                Refusal::Fenced => {
+                    "another gateway with the same client key was started later; \
+                     each gateway needs its own key"
+                }
+            }),
+            Self::Unsent(reach) | Self::Unanswered(reach) => reach.fmt(f),
+            Self::Interrupted(Interruption::Stopped) => {
+                f.write_str("the gateway stopped before the replicas answered")
+            }
+            Self::Interrupted(Interruption::Fenced) => f.write_str(
+                "another gateway with the same client key took over before the replicas answered",
             ),
-            Self::Unanswered(Reach::Heard { answering, replica_count, needed })
-                if answering < needed =>
-            {
+            Self::ResultLost => f.write_str("the replicas no longer have the result"),
+        }
+    }
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Heard { answering, replica_count, needed } if answering < needed => {
                 write!(f, "only {answering} of {replica_count} replicas answer; {needed} needed")
             }
-            Self::Unanswered(Reach::Heard { answering, replica_count, needed }) => write!(
+            Self::Heard { answering, replica_count, needed } => write!(
                 f,
                 "{answering} of {replica_count} replicas answer, \
                  but fewer than {needed} gave the same answer in time"
             ),
-            Self::Unanswered(Reach::Unknown) => f.write_str("the replicas did not answer in time"),
-            Self::Interrupted => f.write_str("the gateway stopped before the replicas answered"),
+            Self::Unknown => f.write_str("the replicas did not answer in time"),
         }
     }
 }
@@ -131,7 +159,7 @@ impl Submitter {
         })?;
         match tokio::time::timeout_at(deadline + DRIVER_GRACE, answered).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(_dropped)) => Err(SubmitError::Interrupted),
+            Ok(Err(_dropped)) => Err(SubmitError::Interrupted(Interruption::Stopped)),
             Err(_elapsed) => Err(SubmitError::Unanswered(Reach::Unknown)),
         }
     }
@@ -177,7 +205,7 @@ mod tests {
         let (outcome, ()) = tokio::join!(submitter.submit(Vec::new(), soon()), async {
             drop(submissions.recv().await);
         });
-        assert_eq!(outcome, Err(SubmitError::Interrupted));
+        assert_eq!(outcome, Err(SubmitError::Interrupted(Interruption::Stopped)));
         drop(submissions);
         let outcome = submitter.submit(Vec::new(), soon()).await;
         assert_eq!(outcome, Err(SubmitError::Refused(Refusal::Stopping)));
