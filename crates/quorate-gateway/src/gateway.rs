@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
 use tonic::transport::Server;
@@ -134,7 +134,7 @@ impl Bound {
     }
 
     /// Answers requests until `shutdown` completes, then lets those under way finish, for at most
-    /// [`SHUTDOWN_GRACE`]. The operations go to whoever drives the other end of `submitter`.
+    /// [`SHUTDOWN_GRACE`]; what is left of the connections by then is cut. The operations go to whoever drives the other end of `submitter`.
     ///
     /// # Errors
     ///
@@ -154,7 +154,8 @@ impl Bound {
                 // Either way the gateway is to stop.
                 let _ = stopping.await;
             });
-        let accepting = listener::accept(self.listener, connection);
+        let (_gateway, alive) = watch::channel(());
+        let accepting = listener::accept(self.listener, connection, alive);
         let patience = async {
             shutdown.await;
             // Fails only if the server has already ended.

@@ -4,7 +4,7 @@ use quorate_services::store::REQUEST_BYTES_MAX;
 use std::time::Duration;
 
 /// Open connections of clients; further ones wait until one closes.
-pub const CONNECTIONS_COUNT_MAX: usize = 512;
+pub const CONNECTIONS_COUNT_MAX: usize = 2048;
 
 /// Requests under way on one connection; HTTP/2 makes the client wait with further ones.
 pub const CONNECTION_REQUESTS_COUNT_MAX: u32 = 1024;

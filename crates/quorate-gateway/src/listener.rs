@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 /// How much is read from a connection at once.
@@ -20,10 +20,12 @@ const READ_BYTES: usize = 16 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts connections and hands them over until the other end is dropped; then the port is
-/// free. Beyond [`CONNECTIONS_COUNT_MAX`] open ones, new ones wait in the system's backlog.
+/// free. Beyond [`CONNECTIONS_COUNT_MAX`] open ones, new ones wait in the system's backlog. All of
+/// them end, whatever they are doing, when the sender of `gateway` is dropped.
 pub(crate) async fn accept(
     listener: TcpListener,
     connections: mpsc::Sender<io::Result<Connection>>,
+    gateway: watch::Receiver<()>,
 ) {
     let permits = Arc::new(Semaphore::new(CONNECTIONS_COUNT_MAX));
     let accept_all = async {
@@ -35,7 +37,7 @@ pub(crate) async fn accept(
                     let _ = stream.set_nodelay(true);
                     let server = connections.clone();
                     let stopping = async move { server.closed().await };
-                    let connection = Connection::new(stream, permit, stopping);
+                    let connection = Connection::new(stream, permit, stopping, gateway.clone());
                     if connections.send(Ok(connection)).await.is_err() {
                         return;
                     }
@@ -53,13 +55,18 @@ pub(crate) async fn accept(
     }
 }
 
-/// A client's connection. It counts against the limit while it lives. It must send the HTTP/2
-/// preface within [`PREFACE_TIMEOUT`] and before the gateway stops, because until then the server
-/// has no means to end it; after that, pings find out whether it lives.
+/// A client's connection. It counts against the limit while it lives.
+///
+/// It must send the HTTP/2 preface within [`PREFACE_TIMEOUT`] and before the gateway begins to
+/// stop, because until then the server has no means to end it. After that the server's pings find
+/// out whether it lives, and it may last until the gateway has ended.
 pub(crate) struct Connection {
     stream: TcpStream,
-    /// Completes when the preface is overdue; gone once it has come.
-    patience: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Completes when the connection must end.
+    end: Pin<Box<dyn Future<Output = ()> + Send>>,
+    has_begun: bool,
+    /// Its sender lives as long as the gateway.
+    gateway: watch::Receiver<()>,
     filter: AuthorityFilter,
     /// Filtered and not yet passed on, from `passed_on` on.
     filtered: Vec<u8>,
@@ -72,8 +79,9 @@ impl Connection {
         stream: TcpStream,
         permit: OwnedSemaphorePermit,
         stopping: impl Future<Output = ()> + Send + 'static,
+        gateway: watch::Receiver<()>,
     ) -> Self {
-        let patience = async {
+        let preface_overdue = async {
             tokio::select! {
                 () = tokio::time::sleep(PREFACE_TIMEOUT) => {}
                 () = stopping => {}
@@ -81,16 +89,26 @@ impl Connection {
         };
         Self {
             stream,
-            patience: Some(Box::pin(patience)),
+            end: Box::pin(preface_overdue),
+            has_begun: false,
+            gateway,
             filter: AuthorityFilter::new(),
             filtered: Vec::new(),
             passed_on: 0,
             _permit: permit,
         }
     }
-}
 
-impl Connection {
+    /// The preface has come.
+    fn begin(&mut self) {
+        let mut gateway = self.gateway.clone();
+        self.has_begun = true;
+        self.end = Box::pin(async move {
+            // Nothing is ever sent: it fails once the sender is dropped.
+            while gateway.changed().await.is_ok() {}
+        });
+    }
+
     /// Reads from the client until there is something to pass on, or nothing more to come.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut bytes = [MaybeUninit::uninit(); READ_BYTES];
@@ -99,20 +117,15 @@ impl Connection {
         while self.filtered.is_empty() {
             let mut buf = ReadBuf::uninit(&mut bytes);
             if Pin::new(&mut self.stream).poll_read(cx, &mut buf)?.is_pending() {
-                return match &mut self.patience {
-                    Some(patience) => {
-                        patience.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
-                    }
-                    None => Poll::Pending,
-                };
+                return self.end.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
             }
             if buf.filled().is_empty() {
                 self.filter.finish(&mut self.filtered);
                 break;
             }
             self.filter.filter(buf.filled(), &mut self.filtered);
-            if self.filter.has_begun() {
-                self.patience = None;
+            if !self.has_begun && self.filter.has_begun() {
+                self.begin();
             }
         }
         Poll::Ready(Ok(()))

@@ -103,3 +103,14 @@ async fn a_silent_connection_keeps_neither_another_one_nor_the_end_waiting() {
     // The server's greeting, and then the end, in one way or another.
     let _ = silent.read_to_end(&mut Vec::new()).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_take_its_leave_is_cut_off() {
+    let gateway = gateway_answering(|_| Ok(empty_range())).await;
+    let mut mute = TcpStream::connect(gateway.addr).await.unwrap();
+    // The preface and empty settings; the pings that follow stay without an answer.
+    mute.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    gateway.kv().range(get("k")).await.unwrap();
+    gateway.stop().await.unwrap();
+    let _ = mute.read_to_end(&mut Vec::new()).await;
+}
