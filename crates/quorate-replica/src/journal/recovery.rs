@@ -181,8 +181,9 @@ impl Tally {
     }
 }
 
-/// Clears what an interrupted write left behind `end`, durably, before anything new is written
-/// there: otherwise its sectors could join up with those of a later frame at the same place.
+/// Clears what an interrupted write left behind `end`: otherwise its sectors could join up with
+/// those of a later frame at the same place. Like all else it is durable after [`make_durable`],
+/// and so before anything new is written there.
 fn clear_torn_end(last: &Segment, end: u64) -> Result<Option<TornTail>, JournalError> {
     let torn_end = last.torn_end(end)?;
     if torn_end == end {
@@ -191,7 +192,6 @@ fn clear_torn_end(last: &Segment, end: u64) -> Result<Option<TornTail>, JournalE
     let bytes = torn_end - end;
     let zeros = vec![0; usize::try_from(bytes).expect("a frame fits in memory")];
     last.file.write_at(end, &zeros)?;
-    last.file.sync()?;
     Ok(Some(TornTail { segment: last.number, offset: end, bytes }))
 }
 
