@@ -23,7 +23,8 @@ use std::sync::Arc;
 
 /// One directory of named files. Shared between the journal and the snapshots of one replica.
 ///
-/// Names are checked by [`check_name`]; any other name is refused with [`Cause::BadName`].
+/// A name has at most [`FILE_NAME_BYTES_MAX`] bytes: lower-case letters, digits, `-`, `_` and, not
+/// in front, `.`. Any other is refused with [`Cause::BadName`].
 pub trait Backend: fmt::Debug + Send + Sync {
     /// Creates an empty file; it is an error if the name exists. The name is durable only after
     /// [`Backend::sync_directory`].
@@ -78,8 +79,7 @@ pub const SECTOR_BYTES: usize = 512;
 /// The longest name of a file, in bytes.
 pub const FILE_NAME_BYTES_MAX: usize = 64;
 
-/// Accepts lower-case letters, digits, `-`, `_` and, not in front, `.`: names that mean the same
-/// on every file system and can never leave the directory.
+/// Accepts names that mean the same on every file system and can never leave the directory.
 pub(crate) fn check_name(operation: Operation, name: &str) -> Result<(), BackendError> {
     let allowed = |byte: u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.')

@@ -206,6 +206,7 @@ impl Journal {
         self.write_behind(&frame)
     }
 
+    /// The base is durable before anybody can ask to delete what it restates [DU2].
     fn write_base(&mut self, frame: &FrameBuilder) -> Result<(), JournalError> {
         self.write_pending()?;
         self.start_segment(frame)?;
@@ -263,6 +264,7 @@ impl Journal {
         self.failure.clone().map_or(Ok(()), Err)
     }
 
+    /// After a failure nobody knows what is durable, so nothing more is promised [DU1].
     fn stop_on_failure<T>(&mut self, result: Result<T, JournalError>) -> Result<T, JournalError> {
         if let Err(error) = &result {
             self.failure = Some(error.clone());

@@ -71,6 +71,7 @@ fn record_longer_than_a_segment_gets_a_longer_one() {
     assert_eq!(bytes_of(&records), [b"before".as_slice(), &long, b"after"]);
 }
 
+/// [DU2] What still matters is restated before the older segments go.
 #[test]
 fn rotation_marks_its_base_and_lets_older_segments_go() {
     let backend = MemoryBackend::new();
@@ -165,6 +166,7 @@ fn too_long_records_are_refused_and_the_journal_goes_on() {
     assert_eq!(records[1].bytes, b"y");
 }
 
+/// [DU1] Nobody knows what is durable after a failed sync, so there is no second attempt.
 #[test]
 fn failed_sync_stops_the_journal_with_its_first_error() {
     let backend = MemoryBackend::new();
