@@ -87,27 +87,13 @@ impl Tree {
     /// If the key is longer than [`TREE_KEY_BYTES_MAX`] or the value longer than
     /// [`VALUE_BYTES_MAX`]: who writes here has checked what clients asked for.
     pub fn put(&mut self, key: &[u8], value: Vec<u8>) {
-        assert!(
-            key.len() <= TREE_KEY_BYTES_MAX,
-            "a key of {} bytes is too long",
-            key.len()
-        );
-        assert!(
-            value.len() <= VALUE_BYTES_MAX,
-            "a value of {} bytes is too long",
-            value.len()
-        );
+        assert!(key.len() <= TREE_KEY_BYTES_MAX, "a key of {} bytes is too long", key.len());
+        assert!(value.len() <= VALUE_BYTES_MAX, "a value of {} bytes is too long", value.len());
         if value.len() <= INLINE_VALUE_BYTES_MAX {
-            return self.put_entry(Entry {
-                key,
-                value: Value::Inline(&value),
-            });
+            return self.put_entry(Entry { key, value: Value::Inline(&value) });
         }
         let value = Arc::new(LargeValue::new(value));
-        self.put_entry(Entry {
-            key,
-            value: Value::Large(&value),
-        });
+        self.put_entry(Entry { key, value: Value::Large(&value) });
     }
 
     /// Removes `key`; does nothing if it is absent.
@@ -142,24 +128,18 @@ impl Tree {
     /// The digest of the whole content. Takes time for what changed since it was last asked for,
     /// here or on a clone; so ask on a clone, on another thread.
     pub fn root_digest(&self) -> Digest {
-        self.root
-            .as_ref()
-            .map_or_else(empty_digest, |root| root.digest())
+        self.root.as_ref().map_or_else(empty_digest, |root| root.digest())
     }
 
     fn totals(&self) -> Totals {
-        self.root
-            .as_ref()
-            .map_or(Totals::ZERO, |root| root.totals())
+        self.root.as_ref().map_or(Totals::ZERO, |root| root.totals())
     }
 
     fn put_entry(&mut self, entry: Entry<'_>) {
         match &mut self.root {
             Some(root) => put_below(root, entry),
             None => {
-                self.root = Some(Arc::new(Node::of_run(
-                    RunBuffer::default().as_run().with(entry),
-                )));
+                self.root = Some(Arc::new(Node::of_run(RunBuffer::default().as_run().with(entry))));
             }
         }
     }

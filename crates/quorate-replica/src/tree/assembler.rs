@@ -89,12 +89,7 @@ impl Assembler {
     /// turned out to be no state's digest.
     pub fn wanted(&self, limit: usize) -> Vec<PartId> {
         let parts = self.wanted.iter().take(limit);
-        parts
-            .map(|(place, digest)| PartId {
-                place: place.clone(),
-                digest: *digest,
-            })
-            .collect()
+        parts.map(|(place, digest)| PartId { place: place.clone(), digest: *digest }).collect()
     }
 
     /// Takes the part named `id`, as [`Tree::part`] of another replica returned it, or an arbitrary
@@ -161,25 +156,14 @@ impl Assembler {
     fn start(&mut self) {
         // Digests below the root are known only once that of the root was asked for.
         self.base.root_digest();
-        let sources = self
-            .base
-            .root
-            .iter()
-            .chain(&self.kept)
-            .chain(&self.kept_before);
+        let sources = self.base.root.iter().chain(&self.kept).chain(&self.kept_before);
         self.index = Index::of(sources);
         if self.target == empty_digest() {
             self.finished = Some(Tree::new());
         } else if let Some(root) = self.index.node(self.target) {
             self.finished = Some(Tree { root: Some(root) });
         } else {
-            self.wanted.insert(
-                Place {
-                    path: Path::default(),
-                    chunk: None,
-                },
-                self.target,
-            );
+            self.wanted.insert(Place { path: Path::default(), chunk: None }, self.target);
         }
     }
 
@@ -207,20 +191,12 @@ impl Assembler {
         }
         let children = [(Side::Left, left), (Side::Right, right)];
         let paths = children.map(|(side, claim)| (path.child(side), claim));
-        self.open.insert(
-            path,
-            Open::Inner(OpenInner {
-                claim,
-                digest,
-                children: [None, None],
-            }),
-        );
+        self.open.insert(path, Open::Inner(OpenInner { claim, digest, children: [None, None] }));
         for (path, claim) in paths {
             match self.index.node(claim.digest) {
                 Some(node) => self.complete(path, node)?,
                 None => {
-                    self.wanted
-                        .insert(Place { path, chunk: None }, claim.digest);
+                    self.wanted.insert(Place { path, chunk: None }, claim.digest);
                 }
             }
         }
@@ -235,13 +211,7 @@ impl Assembler {
             return self.complete(path, Arc::new(page.close()));
         }
         for (chunk, digest) in missing {
-            self.wanted.insert(
-                Place {
-                    path: path.clone(),
-                    chunk: Some(chunk),
-                },
-                digest,
-            );
+            self.wanted.insert(Place { path: path.clone(), chunk: Some(chunk) }, digest);
         }
         self.open.insert(path, Open::Page(page));
         Some(())
@@ -265,10 +235,7 @@ impl Assembler {
     /// Puts a complete subtree in its place, and completes the nodes above as far as that goes.
     fn complete(&mut self, mut path: Path, mut node: Arc<Node>) -> Option<()> {
         loop {
-            if self
-                .claimed(&path)
-                .is_some_and(|(_, claim)| claim.totals != node.totals())
-            {
+            if self.claimed(&path).is_some_and(|(_, claim)| claim.totals != node.totals()) {
                 return None;
             }
             let Some(side) = path.pop() else {

@@ -77,16 +77,13 @@ pub(super) fn page(encoded: &[u8]) -> Option<PageClaim> {
             }
             ValueClaim::Large(large) => {
                 let digests = large.digests.len() * DIGEST_BYTES;
-                page.buffer
-                    .extend_from_slice(&taken[..taken.len() - digests]);
+                page.buffer.extend_from_slice(&taken[..taken.len() - digests]);
                 let bytes = large.bytes;
                 page.large.push(large);
                 bytes
             }
         };
-        page.totals = page
-            .totals
-            .plus(Totals::of_entry(claim.key.len(), value_bytes));
+        page.totals = page.totals.plus(Totals::of_entry(claim.key.len(), value_bytes));
     }
     page.totals.fit_page().then_some(page)
 }
@@ -100,31 +97,13 @@ fn entry(encoded: &[u8]) -> Option<(EntryClaim<'_>, &[u8])> {
     let (key, rest) = rest.split_at_checked(key_bytes)?;
     if value_bytes <= INLINE_VALUE_BYTES_MAX {
         let (value, rest) = rest.split_at_checked(value_bytes)?;
-        return Some((
-            EntryClaim {
-                key,
-                value: ValueClaim::Inline(value),
-            },
-            rest,
-        ));
+        return Some((EntryClaim { key, value: ValueClaim::Inline(value) }, rest));
     }
     let (digests, rest) = rest.split_at_checked(chunk_count(value_bytes) * DIGEST_BYTES)?;
     let (digests, _) = digests.as_chunks::<DIGEST_BYTES>();
-    let digests = digests
-        .iter()
-        .map(|digest| Digest::from_bytes(*digest))
-        .collect();
-    let claim = LargeClaim {
-        bytes: value_bytes,
-        digests,
-    };
-    Some((
-        EntryClaim {
-            key,
-            value: ValueClaim::Large(claim),
-        },
-        rest,
-    ))
+    let digests = digests.iter().map(|digest| Digest::from_bytes(*digest)).collect();
+    let claim = LargeClaim { bytes: value_bytes, digests };
+    Some((EntryClaim { key, value: ValueClaim::Large(claim) }, rest))
 }
 
 /// Looks for `key` in an encoded page that [`page`] accepts.

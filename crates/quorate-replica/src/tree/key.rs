@@ -44,10 +44,7 @@ impl Side {
 
 /// The bit of `key` at `bit`.
 pub(super) fn side(key: &[u8], bit: u16) -> Side {
-    let (byte, within) = (
-        usize::from(bit) / BITS_PER_BYTE,
-        usize::from(bit) % BITS_PER_BYTE,
-    );
+    let (byte, within) = (usize::from(bit) / BITS_PER_BYTE, usize::from(bit) % BITS_PER_BYTE);
     match key.get(byte) {
         None => Side::Left,
         Some(_) if within == 0 => Side::Right,
@@ -75,16 +72,7 @@ mod tests {
 
     #[test]
     fn bits_order_as_keys_do() {
-        let keys: [&[u8]; 8] = [
-            b"",
-            b"\0",
-            b"\0\0",
-            b"\x01",
-            b"a",
-            b"a\0",
-            b"ab",
-            b"\xff\xff\xff",
-        ];
+        let keys: [&[u8]; 8] = [b"", b"\0", b"\0\0", b"\x01", b"a", b"a\0", b"ab", b"\xff\xff\xff"];
         for (i, low) in keys.iter().enumerate() {
             assert_eq!(first_difference(low, low), None);
             for high in &keys[i + 1..] {

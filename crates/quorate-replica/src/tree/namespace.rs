@@ -19,10 +19,7 @@ impl<'a> Namespace<'a> {
     ///
     /// If the prefix is longer than [`NAMESPACE_BYTES_MAX`].
     pub fn new(tree: &'a Tree, prefix: &'a [u8]) -> Self {
-        assert!(
-            prefix.len() <= NAMESPACE_BYTES_MAX,
-            "a namespace's prefix is too long"
-        );
+        assert!(prefix.len() <= NAMESPACE_BYTES_MAX, "a namespace's prefix is too long");
         Self { tree, prefix }
     }
 }
@@ -41,19 +38,13 @@ impl<'a> NamespaceMut<'a> {
     ///
     /// If the prefix is longer than [`NAMESPACE_BYTES_MAX`].
     pub fn new(tree: &'a mut Tree, prefix: &'a [u8]) -> Self {
-        assert!(
-            prefix.len() <= NAMESPACE_BYTES_MAX,
-            "a namespace's prefix is too long"
-        );
+        assert!(prefix.len() <= NAMESPACE_BYTES_MAX, "a namespace's prefix is too long");
         Self { tree, prefix }
     }
 
     /// The same part, for reading.
     pub const fn as_read(&self) -> Namespace<'_> {
-        Namespace {
-            tree: self.tree,
-            prefix: self.prefix,
-        }
+        Namespace { tree: self.tree, prefix: self.prefix }
     }
 }
 
@@ -69,9 +60,7 @@ impl StateRead for Namespace<'_> {
             None => first_key_behind(self.prefix),
         };
         let length = self.prefix.len();
-        self.tree.scan(&start, end.as_deref(), &mut |key, value| {
-            visit(&key[length..], value)
-        });
+        self.tree.scan(&start, end.as_deref(), &mut |key, value| visit(&key[length..], value));
     }
 }
 
@@ -91,11 +80,7 @@ impl State for NamespaceMut<'_> {
     /// If the key is longer than [`KEY_BYTES_MAX`] or the value longer than
     /// [`VALUE_BYTES_MAX`](super::VALUE_BYTES_MAX).
     fn put(&mut self, key: &[u8], value: Vec<u8>) {
-        assert!(
-            key.len() <= KEY_BYTES_MAX,
-            "a key of {} bytes is too long",
-            key.len()
-        );
+        assert!(key.len() <= KEY_BYTES_MAX, "a key of {} bytes is too long", key.len());
         self.tree.put(&joined(self.prefix, key), value);
     }
 

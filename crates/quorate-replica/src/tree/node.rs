@@ -70,12 +70,7 @@ impl Node {
         let totals = run.as_run().totals();
         if totals.fit_page() {
             let RunBuffer { buffer, large } = run;
-            return Body::Page(Page {
-                buffer: buffer.into(),
-                large: large.into(),
-                totals,
-            })
-            .into();
+            return Body::Page(Page { buffer: buffer.into(), large: large.into(), totals }).into();
         }
         let (first, last) = (run.as_run().first_key(), run.as_run().last_key());
         let bit = first
@@ -93,20 +88,12 @@ impl Node {
 
     pub(super) fn inner(bit: u16, left: Arc<Self>, right: Arc<Self>) -> Self {
         let totals = left.totals().plus(right.totals());
-        Body::Inner(Inner {
-            bit,
-            children: [Some(left), Some(right)],
-            totals,
-        })
-        .into()
+        Body::Inner(Inner { bit, children: [Some(left), Some(right)], totals }).into()
     }
 
     /// This node, whose digest the caller has checked.
     pub(super) fn with_verified_digest(self, digest: Digest) -> Self {
-        Self {
-            body: self.body,
-            digest: OnceLock::from(digest),
-        }
+        Self { body: self.body, digest: OnceLock::from(digest) }
     }
 
     /// The inner node behind `link` to be changed in place: copied first if a snapshot shares
@@ -131,13 +118,7 @@ impl Node {
             let below = stack.len();
             if let (None, Body::Inner(inner)) = (node.digest.get(), &node.body) {
                 let unknown = |child: &&Self| child.digest.get().is_none();
-                stack.extend(
-                    inner
-                        .children()
-                        .map(|child| &**child)
-                        .into_iter()
-                        .filter(unknown),
-                );
+                stack.extend(inner.children().map(|child| &**child).into_iter().filter(unknown));
             }
             if stack.len() == below {
                 node.digest_above_known();
@@ -157,9 +138,16 @@ impl Node {
 
     /// The encoding that the digest is of.
     pub(super) fn encode(&self) -> Vec<u8> {
+        let mut encoded = Vec::with_capacity(PAGE_BYTES_MAX);
+        self.encode_to(&mut encoded);
+        encoded
+    }
+
+    /// Appends the encoding that the digest is of.
+    pub(super) fn encode_to(&self, out: &mut Vec<u8>) {
         match &self.body {
-            Body::Page(page) => page.encode(),
-            Body::Inner(inner) => inner.claim().encode(),
+            Body::Page(page) => page.encode_to(out),
+            Body::Inner(inner) => out.extend(inner.claim().encode()),
         }
     }
 
@@ -172,18 +160,12 @@ impl Node {
 
     /// The lowest key of the subtree.
     pub(super) fn first_key(&self) -> &[u8] {
-        self.page_at_end(Side::Left)
-            .run()
-            .first_key()
-            .expect("a page has an entry")
+        self.page_at_end(Side::Left).run().first_key().expect("a page has an entry")
     }
 
     /// The highest key of the subtree.
     pub(super) fn last_key(&self) -> &[u8] {
-        self.page_at_end(Side::Right)
-            .run()
-            .last_key()
-            .expect("a page has an entry")
+        self.page_at_end(Side::Right).run().last_key().expect("a page has an entry")
     }
 
     fn page_at_end(&self, end: Side) -> &Page {
@@ -208,10 +190,7 @@ impl Node {
 
 impl From<Body> for Node {
     fn from(body: Body) -> Self {
-        Self {
-            body,
-            digest: OnceLock::new(),
-        }
+        Self { body, digest: OnceLock::new() }
     }
 }
 
@@ -236,17 +215,13 @@ pub(super) fn inner_digest(encoded: &[u8]) -> Digest {
 
 impl Page {
     pub(super) const fn run(&self) -> Run<'_> {
-        Run {
-            buffer: &self.buffer,
-            large: &self.large,
-        }
+        Run { buffer: &self.buffer, large: &self.large }
     }
 
-    fn encode(&self) -> Vec<u8> {
+    fn encode_to(&self, out: &mut Vec<u8>) {
         if self.large.is_empty() {
-            return self.buffer.to_vec();
+            return out.extend_from_slice(&self.buffer);
         }
-        let mut encoded = Vec::with_capacity(PAGE_BYTES_MAX);
         let mut rest = &*self.buffer;
         for entry in self.run().entries() {
             let in_buffer = match entry.value {
@@ -254,16 +229,12 @@ impl Page {
                 Value::Large(_) => ENTRY_HEADER_BYTES + entry.key.len(),
             };
             let (bytes, behind) = rest.split_at(in_buffer);
-            encoded.extend_from_slice(bytes);
+            out.extend_from_slice(bytes);
             if let Value::Large(value) = entry.value {
-                value
-                    .chunk_digests()
-                    .iter()
-                    .for_each(|d| encoded.extend_from_slice(d.as_bytes()));
+                value.chunk_digests().iter().for_each(|d| out.extend_from_slice(d.as_bytes()));
             }
             rest = behind;
         }
-        encoded
     }
 }
 
@@ -285,26 +256,16 @@ impl Inner {
     }
 
     pub(super) fn child(&self, side: Side) -> &Arc<Node> {
-        self.children[side as usize]
-            .as_ref()
-            .expect("children stay until the node is dropped")
+        self.children[side as usize].as_ref().expect("children stay until the node is dropped")
     }
 
     pub(super) fn child_mut(&mut self, side: Side) -> &mut Arc<Node> {
-        self.children[side as usize]
-            .as_mut()
-            .expect("children stay until the node is dropped")
+        self.children[side as usize].as_mut().expect("children stay until the node is dropped")
     }
 
     fn claim(&self) -> InnerClaim {
-        let claim = |child: &Arc<Node>| Claim {
-            digest: child.digest(),
-            totals: child.totals(),
-        };
-        InnerClaim {
-            bit: self.bit,
-            children: self.children().map(claim),
-        }
+        let claim = |child: &Arc<Node>| Claim { digest: child.digest(), totals: child.totals() };
+        InnerClaim { bit: self.bit, children: self.children().map(claim) }
     }
 }
 
@@ -333,11 +294,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         let mut stack: Vec<Arc<Node>> = self.children.iter_mut().filter_map(Option::take).collect();
         while let Some(node) = stack.pop() {
-            if let Some(Node {
-                body: Body::Inner(mut inner),
-                ..
-            }) = Arc::into_inner(node)
-            {
+            if let Some(Node { body: Body::Inner(mut inner), .. }) = Arc::into_inner(node) {
                 stack.extend(inner.children.iter_mut().filter_map(Option::take));
             }
         }

@@ -1,11 +1,11 @@
 //! Parts: what a tree is cut into to be transferred or stored. A part is one node or one chunk of
 //! a large value, and its digest is known to whoever holds the part above it.
 
-use super::Tree;
 use super::key::{DEPTH_MAX, Side};
 use super::node::{Body, ENCODED_INNER_BYTES, Node, inner_digest, page_digest};
 use super::totals::ENCODED_PAGE_BYTES_MAX;
 use super::value::{CHUNK_BYTES_MAX, chunk_digest};
+use super::{PAGE_BYTES_MAX, Tree};
 use borsh::io::{Error, ErrorKind, Read, Result as IoResult, Write};
 use borsh::{BorshDeserialize, BorshSerialize};
 use pbft::Digest;
@@ -82,11 +82,7 @@ impl Path {
 
     fn turn(&self, index: u16) -> Side {
         let byte = self.turns[usize::from(index / 8)];
-        if byte << (index % 8) & 0x80 == 0 {
-            Side::Left
-        } else {
-            Side::Right
-        }
+        if byte << (index % 8) & 0x80 == 0 { Side::Left } else { Side::Right }
     }
 
     fn turns(&self) -> impl Iterator<Item = Side> {
@@ -179,7 +175,10 @@ impl Node {
             Body::Page(_) => PartKind::Page,
             Body::Inner(_) => PartKind::Inner,
         };
-        kind.part(&self.encode())
+        let mut part = Vec::with_capacity(1 + PAGE_BYTES_MAX);
+        part.push(kind as u8);
+        self.encode_to(&mut part);
+        part
     }
 
     fn chunk_part(&self, place: ChunkPlace, digest: Digest) -> Option<Vec<u8>> {

@@ -65,13 +65,7 @@ impl Proved {
         match (self, value) {
             (Self::Absent, None) => true,
             (Self::Value(proved), Some(value)) => proved == value,
-            (
-                Self::LargeValue {
-                    bytes,
-                    chunk_digests,
-                },
-                Some(value),
-            ) => {
+            (Self::LargeValue { bytes, chunk_digests }, Some(value)) => {
                 let chunks = value.chunks(CHUNK_BYTES_MAX).map(chunk_digest);
                 *bytes == value.len() as u64 && chunks.eq(chunk_digests.iter().copied())
             }
@@ -112,28 +106,17 @@ impl Proof {
             };
         }
         let page = decode::page(&self.page).ok_or(BadProof::Malformed)?;
-        let mut claim = Claim {
-            digest: page_digest(&self.page),
-            totals: page.totals,
-        };
+        let mut claim = Claim { digest: page_digest(&self.page), totals: page.totals };
         let mut bit_below = u16::MAX;
         for step in self.steps.iter().rev() {
             let totals = claim.totals.checked_plus(step.beside.totals);
-            let totals = totals
-                .filter(|_| step.bit < bit_below)
-                .ok_or(BadProof::Malformed)?;
+            let totals = totals.filter(|_| step.bit < bit_below).ok_or(BadProof::Malformed)?;
             let children = match side(key, step.bit) {
                 Side::Left => [claim, step.beside],
                 Side::Right => [step.beside, claim],
             };
-            let inner = InnerClaim {
-                bit: step.bit,
-                children,
-            };
-            claim = Claim {
-                digest: inner_digest(&inner.encode()),
-                totals,
-            };
+            let inner = InnerClaim { bit: step.bit, children };
+            claim = Claim { digest: inner_digest(&inner.encode()), totals };
             bit_below = step.bit;
         }
         if claim.digest != root {
@@ -142,10 +125,9 @@ impl Proof {
         Ok(match decode::find(&self.page, key) {
             None => Proved::Absent,
             Some(ValueClaim::Inline(value)) => Proved::Value(value.to_vec()),
-            Some(ValueClaim::Large(large)) => Proved::LargeValue {
-                bytes: large.bytes as u64,
-                chunk_digests: large.digests,
-            },
+            Some(ValueClaim::Large(large)) => {
+                Proved::LargeValue { bytes: large.bytes as u64, chunk_digests: large.digests }
+            }
         })
     }
 }
@@ -155,27 +137,15 @@ impl Tree {
     pub fn prove(&self, key: &[u8]) -> Proof {
         let mut steps = Vec::new();
         let Some(mut node) = self.root.as_deref() else {
-            return Proof {
-                steps,
-                page: Vec::new(),
-            };
+            return Proof { steps, page: Vec::new() };
         };
         while let Body::Inner(inner) = node.body() {
             let turn = side(key, inner.bit());
             let beside = inner.child(turn.opposite());
-            let beside = Claim {
-                digest: beside.digest(),
-                totals: beside.totals(),
-            };
-            steps.push(Step {
-                bit: inner.bit(),
-                beside,
-            });
+            let beside = Claim { digest: beside.digest(), totals: beside.totals() };
+            steps.push(Step { bit: inner.bit(), beside });
             node = inner.child(turn);
         }
-        Proof {
-            steps,
-            page: node.encode(),
-        }
+        Proof { steps, page: node.encode() }
     }
 }

@@ -63,8 +63,7 @@ impl Entry<'_> {
     }
 
     fn append_to(&self, run: &mut RunBuffer) {
-        run.buffer
-            .extend_from_slice(&entry_header(self.key.len(), self.value.bytes().len()));
+        run.buffer.extend_from_slice(&entry_header(self.key.len(), self.value.bytes().len()));
         run.buffer.extend_from_slice(self.key);
         match self.value {
             Value::Inline(bytes) => run.buffer.extend_from_slice(bytes),
@@ -102,16 +101,11 @@ struct Spot {
 
 impl<'a> Run<'a> {
     pub(super) const fn entries(self) -> Entries<'a> {
-        Entries {
-            rest: self.buffer,
-            large: self.large,
-        }
+        Entries { rest: self.buffer, large: self.large }
     }
 
     pub(super) fn find(self, key: &[u8]) -> Option<Entry<'a>> {
-        self.entries()
-            .find(|entry| entry.key >= key)
-            .filter(|entry| entry.key == key)
+        self.entries().find(|entry| entry.key >= key).filter(|entry| entry.key == key)
     }
 
     pub(super) fn first_key(self) -> Option<&'a [u8]> {
@@ -123,32 +117,19 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn totals(self) -> Totals {
-        self.entries()
-            .fold(Totals::ZERO, |sum, entry| sum.plus(entry.totals()))
+        self.entries().fold(Totals::ZERO, |sum, entry| sum.plus(entry.totals()))
     }
 
     /// Cuts the run before the first key that goes right at `bit`.
     pub(super) fn split_at_bit(self, bit: u16) -> (Self, Self) {
         let mut entries = self.entries();
         let mut rest = entries.clone();
-        while entries
-            .next()
-            .is_some_and(|entry| side(entry.key, bit) == Side::Left)
-        {
+        while entries.next().is_some_and(|entry| side(entry.key, bit) == Side::Left) {
             rest = entries.clone();
         }
         let (left, right) = self.buffer.split_at(self.buffer.len() - rest.rest.len());
         let (left_large, right_large) = self.large.split_at(self.large.len() - rest.large.len());
-        (
-            Self {
-                buffer: left,
-                large: left_large,
-            },
-            Self {
-                buffer: right,
-                large: right_large,
-            },
-        )
+        (Self { buffer: left, large: left_large }, Self { buffer: right, large: right_large })
     }
 
     /// A copy of the run in which `key` has this value.
@@ -178,10 +159,8 @@ impl<'a> Run<'a> {
         if let Some(entry) = new {
             entry.append_to(&mut copy);
         }
-        copy.buffer
-            .extend_from_slice(&self.buffer[spot.at + taken..]);
-        copy.large
-            .extend_from_slice(&self.large[spot.large_at + large_taken..]);
+        copy.buffer.extend_from_slice(&self.buffer[spot.at + taken..]);
+        copy.large.extend_from_slice(&self.large[spot.large_at + large_taken..]);
         copy
     }
 
@@ -196,12 +175,8 @@ impl<'a> Run<'a> {
             return Spot {
                 at: self.buffer.len() - before,
                 large_at: self.large.len() - large_before,
-                taken: (order == Some(Ordering::Equal)).then(|| {
-                    (
-                        before - entries.rest.len(),
-                        large_before - entries.large.len(),
-                    )
-                }),
+                taken: (order == Some(Ordering::Equal))
+                    .then(|| (before - entries.rest.len(), large_before - entries.large.len())),
             };
         }
     }
@@ -209,10 +184,7 @@ impl<'a> Run<'a> {
 
 impl RunBuffer {
     pub(super) fn as_run(&self) -> Run<'_> {
-        Run {
-            buffer: &self.buffer,
-            large: &self.large,
-        }
+        Run { buffer: &self.buffer, large: &self.large }
     }
 
     /// Appends a run whose keys are all higher than those already here.
@@ -242,20 +214,11 @@ impl<'a> Iterator for Entries<'a> {
         if value_bytes <= INLINE_VALUE_BYTES_MAX {
             let (value, rest) = rest.split_at(value_bytes);
             self.rest = rest;
-            return Some(Entry {
-                key,
-                value: Value::Inline(value),
-            });
+            return Some(Entry { key, value: Value::Inline(value) });
         }
-        let (value, large) = self
-            .large
-            .split_first()
-            .expect("a run holds its large values");
+        let (value, large) = self.large.split_first().expect("a run holds its large values");
         (self.rest, self.large) = (rest, large);
-        Some(Entry {
-            key,
-            value: Value::Large(value),
-        })
+        Some(Entry { key, value: Value::Large(value) })
     }
 }
 

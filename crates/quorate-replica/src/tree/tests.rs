@@ -74,10 +74,7 @@ fn tree_of(map: &Map) -> Tree {
 fn content(tree: &Tree) -> Map {
     let mut map = Map::new();
     tree.scan(b"", None, &mut |key, value| {
-        assert!(
-            map.last_key_value()
-                .is_none_or(|(last, _)| last.as_slice() < key)
-        );
+        assert!(map.last_key_value().is_none_or(|(last, _)| last.as_slice() < key));
         map.insert(key.to_vec(), value.to_vec());
         true
     });

@@ -18,11 +18,7 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    pub(super) const ZERO: Self = Self {
-        entries: 0,
-        page_bytes: 0,
-        data_bytes: 0,
-    };
+    pub(super) const ZERO: Self = Self { entries: 0, page_bytes: 0, data_bytes: 0 };
 
     pub(super) const fn of_entry(key_bytes: usize, value_bytes: usize) -> Self {
         Self {
@@ -66,9 +62,5 @@ impl Totals {
 /// The longest encoded page, in bytes: an entry too long for a page is alone in its page.
 pub(super) const ENCODED_PAGE_BYTES_MAX: usize = {
     let longest_entry = encoded_entry_bytes(TREE_KEY_BYTES_MAX, VALUE_BYTES_MAX);
-    if longest_entry > PAGE_BYTES_MAX {
-        longest_entry
-    } else {
-        PAGE_BYTES_MAX
-    }
+    if longest_entry > PAGE_BYTES_MAX { longest_entry } else { PAGE_BYTES_MAX }
 };

@@ -22,18 +22,12 @@ pub(super) fn chunk_digest(chunk: &[u8]) -> Digest {
 
 /// The number of chunks of a value of this length; none if it lies in its page.
 pub(super) const fn chunk_count(value_bytes: usize) -> usize {
-    if value_bytes <= INLINE_VALUE_BYTES_MAX {
-        0
-    } else {
-        value_bytes.div_ceil(CHUNK_BYTES_MAX)
-    }
+    if value_bytes <= INLINE_VALUE_BYTES_MAX { 0 } else { value_bytes.div_ceil(CHUNK_BYTES_MAX) }
 }
 
 /// The length of chunk `index` of a large value of this length, in bytes.
 pub(super) fn chunk_bytes(value_bytes: usize, index: usize) -> usize {
-    value_bytes
-        .saturating_sub(index * CHUNK_BYTES_MAX)
-        .min(CHUNK_BYTES_MAX)
+    value_bytes.saturating_sub(index * CHUNK_BYTES_MAX).min(CHUNK_BYTES_MAX)
 }
 
 /// A value longer than [`INLINE_VALUE_BYTES_MAX`].
@@ -46,10 +40,7 @@ pub(super) struct LargeValue {
 
 impl LargeValue {
     pub(super) fn new(bytes: Vec<u8>) -> Self {
-        Self {
-            bytes: bytes.into_boxed_slice(),
-            digests: OnceLock::new(),
-        }
+        Self { bytes: bytes.into_boxed_slice(), digests: OnceLock::new() }
     }
 
     /// A value put together from chunks whose digests were checked.
@@ -65,12 +56,7 @@ impl LargeValue {
     }
 
     pub(super) fn chunk_digests(&self) -> &[Digest] {
-        self.digests.get_or_init(|| {
-            self.bytes
-                .chunks(CHUNK_BYTES_MAX)
-                .map(chunk_digest)
-                .collect()
-        })
+        self.digests.get_or_init(|| self.bytes.chunks(CHUNK_BYTES_MAX).map(chunk_digest).collect())
     }
 
     pub(super) fn chunk(&self, index: usize) -> Option<&[u8]> {

@@ -26,11 +26,9 @@ impl Index {
             index.nodes.push((node.digest(), Arc::clone(node)));
             match node.body() {
                 Body::Inner(inner) => stack.extend(inner.children()),
-                Body::Page(page) => page
-                    .run()
-                    .large
-                    .iter()
-                    .for_each(|value| index.add_value(value)),
+                Body::Page(page) => {
+                    page.run().large.iter().for_each(|value| index.add_value(value))
+                }
             }
         }
         index.nodes.sort_unstable_by_key(|(digest, _)| *digest);
@@ -42,8 +40,7 @@ impl Index {
 
     fn add_value(&mut self, value: &Arc<LargeValue>) {
         let digests = (0u16..).zip(value.chunk_digests());
-        self.chunks
-            .extend(digests.map(|(chunk, digest)| (*digest, Arc::clone(value), chunk)));
+        self.chunks.extend(digests.map(|(chunk, digest)| (*digest, Arc::clone(value), chunk)));
     }
 
     pub(super) fn add_chunks(&mut self, chunks: BTreeMap<Digest, Box<[u8]>>) {
@@ -51,19 +48,13 @@ impl Index {
     }
 
     pub(super) fn node(&self, digest: Digest) -> Option<Arc<Node>> {
-        let found = self
-            .nodes
-            .binary_search_by_key(&digest, |(digest, _)| *digest)
-            .ok()?;
+        let found = self.nodes.binary_search_by_key(&digest, |(digest, _)| *digest).ok()?;
         Some(Arc::clone(&self.nodes[found].1))
     }
 
     /// The chunk with this digest.
     pub(super) fn chunk(&self, digest: Digest) -> Option<&[u8]> {
-        match self
-            .chunks
-            .binary_search_by_key(&digest, |(digest, ..)| *digest)
-        {
+        match self.chunks.binary_search_by_key(&digest, |(digest, ..)| *digest) {
             Ok(found) => {
                 let (_, value, chunk) = &self.chunks[found];
                 value.chunk(usize::from(*chunk))
@@ -75,10 +66,7 @@ impl Index {
     /// The whole value with these digests.
     pub(super) fn value(&self, claim: &LargeClaim) -> Option<Arc<LargeValue>> {
         let first = claim.digests.first()?;
-        let found = self
-            .chunks
-            .binary_search_by_key(first, |(digest, ..)| *digest)
-            .ok()?;
+        let found = self.chunks.binary_search_by_key(first, |(digest, ..)| *digest).ok()?;
         let (_, value, _) = &self.chunks[found];
         (value.bytes().len() == claim.bytes && value.chunk_digests() == claim.digests)
             .then(|| Arc::clone(value))

@@ -83,28 +83,14 @@ impl OpenPage {
                 })
                 .collect();
             let absent = (0u16..).zip(&chunks).zip(&claim.digests);
-            missing.extend(absent.filter(|((_, chunk), _)| chunk.is_none()).map(
-                |((chunk, _), digest)| {
-                    (
-                        ChunkPlace {
-                            large: position,
-                            chunk,
-                        },
-                        *digest,
-                    )
-                },
-            ));
+            missing.extend(
+                absent
+                    .filter(|((_, chunk), _)| chunk.is_none())
+                    .map(|((chunk, _), digest)| (ChunkPlace { large: position, chunk }, *digest)),
+            );
             large.push(OpenValue::Chunks(claim, chunks));
         }
-        (
-            Self {
-                buffer: claim.buffer,
-                digest,
-                large,
-                missing: missing.len(),
-            },
-            missing,
-        )
+        (Self { buffer: claim.buffer, digest, large, missing: missing.len() }, missing)
     }
 
     /// Takes a chunk whose digest is right; `None` if its length is not.
@@ -133,19 +119,12 @@ impl OpenPage {
             OpenValue::Found(value) => value,
             OpenValue::Chunks(claim, chunks) => {
                 let mut bytes = Vec::with_capacity(claim.bytes);
-                chunks
-                    .iter()
-                    .flatten()
-                    .for_each(|chunk| bytes.extend_from_slice(chunk));
+                chunks.iter().flatten().for_each(|chunk| bytes.extend_from_slice(chunk));
                 Arc::new(LargeValue::from_verified(bytes, claim.digests))
             }
         };
         let large = self.large.into_iter().map(close).collect();
-        Node::of_run(RunBuffer {
-            buffer: self.buffer,
-            large,
-        })
-        .with_verified_digest(self.digest)
+        Node::of_run(RunBuffer { buffer: self.buffer, large }).with_verified_digest(self.digest)
     }
 
     /// Saves the chunks that are here from being fetched again.

@@ -172,18 +172,9 @@ fn namespace_shows_its_own_keys_only() {
         });
         keys
     };
-    assert_eq!(
-        scanned(b"\x01", b"", None),
-        [&b""[..], b"a", b"b", b"\xff\xff\xff"]
-    );
+    assert_eq!(scanned(b"\x01", b"", None), [&b""[..], b"a", b"b", b"\xff\xff\xff"]);
     assert_eq!(scanned(b"\x01", b"a", Some(b"b")), [b"a"]);
-    assert_eq!(
-        scanned(b"\xff\xff", b"b", None),
-        [&b"b"[..], b"\xff\xff\xff"]
-    );
-    assert_eq!(
-        Namespace::new(&tree, b"\x01").get(b"a"),
-        Some(b"\x01".to_vec())
-    );
+    assert_eq!(scanned(b"\xff\xff", b"b", None), [&b"b"[..], b"\xff\xff\xff"]);
+    assert_eq!(Namespace::new(&tree, b"\x01").get(b"a"), Some(b"\x01".to_vec()));
     assert_eq!(Namespace::new(&tree, b"\x02").get(b"a"), None);
 }

@@ -56,14 +56,8 @@ proptest! {
 #[test]
 fn proof_of_the_empty_state_does_not_hold_in_another() {
     let proof = Tree::new().prove(b"key");
-    assert_eq!(
-        proof.verify(Tree::new().root_digest(), b"key"),
-        Ok(Proved::Absent)
-    );
-    assert_eq!(
-        proof.verify(spread_tree(1).root_digest(), b"key"),
-        Err(BadProof::OtherRoot)
-    );
+    assert_eq!(proof.verify(Tree::new().root_digest(), b"key"), Ok(Proved::Absent));
+    assert_eq!(proof.verify(spread_tree(1).root_digest(), b"key"), Err(BadProof::OtherRoot));
 }
 
 #[test]
@@ -71,10 +65,7 @@ fn large_value_is_proved_by_its_chunks() {
     let mut tree = spread_tree(100);
     let value: Vec<u8> = (0..200_000_u32).map(|number| number as u8).collect();
     tree.put(b"large", value.clone());
-    let proved = tree
-        .prove(b"large")
-        .verify(tree.root_digest(), b"large")
-        .unwrap();
+    let proved = tree.prove(b"large").verify(tree.root_digest(), b"large").unwrap();
     assert!(proved.is(Some(&value)));
     assert!(!proved.is(Some(&value[..199_999])));
     assert!(!proved.is(None));
@@ -87,13 +78,7 @@ fn longest_proof_is_within_its_bound() {
     tree.put(&key, vec![0; VALUE_BYTES_MAX]);
     let encoded = tree.prove(&key).encode();
     assert!(encoded.len() > PROOF_BYTES_MAX / 2 && encoded.len() <= PROOF_BYTES_MAX);
-    let proved = Proof::decode(&encoded)
-        .unwrap()
-        .verify(tree.root_digest(), &key)
-        .unwrap();
+    let proved = Proof::decode(&encoded).unwrap().verify(tree.root_digest(), &key).unwrap();
     assert!(proved.is(tree.get(&key)));
-    assert_eq!(
-        Proof::decode(&vec![0; PROOF_BYTES_MAX + 1]),
-        Err(BadProof::Malformed)
-    );
+    assert_eq!(Proof::decode(&vec![0; PROOF_BYTES_MAX + 1]), Err(BadProof::Malformed));
 }

@@ -35,10 +35,7 @@ fn fetch(assembler: &mut Assembler, server: &Tree, limit: usize) -> usize {
 fn assert_same(tree: &Tree, expected: &Tree) {
     assert_eq!(tree.root_digest(), expected.root_digest());
     assert_eq!(content(tree), content(expected));
-    assert_eq!(
-        tree_of(&content(tree)).root_digest(),
-        expected.root_digest()
-    );
+    assert_eq!(tree_of(&content(tree)).root_digest(), expected.root_digest());
 }
 
 proptest! {
@@ -145,11 +142,7 @@ fn equal_and_empty_targets_need_no_parts() {
 fn fetched_content_survives_two_moves_of_the_target() {
     let mut server = spread_tree(5_000);
     let mut assembler = Assembler::new(server.root_digest(), Tree::new());
-    let whole = fetch(
-        &mut Assembler::new(server.root_digest(), Tree::new()),
-        &server,
-        8,
-    );
+    let whole = fetch(&mut Assembler::new(server.root_digest(), Tree::new()), &server, 8);
     for _ in 0..whole / 8 * 9 / 10 {
         for id in assembler.wanted(8) {
             assembler.accept(&id, &server.part(&id).unwrap()).unwrap();
@@ -167,9 +160,8 @@ fn fetched_content_survives_two_moves_of_the_target() {
 #[test]
 fn chunks_of_a_changed_value_are_reused() {
     let mut server = Tree::new();
-    let mut value: Vec<u8> = (0..10 * CHUNK_BYTES_MAX)
-        .map(|at| (at / CHUNK_BYTES_MAX) as u8)
-        .collect();
+    let mut value: Vec<u8> =
+        (0..10 * CHUNK_BYTES_MAX).map(|at| (at / CHUNK_BYTES_MAX) as u8).collect();
     server.put(b"large", value.clone());
     server.put(b"small", vec![0; 100]);
     let mut assembler = Assembler::new(server.root_digest(), Tree::new());
@@ -207,10 +199,7 @@ fn missing_parts_stay_few_and_the_stack_small() {
     on_small_stack(|| {
         let mut assembler = Assembler::new(server.root_digest(), Tree::new());
         fetch(&mut assembler, &server, 1000);
-        assert_eq!(
-            assembler.finish().unwrap().root_digest(),
-            server.root_digest()
-        );
+        assert_eq!(assembler.finish().unwrap().root_digest(), server.root_digest());
     });
 }
 
@@ -223,33 +212,19 @@ struct Forger {
 impl Forger {
     fn page(&mut self, entries: &[(&[u8], usize)]) -> Claim {
         let value = vec![0; 1024];
-        let empty = Run {
-            buffer: &[],
-            large: &[],
-        };
+        let empty = Run { buffer: &[], large: &[] };
         let mut encoded = Vec::new();
         for (key, length) in entries {
-            let run = empty.with(Entry {
-                key,
-                value: Value::Inline(&value[..*length]),
-            });
+            let run = empty.with(Entry { key, value: Value::Inline(&value[..*length]) });
             encoded.extend(run.buffer);
         }
-        let totals = Run {
-            buffer: &encoded,
-            large: &[],
-        }
-        .totals();
+        let totals = Run { buffer: &encoded, large: &[] }.totals();
         self.add(PartKind::Page, &encoded, totals)
     }
 
     fn inner(&mut self, bit: u16, children: [Claim; 2]) -> Claim {
         let [left, right] = children.map(|child| child.totals);
-        self.add(
-            PartKind::Inner,
-            &InnerClaim { bit, children }.encode(),
-            left.plus(right),
-        )
+        self.add(PartKind::Inner, &InnerClaim { bit, children }.encode(), left.plus(right))
     }
 
     fn add(&mut self, kind: PartKind, content: &[u8], totals: Totals) -> Claim {
@@ -291,24 +266,11 @@ fn roots_that_are_no_state_are_refused_without_panic() {
     let tiny = forger.page(&[(b"a", 10)]);
     let should_be_page = forger.inner(bit, [tiny, small]);
     let twice = forger.inner(bit, [a, a]);
-    let lying_totals = Claim {
-        totals: a.totals.plus(b.totals),
-        ..a
-    };
+    let lying_totals = Claim { totals: a.totals.plus(b.totals), ..a };
     let lying = forger.inner(bit, [lying_totals, b]);
     let beyond = forger.inner(BIT_MAX + 1, [a, b]);
-    let huge = Claim {
-        totals: Totals {
-            entries: u64::MAX,
-            ..a.totals
-        },
-        ..a
-    };
-    let huge = InnerClaim {
-        bit,
-        children: [huge, huge],
-    }
-    .encode();
+    let huge = Claim { totals: Totals { entries: u64::MAX, ..a.totals }, ..a };
+    let huge = InnerClaim { bit, children: [huge, huge] }.encode();
     let huge = forger.add(PartKind::Inner, &huge, a.totals);
     let not_growing = forger.inner(bit, [good, b]);
     let empty = forger.add(PartKind::Page, &[], Totals::ZERO);
@@ -318,11 +280,7 @@ fn roots_that_are_no_state_are_refused_without_panic() {
     let overlong = forger.page(&[(&[0; TREE_KEY_BYTES_MAX + 1], 0)]);
     let cut = forger.add(PartKind::Page, &[1, 0, 9, 0, 0, 0, b'a', 1], Totals::ZERO);
     let chunk = forger.add(PartKind::Chunk, b"chunk", Totals::ZERO);
-    let vast = forger.add(
-        PartKind::Page,
-        &[1, 0, 255, 255, 255, 255, b'a', 1],
-        Totals::ZERO,
-    );
+    let vast = forger.add(PartKind::Page, &[1, 0, 255, 255, 255, 255, b'a', 1], Totals::ZERO);
     for root in [
         swapped,
         elsewhere,
@@ -371,10 +329,7 @@ fn endless_chain_ends_where_keys_do() {
 fn forged_tree_equals_the_real_one() {
     let mut forger = Forger::default();
     let root = forger.page(&[(b"a", 100), (b"b", 100)]);
-    let real = tree_of(&Map::from([
-        (b"a".to_vec(), vec![0; 100]),
-        (b"b".to_vec(), vec![0; 100]),
-    ]));
+    let real = tree_of(&Map::from([(b"a".to_vec(), vec![0; 100]), (b"b".to_vec(), vec![0; 100])]));
     assert_eq!(real.root_digest(), root.digest);
     assert_eq!(real.root.as_deref().map(Node::totals), Some(root.totals));
 }
