@@ -5,6 +5,7 @@ mod executor;
 mod history;
 mod host;
 mod journal;
+mod snapshot;
 #[cfg(test)]
 mod testing;
 mod transfer;
@@ -24,11 +25,13 @@ pub use journal::segment::SegmentNumber;
 pub use journal::{
     FRAME_BYTES_MAX, Journal, JournalConfig, JournalIdentity, RECORD_BYTES_MAX, SEGMENT_BYTES_MIN,
 };
+pub use snapshot::{META_BYTES_MAX, Snapshot, SnapshotDamage, SnapshotError, SnapshotStore};
 pub use transfer::FetchProgress;
 pub use tree::assembler::{Assembler, BadPart};
 pub use tree::key::{NAMESPACE_BYTES_MAX, TREE_KEY_BYTES_MAX};
 pub use tree::namespace::{Namespace, NamespaceMut};
 pub use tree::part::{PART_BYTES_MAX, PART_ID_BYTES_MAX, PartId};
 pub use tree::proof::{BadProof, PROOF_BYTES_MAX, Proof, Proved};
+pub use tree::rebuild::BadRows;
 pub use tree::value::{CHUNK_BYTES_MAX, INLINE_VALUE_BYTES_MAX, VALUE_BYTES_MAX};
 pub use tree::{PAGE_BYTES_MAX, Tree};

@@ -14,6 +14,7 @@
 //! The formats are written down in `docs/storage.md`, section *State tree*.
 
 pub(crate) mod assembler;
+pub(crate) mod changes;
 mod decode;
 pub(crate) mod key;
 pub(crate) mod namespace;
@@ -21,6 +22,7 @@ mod node;
 mod pages;
 pub(crate) mod part;
 pub(crate) mod proof;
+pub(crate) mod rebuild;
 mod run;
 mod totals;
 pub(crate) mod value;

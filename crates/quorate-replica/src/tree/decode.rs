@@ -117,3 +117,16 @@ pub(super) fn find<'a>(encoded: &'a [u8], key: &[u8]) -> Option<ValueClaim<'a>> 
     }
     None
 }
+
+/// The keys of the large values in an encoded page that [`page`] accepts.
+pub(super) fn large_keys(encoded: &[u8]) -> Vec<&[u8]> {
+    let mut rest = encoded;
+    let mut keys = Vec::new();
+    while let Some((claim, behind)) = entry(rest) {
+        if matches!(claim.value, ValueClaim::Large(_)) {
+            keys.push(claim.key);
+        }
+        rest = behind;
+    }
+    keys
+}

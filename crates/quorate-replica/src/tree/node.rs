@@ -8,6 +8,7 @@ use super::totals::Totals;
 use super::value::LargeValue;
 use borsh::{BorshDeserialize, BorshSerialize};
 use pbft::Digest;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 const PAGE_CONTEXT: &str = "quorate state tree v1 page";
@@ -17,22 +18,22 @@ const INNER_CONTEXT: &str = "quorate state tree v1 inner node";
 pub(super) const ENCODED_INNER_BYTES: usize = 2 + 2 * (DIGEST_BYTES + 3 * 8);
 
 /// A subtree. Immutable once it is shared.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Node {
     body: Body,
     /// The digest of the encoded body, once somebody asked for it.
     digest: OnceLock<Digest>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Body {
     Page(Page),
     Inner(Inner),
 }
 
 /// The entries of a subtree small enough to be one page.
-#[derive(Clone, Debug)]
-pub(super) struct Page {
+#[derive(Clone)]
+pub(crate) struct Page {
     buffer: Box<[u8]>,
     large: Box<[Arc<LargeValue>]>,
     /// **Invariant:** the totals of the run, and they fit a page.
@@ -40,7 +41,7 @@ pub(super) struct Page {
 }
 
 /// The point where the keys of a subtree too large for a page first differ.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Inner {
     /// The first bit at which keys of this subtree differ. **Invariant:** below that of every
     /// inner node in the subtree.
@@ -188,6 +189,13 @@ impl Node {
     }
 }
 
+impl fmt::Debug for Node {
+    /// Without the content, which is large and may be private.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("totals", &self.totals()).finish_non_exhaustive()
+    }
+}
+
 impl From<Body> for Node {
     fn from(body: Body) -> Self {
         Self { body, digest: OnceLock::new() }
@@ -216,6 +224,13 @@ pub(super) fn inner_digest(encoded: &[u8]) -> Digest {
 impl Page {
     pub(super) const fn run(&self) -> Run<'_> {
         Run { buffer: &self.buffer, large: &self.large }
+    }
+
+    /// The encoding that the page's digest is of.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut encoded = Vec::with_capacity(PAGE_BYTES_MAX);
+        self.encode_to(&mut encoded);
+        encoded
     }
 
     fn encode_to(&self, out: &mut Vec<u8>) {

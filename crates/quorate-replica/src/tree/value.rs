@@ -2,6 +2,7 @@
 //! pages stay small and a transfer can fetch a value piece by piece.
 
 use pbft::Digest;
+use std::fmt;
 use std::sync::OnceLock;
 
 /// The longest value of the tree, in bytes.
@@ -31,7 +32,6 @@ pub(super) fn chunk_bytes(value_bytes: usize, index: usize) -> usize {
 }
 
 /// A value longer than [`INLINE_VALUE_BYTES_MAX`].
-#[derive(Debug)]
 pub(super) struct LargeValue {
     bytes: Box<[u8]>,
     /// The digest of each chunk, once somebody asked for them.
@@ -61,5 +61,12 @@ impl LargeValue {
 
     pub(super) fn chunk(&self, index: usize) -> Option<&[u8]> {
         self.bytes.chunks(CHUNK_BYTES_MAX).nth(index)
+    }
+}
+
+impl fmt::Debug for LargeValue {
+    /// Without the content, which is large and may be private.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LargeValue").field("byte_count", &self.bytes.len()).finish_non_exhaustive()
     }
 }
