@@ -348,10 +348,9 @@ impl Client {
         match outcome {
             Outcome::SessionOpened => self.state = SessionState::Open,
             Outcome::Executed(results) => {
-                let mut results = results.into_iter();
-                for operation in done.operations {
-                    let completion =
-                        results.next().map_or(Completion::ResultLost, Completion::Executed);
+                self.submit_again(&done, results.len());
+                for (operation, result) in done.operations.into_iter().zip(results) {
+                    let completion = Completion::Executed(result);
                     outputs.push(ClientOutput::Completed(operation, completion));
                 }
             }
@@ -368,6 +367,16 @@ impl Client {
                 let unknown = |id| ClientOutput::Completed(id, Completion::Unknown);
                 outputs.extend(done.operations.into_iter().map(unknown));
             }
+        }
+    }
+
+    /// Puts the operations of a request that were not executed back to the head of the queue
+    /// [CL8].
+    fn submit_again(&mut self, done: &Outstanding, executed: usize) {
+        let RequestBody::Operations(operations) = &done.request.request().body else { return };
+        let left = done.operations.iter().copied().zip(operations.iter().cloned()).skip(executed);
+        for unexecuted in left.collect::<Vec<_>>().into_iter().rev() {
+            self.queue.push_front(unexecuted);
         }
     }
 

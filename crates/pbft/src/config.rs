@@ -113,6 +113,9 @@ pub struct Parameters {
     pub request_bytes_max: usize,
     /// Operations under one signature.
     pub operations_per_request_max: usize,
+    /// Once the results of a request come to so many bytes, its remaining operations are not
+    /// executed, so that a REPLY fits a frame.
+    pub results_bytes_max: usize,
     /// How many requests of one client may be outstanding: the width of its window.
     pub client_window: u64,
     /// A cached result above this many bytes is kept as its digest only.
@@ -153,6 +156,7 @@ impl Default for Parameters {
             batch_bytes_max: 1 << 20,
             request_bytes_max: 2 << 20,
             operations_per_request_max: 1024,
+            results_bytes_max: 4 << 20,
             client_window: 64,
             cached_reply_bytes_max: 4096,
             missing_batches_max: 16,
@@ -189,6 +193,7 @@ impl Parameters {
             self.batch_requests_max,
             self.batch_bytes_max,
             self.request_bytes_max,
+            self.results_bytes_max,
             self.operations_per_request_max,
             self.missing_batches_max,
             self.state_parts_per_request_max,
@@ -196,7 +201,9 @@ impl Parameters {
         if counts.contains(&0) || self.instances_in_flight_max == 0 || self.client_window == 0 {
             return Err(ConfigError::ZeroLimit);
         }
-        if self.batch_bytes_max.saturating_add(self.request_bytes_max) > BATCH_BYTES_MAX {
+        if self.batch_bytes_max.saturating_add(self.request_bytes_max) > BATCH_BYTES_MAX
+            || self.results_bytes_max > BATCH_BYTES_MAX
+        {
             return Err(ConfigError::BatchTooLarge);
         }
         if self.view_change_timeout.is_zero()
@@ -214,7 +221,8 @@ impl Parameters {
 /// No log window may be longer: it bounds VIEW-CHANGE and STATUS.
 pub const LOG_WINDOW_MAX: u64 = 4096;
 
-/// What a batch may come to at most, so that it fits a frame.
+/// What a batch, or the results of a request before the last one is added, may come to at most, so
+/// that it fits a frame.
 pub const BATCH_BYTES_MAX: usize = 12 << 20;
 
 /// Why a configuration is refused.
@@ -234,7 +242,7 @@ pub enum ConfigError {
     WindowTooLarge,
     /// A limit of zero.
     ZeroLimit,
-    /// A full batch would not fit a frame.
+    /// A full batch, or a full reply, would not fit a frame.
     BatchTooLarge,
     /// A timeout of zero, or a maximum below its minimum.
     Timeouts,
@@ -253,7 +261,7 @@ impl fmt::Display for ConfigError {
             Self::WindowTooLarge => "log_window is at most 4096",
             Self::ZeroLimit => "a limit must not be zero",
             Self::BatchTooLarge => {
-                "batch_bytes_max and request_bytes_max together are at most 12 MiB"
+                "batch_bytes_max and request_bytes_max together, and results_bytes_max, are at most 12 MiB"
             }
             Self::Timeouts => "a timeout is zero or above its own maximum",
         })

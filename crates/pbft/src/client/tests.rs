@@ -223,6 +223,24 @@ fn waiting_operations_are_coalesced_into_one_request() {
     assert_eq!(operations.len(), 50);
 }
 
+/// [CL8] Operations without a result were not executed, and are sent again before anything else.
+#[test]
+fn operations_that_did_not_fit_the_reply_are_sent_again() {
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    let mut outputs = Vec::new();
+    let ids: Vec<OperationId> =
+        [b"a", b"b", b"c"].iter().map(|body| client.submit(operation(*body)).unwrap()).collect();
+    client.flush(Time::ZERO, &mut outputs);
+    let outputs = agree(&mut client, &reply(5, 1, result(b"ra")));
+    let done = ClientOutput::Completed(ids[0], Completion::Executed(b"ra".to_vec()));
+    assert_eq!(outputs[0], done);
+    let RequestBody::Operations(again) = &sent_requests(&outputs)[0].body else { panic!() };
+    assert_eq!(*again, [operation(b"b"), operation(b"c")]);
+    let both = Outcome::Executed(vec![b"rb".to_vec(), b"rc".to_vec()]);
+    let outputs = agree(&mut client, &reply(5, 2, both));
+    assert_eq!(outputs[1], ClientOutput::Completed(ids[2], Completion::Executed(b"rc".to_vec())));
+}
+
 #[test]
 fn cancelling_tells_whether_the_operation_can_still_happen() {
     let mut client = open_client(ReplyRule::AlwaysQuorum);

@@ -56,7 +56,9 @@ impl SignedBody for Request {
 pub enum Outcome {
     /// The session is open.
     SessionOpened,
-    /// The results, one for each operation.
+    /// The results of the operations, in their order. If there are fewer results than operations,
+    /// the remaining ones were not executed, because the results had grown too large for one reply
+    /// [CL8].
     Executed(Vec<Vec<u8>>),
     /// It was executed, but its results were too large to be kept for a retransmission; their
     /// digest was.
