@@ -68,7 +68,7 @@ impl Replica {
             return Err(Reject::Unjustified);
         }
         if view > self.view {
-            self.move_to_view(view);
+            self.move_to_view(view, step.now.monotonic);
         }
         self.adopt(step, proof);
         if view == self.view {

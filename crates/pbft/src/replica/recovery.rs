@@ -11,7 +11,9 @@ use crate::output::Output;
 use crate::record::Record;
 use crate::replica::status::Repair;
 use crate::replica::timer::Timers;
-use crate::{ClientId, Config, Incarnation, Now, Position, ReplicaId, SeqNum, View, WallTime};
+use crate::{
+    ClientId, Config, Incarnation, Now, Position, ReplicaId, SeqNum, Time, View, WallTime,
+};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -44,8 +46,9 @@ impl Replica {
     ) -> Self {
         let mut replica = Self::at_checkpoint(config, id, key, boot_id, now, &recovered);
         for record in recovered.records {
-            replica.absorb(record);
+            replica.absorb(record, now.monotonic);
         }
+        replica.timers = Timers::new(now.monotonic, &replica.config.parameters);
         replica.settle(&recovered.checkpoint);
         let mut step = Step { now, outputs };
         replica.boot.counter += 1;
@@ -112,7 +115,7 @@ impl Replica {
     }
 
     /// Takes one durable fact in, in the order in which they were made durable.
-    fn absorb(&mut self, record: Record) {
+    fn absorb(&mut self, record: Record, now: Time) {
         match record {
             Record::Boot { counter, boot_id, incarnation } => {
                 self.boot = Boot { counter, id: boot_id, incarnation };
@@ -145,7 +148,7 @@ impl Replica {
             }
             Record::ViewChange(signed) => {
                 if signed.body.new_view > self.view {
-                    self.move_to_view(signed.body.new_view);
+                    self.move_to_view(signed.body.new_view, now);
                 }
                 if signed.body.new_view == self.view {
                     self.view_changes.insert(self.id, signed);
@@ -154,7 +157,7 @@ impl Replica {
             Record::NewView(proof) => {
                 let view = proof.new_view.body.view;
                 if view > self.view {
-                    self.move_to_view(view);
+                    self.move_to_view(view, now);
                 }
                 self.clear_entries_against(&proof.new_view.body);
                 if self.new_view.as_ref().is_none_or(|held| held.new_view.body.view < view) {
@@ -225,6 +228,8 @@ impl Replica {
             slot.committed.map(|digest| Record::Committed { seq: *seq, digest })
         });
         records.extend(marked);
+        let to_replay = self.replay.iter();
+        records.extend(to_replay.map(|(seq, d)| Record::Committed { seq: *seq, digest: *d }));
         records.extend(self.own_signed.values().map(|signed| Record::Checkpoint(*signed)));
         records
     }

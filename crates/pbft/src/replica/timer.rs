@@ -81,8 +81,13 @@ impl Timers {
         self.relay = None;
     }
 
-    /// Timers that belong to the view being left.
-    pub(super) fn leave_view(&mut self) {
+    /// The view is left: its timers stop, and if nothing was executed in it, the next one gets
+    /// twice as long.
+    pub(super) fn leave_view(&mut self, now: Time) {
+        if !self.progressed {
+            self.timeout = self.timeout.saturating_mul(2).min(self.timeout_max);
+            self.changed = now;
+        }
         self.stop_request_timer();
         self.new_view = None;
         self.view_change_resend = None;
@@ -92,12 +97,6 @@ impl Timers {
     pub(super) fn enter_view(&mut self) {
         self.new_view = None;
         self.view_change_resend = None;
-    }
-
-    /// A view failed: wait twice as long for the next.
-    fn back_off(&mut self, now: Time) {
-        self.timeout = self.timeout.saturating_mul(2).min(self.timeout_max);
-        self.changed = now;
     }
 
     /// Something was executed: halve T, but not more often than once in T, so that frequent view
@@ -126,7 +125,6 @@ impl Replica {
             self.on_request_timeout(step);
         }
         if self.halted.is_none() && is_due(self.timers.new_view, now) {
-            self.timers.back_off(now);
             self.start_view_change(step, self.view.next(), ViewChangeCause::NewViewTimeout);
         }
         if self.halted.is_none() && is_due(self.timers.view_change_resend, now) {
@@ -152,9 +150,6 @@ impl Replica {
         self.timers.stop_request_timer();
         if fetching {
             return self.consider_request_timer(now);
-        }
-        if !self.timers.progressed {
-            self.timers.back_off(now);
         }
         self.start_view_change(step, self.view.next(), ViewChangeCause::RequestTimeout);
     }

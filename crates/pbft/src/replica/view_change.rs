@@ -6,7 +6,7 @@ use crate::event::{Event, ViewChangeCause};
 use crate::fault::{Evidence, Reject};
 use crate::message::{Message, PreparedEntry, ViewChange};
 use crate::record::Record;
-use crate::{Digest, Position, ReplicaId, SeqNum, View};
+use crate::{Digest, Position, ReplicaId, SeqNum, Time, View};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -22,7 +22,7 @@ impl Replica {
         if new_view <= self.view || new_view > View::MAX || self.halted.is_some() {
             return;
         }
-        self.move_to_view(new_view);
+        self.move_to_view(new_view, step.now.monotonic);
         let body = ViewChange {
             new_view,
             replica: self.id,
@@ -45,7 +45,7 @@ impl Replica {
 
     /// Makes `view` the current view, not yet active: the log's part of the old view goes, P and Q
     /// stay [VC2].
-    pub(super) fn move_to_view(&mut self, view: View) {
+    pub(super) fn move_to_view(&mut self, view: View, now: Time) {
         self.view = view;
         self.active = false;
         self.choosing = false;
@@ -66,7 +66,7 @@ impl Replica {
                 }
             }
         }
-        self.timers.leave_view();
+        self.timers.leave_view(now);
     }
 
     /// A VIEW-CHANGE counts iff it is for the current view or a later one, and its sender's first

@@ -121,6 +121,7 @@ pub(crate) struct Cluster {
     pub(crate) evidence: Vec<(u32, Evidence)>,
     pub(crate) replies: Vec<GivenReply>,
     pub(crate) halted: Vec<(u32, HaltReason)>,
+    serves_state: bool,
 }
 
 pub(crate) fn replica_key(replica: u32) -> SigningKey {
@@ -190,6 +191,7 @@ impl Cluster {
             evidence: Vec::new(),
             replies: Vec::new(),
             halted: Vec::new(),
+            serves_state: true,
         }
     }
 
@@ -256,6 +258,33 @@ impl Cluster {
     /// From now on nothing becomes durable at this replica until [`Cluster::sync`].
     pub(crate) fn hold_syncs(&mut self, replica: u32) {
         self.machines[replica as usize].syncs_at_once = false;
+    }
+
+    /// From now on records become durable at once again.
+    pub(crate) fn release_syncs(&mut self, replica: u32) {
+        self.machines[replica as usize].syncs_at_once = true;
+        self.sync(replica);
+    }
+
+    /// No machine hands out its state any more.
+    pub(crate) fn withhold_state(&mut self) {
+        self.serves_state = false;
+    }
+
+    /// The replica as it would be after a start from its restated records.
+    pub(crate) fn rebuilt_from_restated(&self, replica: u32) -> Replica {
+        let core = self.core(replica);
+        let (seq, id) = core.status().stable_checkpoint;
+        let state = &self.machines[replica as usize].state;
+        let recovered = Recovered {
+            checkpoint: (seq, id),
+            clients: state.clients.clone().into_iter().collect(),
+            records: core.durable_records(),
+        };
+        let key = replica_key(replica);
+        let config = Arc::clone(&self.config);
+        let id = ReplicaId::new(replica);
+        Replica::recover(config, id, key, [99; 16], self.clock(), recovered, &mut Vec::new())
     }
 
     /// Makes durable what was written so far, and sends what waited for it.
@@ -339,6 +368,9 @@ impl Cluster {
 
     /// Copies the state from any machine that executed far enough and agrees on the digest.
     fn fetch(&mut self, replica: u32, seq: SeqNum, id: CheckpointId) -> Option<Input> {
+        if !self.serves_state {
+            return None;
+        }
         let state = self.machines.iter().find_map(|machine| {
             let mut state = machine.state.clone();
             state.history.retain(|(executed, _)| *executed <= seq);

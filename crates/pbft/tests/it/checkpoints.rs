@@ -1,0 +1,211 @@
+//! Checkpoints, the window, and catching up past it.
+
+use crate::cluster::{Cluster, Envelope, seq, within};
+use pbft::message::{Checkpoint, CheckpointId, Kind};
+use pbft::{Digest, Event, HaltReason, Message, Record, Reject, ReplicaId, Sender};
+use std::time::Duration;
+
+fn wrong_id() -> CheckpointId {
+    let root = Digest::from_bytes([66; 32]);
+    CheckpointId { state_root: root, history_root: root }
+}
+
+fn checkpoint_by(cluster: &Cluster, replica: u32, n: u64, id: CheckpointId) -> Message {
+    let body = Checkpoint { seq: seq(n), id, replica: ReplicaId::new(replica) };
+    Message::Checkpoint(cluster.sign(replica, body))
+}
+
+/// Orders operations until the given number was executed by those that `passes` connects.
+fn fill_to(cluster: &mut Cluster, n: u64, passes: impl Fn(&Envelope) -> bool) {
+    let mut timestamp = 1000;
+    let mut client = 0;
+    while cluster.status(0).last_executed < seq(n) {
+        let request = cluster.operation(client, timestamp - 999, "fill");
+        cluster.send_request(request);
+        cluster.deliver_where(&passes);
+        timestamp += 1;
+        if timestamp > 1060 {
+            timestamp = 1000;
+            client += 1;
+        }
+    }
+}
+
+fn stable(cluster: &Cluster, replica: u32) -> u64 {
+    cluster.status(replica).stable_checkpoint.0.get()
+}
+
+/// [CP1] Every K numbers a checkpoint is signed; it leaves when it is durable, and is sent again as
+/// it was.
+#[test]
+fn checkpoint_is_durable_before_it_is_sent() {
+    let mut cluster = Cluster::new(4);
+    fill_to(&mut cluster, 7, |_| true);
+    cluster.hold_syncs(2);
+    cluster.ask(3, 1, "a");
+    cluster.deliver_where(|e| e.kind() != Kind::Checkpoint);
+    assert_eq!(cluster.status(2).last_executed, seq(8));
+    let from_2 = |e: &Envelope| e.from == 2 && e.kind() == Kind::Checkpoint;
+    assert!(cluster.take(from_2).is_empty());
+    cluster.sync(2);
+    assert_eq!(cluster.take(from_2).len(), 3);
+    let is_own = |r: &Record| matches!(r, Record::Checkpoint(c) if c.body.seq == seq(8));
+    assert!(cluster.durable_records(2).iter().any(is_own));
+    let not_one = checkpoint_by(&cluster, 1, 7, wrong_id());
+    let sender = Sender::Replica(ReplicaId::new(1));
+    assert_eq!(cluster.config.admit(sender, not_one), Err(Reject::NotACheckpoint));
+}
+
+/// [CP2] The first CHECKPOINT of a signer counts; a second with another digest is dropped.
+#[test]
+fn second_checkpoint_of_a_signer_is_dropped() {
+    let mut cluster = Cluster::new(4);
+    let first = checkpoint_by(&cluster, 1, 8, wrong_id());
+    cluster.inject(1, 2, first);
+    let right = CheckpointId { state_root: Digest::default(), history_root: Digest::default() };
+    let second = checkpoint_by(&cluster, 1, 8, right);
+    cluster.inject(1, 2, second);
+    let contradiction = |(r, e): &(u32, Event)| {
+        *r == 2 && matches!(e, Event::Rejected { reason: Reject::Contradiction, .. })
+    };
+    assert!(cluster.events.iter().any(contradiction));
+}
+
+/// [CP3] Stable needs a quorum of equal CHECKPOINTs, one's own among them; a liar does not prevent
+/// it.
+#[test]
+fn checkpoint_becomes_stable_with_a_quorum_in_spite_of_a_liar() {
+    let mut cluster = Cluster::new(4);
+    let lie = checkpoint_by(&cluster, 3, 8, wrong_id());
+    for to in [0, 1, 2] {
+        cluster.inject(3, to, lie.clone());
+    }
+    fill_to(&mut cluster, 8, |e| !(e.from == 3 && e.kind() == Kind::Checkpoint));
+    assert_eq!([0, 1, 2].map(|replica| stable(&cluster, replica)), [8, 8, 8]);
+}
+
+/// [CP3] Two CHECKPOINTs and one's own are a quorum of four; one and one's own are not.
+#[test]
+fn checkpoint_is_not_stable_without_a_quorum() {
+    let mut cluster = Cluster::new(4);
+    let cut = |e: &Envelope| !(e.kind() == Kind::Checkpoint && (e.from == 2 || e.from == 3));
+    fill_to(&mut cluster, 8, cut);
+    assert_eq!(stable(&cluster, 0), 4);
+}
+
+/// [CP4] A replica that f+1 others contradict stops and says so.
+#[test]
+fn replica_contradicted_by_f_plus_1_stops() {
+    let mut cluster = Cluster::new(4);
+    for from in [1, 3] {
+        let other = checkpoint_by(&cluster, from, 8, wrong_id());
+        cluster.inject(from, 2, other);
+    }
+    fill_to(&mut cluster, 8, |e| e.kind() != Kind::Checkpoint || e.to != 2);
+    assert_eq!(cluster.halted, [(2, HaltReason::Diverged { seq: seq(8) })]);
+}
+
+/// [CP5] A backup whose window lags accepts what the primary proposes meanwhile.
+#[test]
+fn primary_that_is_ahead_by_a_checkpoint_proposes_nothing_that_a_backup_must_drop() {
+    let mut cluster = Cluster::new(4);
+    // Replica 3 learns of no stable checkpoint at all; the others go as far as they can.
+    let no_checkpoints_for_3 = |e: &Envelope| !(e.kind() == Kind::Checkpoint && e.to == 3);
+    fill_to(&mut cluster, 12, no_checkpoints_for_3);
+    let dropped = |(r, e): &(u32, Event)| {
+        *r == 3 && matches!(e, Event::Rejected { reason: Reject::OutsideWindow, .. })
+    };
+    assert!(!cluster.events.iter().any(dropped));
+    assert_eq!(cluster.status(3).last_executed, cluster.status(0).last_executed);
+}
+
+/// [CP6] A replica that missed the CHECKPOINTs of an idle cluster is sent them again.
+#[test]
+fn stable_checkpoints_are_sent_again_to_whoever_is_behind() {
+    let mut cluster = Cluster::new(4);
+    fill_to(&mut cluster, 8, |e| !(e.kind() == Kind::Checkpoint && e.to == 3));
+    assert_eq!((stable(&cluster, 0), stable(&cluster, 3)), (8, 4));
+    cluster.run(Duration::from_millis(2500));
+    assert_eq!(stable(&cluster, 3), 8);
+}
+
+/// [CP7] An idle primary fills up to the next checkpoint, once.
+#[test]
+fn idle_primary_fills_up_to_the_next_checkpoint_and_no_further() {
+    let mut cluster = Cluster::new(4);
+    cluster.ask(0, 1, "a");
+    cluster.deliver_all();
+    cluster.run(Duration::from_secs(30));
+    assert_eq!(cluster.status(0).last_executed, seq(8));
+    assert_eq!(cluster.ids().map(|replica| stable(&cluster, replica)).collect::<Vec<_>>(), [8; 4]);
+    assert_eq!(cluster.views(&[0, 1, 2, 3]), vec![(0, true); 4]);
+}
+
+/// [CP8] What a stable checkpoint covers is forgotten.
+#[test]
+fn stable_checkpoint_empties_the_log_below_it() {
+    let mut cluster = Cluster::new(4);
+    fill_to(&mut cluster, 8, |_| true);
+    let records = cluster.core(1).durable_records();
+    let numbered = records.iter().filter(|record| {
+        matches!(record, Record::PrePrepared { .. } | Record::Prepared(_) | Record::Batch(_))
+    });
+    assert_eq!(numbered.count(), 0, "{records:?}");
+}
+
+/// [CU1] A replica within the window that makes no progress fetches the state after a while; one
+/// beyond it does so at once.
+#[test]
+fn replica_beyond_the_window_fetches_state_at_once() {
+    let mut cluster = Cluster::new(4);
+    fill_to(&mut cluster, 24, within(&[0, 1, 2]));
+    assert_eq!(cluster.status(3).last_executed, seq(4));
+    let newest: Vec<Message> = [0, 1]
+        .iter()
+        .map(|replica| {
+            let id = cluster.status(*replica).stable_checkpoint.1;
+            checkpoint_by(&cluster, *replica, 24, id)
+        })
+        .collect();
+    cluster.inject(0, 3, newest[0].clone());
+    assert_eq!(cluster.status(3).last_executed, seq(4), "the word of one is not enough");
+    cluster.inject(1, 3, newest[1].clone());
+    assert_eq!(cluster.status(3).last_executed, seq(24));
+}
+
+/// [CU2] A vote that rests on a fetched state leaves only when the state's record is durable.
+#[test]
+fn checkpoint_after_a_fetch_waits_for_the_record_of_the_fetch() {
+    let mut cluster = Cluster::new(4);
+    fill_to(&mut cluster, 24, within(&[0, 1, 2]));
+    cluster.hold_syncs(3);
+    for replica in [0, 1] {
+        let id = cluster.status(replica).stable_checkpoint.1;
+        let message = checkpoint_by(&cluster, replica, 24, id);
+        cluster.inject(replica, 3, message);
+    }
+    assert_eq!(cluster.status(3).last_executed, seq(24));
+    let from_3 = |e: &Envelope| e.from == 3 && e.kind() == Kind::Checkpoint;
+    assert!(cluster.take(from_3).is_empty());
+    cluster.sync(3);
+    assert!(!cluster.take(from_3).is_empty());
+    let installed =
+        |r: &Record| matches!(r, Record::StateInstalled { seq: n, .. } if *n == seq(24));
+    assert!(cluster.durable_records(3).iter().any(installed));
+}
+
+/// CHECKPOINTs far beyond the window take bounded memory.
+#[test]
+fn flood_of_checkpoints_beyond_the_window_is_forgotten() {
+    let mut cluster = Cluster::new(4);
+    let size_after = |cluster: &mut Cluster, numbers: std::ops::Range<u64>| {
+        for n in numbers {
+            let far = checkpoint_by(cluster, 3, n * 4, wrong_id());
+            cluster.inject(3, 2, far);
+        }
+        format!("{:?}", cluster.core(2)).len()
+    };
+    let few = size_after(&mut cluster, 10..14);
+    let many = size_after(&mut cluster, 14..500);
+    assert!(many < few + 100, "{few} and {many} characters describe the replica");
+}

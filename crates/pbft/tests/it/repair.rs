@@ -1,0 +1,139 @@
+//! STATUS: whatever was lost comes again, from whoever has it.
+
+use crate::cluster::{Cluster, Envelope, seq, view, within};
+use pbft::message::{Batch, Kind, Status, Vote};
+use pbft::{Digest, Event, Message, Reject, WallTime};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn sent_status(cluster: &mut Cluster, from: u32) -> usize {
+    cluster.take(|e| e.from == from && e.to == 0 && e.kind() == Kind::Status).len()
+}
+
+fn status_of(cluster: &Cluster, replica: u32, missing: Vec<Digest>) -> Message {
+    let status = cluster.status(replica);
+    Message::Status(Status {
+        view: status.view,
+        active: true,
+        low_water_mark: status.stable_checkpoint.0,
+        last_executed: status.last_executed,
+        pre_prepared: Default::default(),
+        prepared: Default::default(),
+        committed: Default::default(),
+        view_changes: Default::default(),
+        new_view: view(0),
+        missing,
+    })
+}
+
+/// [ST1] Often while something is missing, seldom when nothing is.
+#[test]
+fn status_goes_out_often_only_while_something_is_missing() {
+    let mut cluster = Cluster::new(4);
+    cluster.run(Duration::from_secs(3));
+    cluster.advance(Duration::from_secs(10));
+    let idle = sent_status(&mut cluster, 2);
+    assert!((9..=11).contains(&idle), "{idle} in ten idle seconds");
+    let request = cluster.operation(0, 1, "a");
+    cluster.send_request_to(2, request);
+    cluster.advance(Duration::from_millis(900));
+    let busy = sent_status(&mut cluster, 2);
+    assert!((8..=18).contains(&busy), "{busy} in nine tenths of a second");
+}
+
+/// [ST2] f+1 COMMITs without a PRE-PREPARE, or a higher view, are followed up soon.
+#[test]
+fn word_of_something_unknown_hastens_the_next_status() {
+    let mut cluster = Cluster::new(4);
+    cluster.run(Duration::from_secs(3));
+    cluster.advance(Duration::from_millis(200));
+    sent_status(&mut cluster, 2);
+    let n = cluster.status(2).last_executed.get() + 1;
+    let vote = Vote { view: view(0), seq: seq(n), digest: Digest::from_bytes([1; 32]) };
+    cluster.inject(0, 2, Message::Commit(vote));
+    cluster.advance(Duration::from_millis(60));
+    assert_eq!(sent_status(&mut cluster, 2), 0, "one COMMIT alone is no reason");
+    cluster.inject(1, 2, Message::Commit(vote));
+    cluster.advance(Duration::from_millis(60));
+    assert_eq!(sent_status(&mut cluster, 2), 1);
+}
+
+/// [ST3] Any single lost kind of message is made up for by STATUS, without a view change.
+#[test]
+fn any_lost_kind_of_message_is_made_up_for() {
+    for lost in [Kind::PrePrepare, Kind::Prepare, Kind::Commit, Kind::Checkpoint] {
+        let mut cluster = Cluster::new(4);
+        cluster.ask(0, 1, "a");
+        cluster.deliver_where(|e| e.kind() != lost);
+        cluster.run(Duration::from_millis(800));
+        assert_eq!(cluster.answered(0, 1, "a"), [0, 1, 2, 3], "without {lost:?}");
+        assert_eq!(cluster.views(&[0, 1, 2, 3]), [(0, true); 4], "without {lost:?}");
+    }
+}
+
+/// [ST4] A peer that asks all the time is answered seldom, and within its budget.
+#[test]
+fn peer_that_floods_with_status_is_answered_seldom() {
+    let mut cluster = Cluster::new(4);
+    cluster.ask(0, 1, "a");
+    cluster.deliver_where(within(&[0, 1, 2]));
+    cluster.network.clear();
+    cluster.advance(Duration::from_millis(300));
+    cluster.network.clear();
+    let plea = status_of(&cluster, 3, vec![]);
+    for _ in 0..100 {
+        cluster.inject(3, 1, plea.clone());
+    }
+    let answers = cluster.take(|e| e.from == 1 && e.to == 3 && e.kind() == Kind::Repair);
+    assert_eq!(answers.len(), 1);
+    let refused = |(r, e): &(u32, Event)| {
+        *r == 1 && matches!(e, Event::Rejected { reason: Reject::TooOften, .. })
+    };
+    assert!(cluster.events.iter().filter(|e| refused(e)).count() >= 99);
+}
+
+/// [ST5] Any replica serves the body of a batch; an unwanted body is dropped.
+#[test]
+fn any_replica_serves_bodies_and_nobody_takes_unwanted_ones() {
+    let mut cluster = Cluster::new(4);
+    cluster.ask(0, 1, "a");
+    cluster.deliver_where(|e| e.kind() == Kind::PrePrepare && e.to == 1);
+    let held = cluster.core(1).durable_records();
+    let digest = held
+        .iter()
+        .find_map(|record| match record {
+            pbft::Record::Batch(batch) => Some(batch.digest()),
+            _ => None,
+        })
+        .unwrap();
+    cluster.network.clear();
+    cluster.inject(3, 1, Message::FetchBatch(digest));
+    let bodies = |e: &Envelope| e.from == 1 && matches!(&*e.message, Message::Batch(_));
+    assert_eq!(cluster.take(bodies).len(), 1);
+    let unwanted = Batch { time: WallTime::from_millis(1), ..Batch::default() };
+    cluster.inject(1, 3, Message::Batch(Arc::new(unwanted)));
+    let rejected = |(r, e): &(u32, Event)| {
+        *r == 3 && matches!(e, Event::Rejected { reason: Reject::Unsolicited, .. })
+    };
+    assert!(cluster.events.iter().any(rejected));
+}
+
+/// [TM4] A replica that fetches state puts off its vote against the primary, but not for ever.
+#[test]
+fn fetching_replica_votes_against_a_silent_primary_in_the_end() {
+    let mut cluster = Cluster::new(4);
+    for timestamp in 1..=30 {
+        cluster.ask(0, timestamp, "a");
+        cluster.deliver_where(within(&[0, 1, 2]));
+    }
+    let grace = cluster.config.parameters.state_transfer_grace;
+    cluster.withhold_state();
+    cluster.run(Duration::from_secs(1));
+    assert!(cluster.status(3).fetching.is_some());
+    let request = cluster.operation(1, 1, "b");
+    cluster.send_request_to(3, request);
+    cluster.run_where(grace - Duration::from_secs(5), |_| false);
+    assert_eq!(cluster.views(&[3]), [(0, true)]);
+    cluster.run_where(Duration::from_secs(10), |_| false);
+    assert_eq!(cluster.views(&[3])[0].0, 1);
+}

@@ -1,0 +1,247 @@
+//! What survives a restart, and what a replica without memory must not do.
+
+use crate::cluster::{Cluster, Envelope, seq, test_config, view, within};
+use crate::normal_case::batch_of;
+use pbft::message::{Kind, PrePrepare, Rejoin, Vote};
+use pbft::{HaltReason, Incarnation, Message, Record, Reject, ReplicaId, Sender};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// [RS1] A replica that left a view with nothing prepared comes back in the view it left for, does
+/// not vote in the old one, and sends the very same VIEW-CHANGE.
+#[test]
+fn replica_comes_back_in_the_view_it_left_for() {
+    let mut cluster = Cluster::new(4);
+    let request = cluster.operation(0, 1, "a");
+    cluster.send_request_to(2, request);
+    cluster.advance(Duration::from_millis(1000));
+    let is_vc = |e: &Envelope| e.from == 2 && e.kind() == Kind::ViewChange;
+    let before = cluster.take(is_vc)[0].message.clone();
+    cluster.network.clear();
+    cluster.crash(2);
+    cluster.start(2);
+    cluster.advance(Duration::from_millis(1));
+    cluster.deliver_all();
+    assert_eq!(cluster.views(&[2]), [(1, false)]);
+    cluster.advance(Duration::from_millis(300));
+    let after = cluster.take(is_vc)[0].message.clone();
+    assert_eq!(before, after);
+    cluster.network.clear();
+    let batch = batch_of(&cluster, 1, vec![]);
+    let n = cluster.status(2).last_executed.get() + 1;
+    let body = PrePrepare { view: view(0), seq: seq(n), digest: batch.digest() };
+    let message = Message::PrePrepare(cluster.sign(0, body), batch);
+    cluster.inject(0, 2, message);
+    assert!(cluster.take(|e| e.from == 2 && e.kind() == Kind::Prepare).is_empty());
+}
+
+/// [P5] What a replica voted for before a crash it votes for after it, and for nothing else.
+#[test]
+fn restarted_backup_repeats_its_vote_and_takes_no_other() {
+    let mut cluster = Cluster::new(4);
+    let n = cluster.status(2).last_executed.get() + 1;
+    let (first, second) = (batch_of(&cluster, 1, vec![]), batch_of(&cluster, 2, vec![]));
+    let offer = |cluster: &mut Cluster, batch: &Arc<pbft::message::Batch>| {
+        let body = PrePrepare { view: view(0), seq: seq(n), digest: batch.digest() };
+        let message = Message::PrePrepare(cluster.sign(0, body), Arc::clone(batch));
+        cluster.inject(0, 2, message);
+    };
+    offer(&mut cluster, &first);
+    let vote = Vote { view: view(0), seq: seq(n), digest: first.digest() };
+    cluster.inject(1, 2, Message::Prepare(vote));
+    cluster.network.clear();
+    cluster.crash(2);
+    cluster.start(2);
+    cluster.advance(Duration::from_millis(1));
+    cluster.deliver_where(|e| e.kind() == Kind::Hello);
+    offer(&mut cluster, &second);
+    let sent = |cluster: &mut Cluster, kind| {
+        let taken = cluster.take(|e| e.from == 2 && e.kind() == kind);
+        let mut votes: Vec<Vote> = taken
+            .iter()
+            .filter_map(|e| match &*e.message {
+                Message::Prepare(vote) | Message::Commit(vote) => Some(*vote),
+                _ => None,
+            })
+            .collect();
+        votes.dedup();
+        votes
+    };
+    let prepares = sent(&mut cluster, Kind::Prepare);
+    assert!(prepares.iter().all(|v| *v == vote), "{prepares:?}");
+    let commits = sent(&mut cluster, Kind::Commit);
+    assert!(commits.iter().all(|v| *v == vote), "{commits:?}");
+}
+
+/// [P5] A restarted primary never assigns a used number again.
+#[test]
+fn restarted_primary_goes_on_behind_the_numbers_it_used() {
+    let mut cluster = Cluster::new(4);
+    cluster.ask(0, 1, "a");
+    cluster.network.clear();
+    cluster.crash(0);
+    cluster.start(0);
+    cluster.run(Duration::from_millis(700));
+    cluster.ask(0, 2, "b");
+    cluster.run(Duration::from_millis(700));
+    assert_eq!(cluster.answered(0, 1, "a"), [0, 1, 2, 3]);
+    assert_eq!(cluster.answered(0, 2, "b"), [0, 1, 2, 3]);
+    assert_eq!(cluster.evidence, []);
+    assert_eq!(cluster.views(&[0, 1, 2, 3]), [(0, true); 4]);
+}
+
+/// A crash between any two messages, what is not durable lost, a restart: never two messages for one
+/// slot, and the replica goes on.
+#[test]
+fn crash_at_any_moment_never_leads_to_two_messages_for_one_slot() {
+    for crash_after in 0.. {
+        let mut cluster = Cluster::new(4);
+        cluster.hold_syncs(2);
+        let mut said: Vec<(u32, Message)> = Vec::new();
+        let mut delivered = 0;
+        for timestamp in 1..=6 {
+            cluster.ask(0, timestamp, "a");
+            while delivered < crash_after
+                && let Some(envelope) = cluster.network.pop_front()
+            {
+                note(&mut said, &envelope);
+                cluster.deliver(&envelope);
+                delivered += 1;
+                if delivered % 5 == 0 {
+                    cluster.sync(2);
+                }
+            }
+        }
+        cluster.crash(2);
+        cluster.start(2);
+        cluster.release_syncs(2);
+        for step in 0..100 {
+            cluster.advance(Duration::from_millis(20));
+            if step == 20 {
+                cluster.ask(1, 1, "later");
+            }
+            while let Some(envelope) = cluster.network.pop_front() {
+                note(&mut said, &envelope);
+                cluster.deliver(&envelope);
+            }
+        }
+        assert_no_equivocation(&said);
+        cluster.assert_agreement();
+        assert_eq!(cluster.answered(1, 1, "later"), [0, 1, 2, 3], "after {crash_after}");
+        if delivered < crash_after {
+            break;
+        }
+    }
+}
+
+fn note(said: &mut Vec<(u32, Message)>, envelope: &Envelope) {
+    if envelope.from == 2 {
+        said.push((2, (*envelope.message).clone()));
+    }
+}
+
+fn assert_no_equivocation(said: &[(u32, Message)]) {
+    let mut slots = std::collections::BTreeMap::new();
+    for (from, message) in said {
+        let (slot, content) = match message {
+            Message::Prepare(v) => (("prepare", v.view.get(), v.seq.get()), v.digest),
+            Message::Commit(v) => (("commit", v.view.get(), v.seq.get()), v.digest),
+            Message::PrePrepare(s, _) => {
+                (("pre-prepare", s.body.view.get(), s.body.seq.get()), s.body.digest)
+            }
+            Message::Checkpoint(s) => (("checkpoint", 0, s.body.seq.get()), s.body.id.state_root),
+            Message::ViewChange(s) if s.signer.get() == *from => {
+                (("view-change", s.body.new_view.get(), 0), s.digest())
+            }
+            _ => continue,
+        };
+        let first = slots.entry((*from, slot)).or_insert(content);
+        assert_eq!(*first, content, "two messages for {slot:?}");
+    }
+}
+
+/// [RJ1] A replica whose disk was emptied is found out by its peers, votes for nothing and stops.
+#[test]
+fn wiped_replica_is_found_out_and_stops() {
+    let mut cluster = Cluster::new(4);
+    cluster.crash(2);
+    cluster.wipe(2);
+    cluster.start(2);
+    cluster.run(Duration::from_millis(500));
+    assert_eq!(cluster.halted, [(2, HaltReason::Amnesia { own: 1, seen: 1 })]);
+    assert!(!cluster.status(2).admitted);
+}
+
+/// [RJ1] One lying peer can neither let an amnesiac in nor keep an honest replica out.
+#[test]
+fn one_lying_peer_decides_nothing_about_admission() {
+    let mut cluster = Cluster::new(4);
+    cluster.crash(2);
+    cluster.start(2);
+    cluster.network.clear();
+    let boot_id = [2; 16];
+    let lie = Message::HelloReply(pbft::message::HelloReply { boot_id, seen: 1000 });
+    cluster.inject(3, 2, lie);
+    cluster.run_where(Duration::from_millis(500), |e| e.from != 3);
+    assert!(cluster.status(2).admitted);
+    cluster.crash(1);
+    cluster.wipe(1);
+    cluster.start(1);
+    cluster.network.clear();
+    let lie = Message::HelloReply(pbft::message::HelloReply { boot_id, seen: 0 });
+    cluster.inject(3, 1, lie);
+    cluster.run_where(Duration::from_millis(500), within(&[0, 1, 2]));
+    assert_eq!(cluster.halted.last().map(|(replica, _)| *replica), Some(1));
+}
+
+/// [RJ1] A peer's start is durable before the answer to its HELLO.
+#[test]
+fn start_of_a_peer_is_durable_before_it_is_confirmed() {
+    let mut cluster = Cluster::not_started(test_config(4));
+    cluster.start(0);
+    cluster.start(1);
+    cluster.hold_syncs(1);
+    cluster.advance(Duration::from_millis(1));
+    cluster.deliver_where(|e| e.from == 0 && e.to == 1);
+    let replies = |e: &Envelope| matches!(&*e.message, Message::HelloReply(_));
+    assert!(cluster.take(replies).is_empty());
+    cluster.sync(1);
+    let noted = |r: &Record| matches!(r, Record::PeerBoot { replica, .. } if replica.get() == 0);
+    assert!(cluster.durable_records(1).iter().any(noted));
+    assert_eq!(cluster.take(replies).len(), 1);
+}
+
+/// [RJ2] The format of REJOIN is fixed; a batch that carries one is refused in this version.
+#[test]
+fn batch_with_a_rejoin_is_refused() {
+    let cluster = Cluster::new(4);
+    let body =
+        Rejoin { replica: ReplicaId::new(3), incarnation: Incarnation::new(1), boot_counter: 1 };
+    let mut batch = (*batch_of(&cluster, 1, vec![])).clone();
+    batch.rejoins = vec![cluster.sign(3, body)];
+    let pre_prepare = PrePrepare { view: view(0), seq: seq(9), digest: batch.digest() };
+    let message = Message::PrePrepare(cluster.sign(0, pre_prepare), Arc::new(batch));
+    let sender = Sender::Replica(ReplicaId::new(0));
+    assert_eq!(cluster.config.admit(sender, message), Err(Reject::MalformedBatch));
+}
+
+/// A replica rebuilt from its restated records is the same replica.
+#[test]
+fn restated_records_rebuild_the_same_replica() {
+    let mut cluster = Cluster::new(4);
+    for timestamp in 1..=7 {
+        cluster.ask(0, timestamp, "a");
+        cluster.deliver_all();
+    }
+    cluster.ask(1, 1, "unfinished");
+    cluster.deliver_where(|e| e.kind() != Kind::Commit);
+    for replica in cluster.ids() {
+        let restated = cluster.core(replica).durable_records();
+        let again = cluster.rebuilt_from_restated(replica);
+        let without_boot = |records: &[Record]| -> Vec<Record> {
+            records.iter().filter(|r| !matches!(r, Record::Boot { .. })).cloned().collect()
+        };
+        assert_eq!(without_boot(&restated), without_boot(&again.durable_records()));
+        assert_eq!(cluster.status(replica).view, again.status().view);
+    }
+}
