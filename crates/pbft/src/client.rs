@@ -288,7 +288,7 @@ impl Client {
         self.send(now, RequestBody::OpenSession, Vec::new(), outputs);
     }
 
-    /// One request with as many of the waiting operations as fit.
+    /// One request with as many of the waiting operations as fit [CL7].
     fn send_next(&mut self, now: Time, outputs: &mut Vec<ClientOutput>) {
         let limits = &self.config.parameters;
         let mut room = limits.request_bytes_max.saturating_sub(REQUEST_OVERHEAD_BYTES);

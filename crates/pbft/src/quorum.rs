@@ -71,6 +71,7 @@ impl Quorums {
 mod tests {
     use super::*;
 
+    /// [Q1]
     #[test]
     fn two_quorums_share_a_correct_replica_and_one_forms_without_the_faulty() {
         for replica_count in 4..=200u32 {

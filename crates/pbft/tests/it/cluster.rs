@@ -147,7 +147,8 @@ pub(crate) fn config_with(replica_count: u32, parameters: Parameters) -> Config 
     let domain = Domain { cluster: Digest::from_bytes([42; 32]), epoch: Epoch::ZERO };
     let replicas = (0..replica_count).map(|id| replica_key(id).verification_key()).collect();
     let clients = (0..4).map(|id| client_key(id).verification_key()).collect();
-    Config::new(domain, Digest::from_bytes([43; 32]), replicas, clients, parameters).unwrap()
+    Config::new(domain, Digest::from_bytes([43; 32]), replicas, clients, parameters)
+        .expect("the test configuration is valid")
 }
 
 impl Cluster {
