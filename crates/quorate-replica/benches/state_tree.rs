@@ -1,8 +1,10 @@
-//! What the state tree costs at one million keys of 256 bytes, key and value together:
+//! What the state tree and its durable snapshots cost at one million keys of 256 bytes, key and
+//! value together:
 //! `cargo bench -p quorate-replica --bench state_tree [-- KEYS]`.
 #![expect(clippy::print_stdout, reason = "printing is what a benchmark is for")]
 
-use quorate_replica::{Assembler, Tree};
+use pbft::SeqNum;
+use quorate_replica::{Assembler, FileBackend, SnapshotStore, Tree};
 use std::time::{Duration, Instant};
 
 const KEYS_DEFAULT: u64 = 1_000_000;
@@ -15,8 +17,6 @@ const CHECKPOINTS: u64 = 40;
 fn main() {
     // Cargo passes `--bench`; anything else that is a number is the number of keys.
     let keys = std::env::args().find_map(|arg| arg.parse().ok()).unwrap_or(KEYS_DEFAULT);
-    let small_rate = steady_rate(&mut filled(1_000), 1_000);
-    println!("puts into a store of 1000 keys: {small_rate:.0}/s");
 
     let before = resident_bytes();
     let (mut tree, took) = timed(|| filled(keys));
@@ -28,8 +28,7 @@ fn main() {
     let overhead = (resident - data) / keys as f64;
     println!("memory: {:.3} of the data, {overhead:.1} bytes a key over it", resident / data);
 
-    let rate = steady_rate(&mut tree, keys);
-    println!("puts at {keys} keys: {rate:.0}/s, {:.2} of the small store's", rate / small_rate);
+    steady_puts(&mut tree, keys);
     let resident = (resident_bytes() - before) as f64;
     println!("memory after {CHECKPOINTS} checkpoints of changes: {:.3}", resident / data);
 
@@ -43,14 +42,19 @@ fn main() {
     });
     println!("scan of everything: {took:.2?}");
     transfer(&tree);
+    if let Err(error) = snapshots(&mut tree, keys) {
+        println!("no snapshots: {error}");
+    }
 }
 
-/// Puts per second while a checkpoint is taken every [`CHANGES`]: its digest is computed on another
-/// thread while the puts go on, and the snapshot before it is dropped. Prints the pauses.
-fn steady_rate(tree: &mut Tree, keys: u64) -> f64 {
+/// Puts into a store while a checkpoint is taken every [`CHANGES`]: its digest is computed on
+/// another thread while the puts go on, and the snapshot before it is dropped there too. Prints
+/// what a change costs each thread, in time on a processor, so that other work on the machine does
+/// not show, and the longest pause of the thread that puts.
+fn steady_puts(tree: &mut Tree, keys: u64) {
     let mut random = Random(7);
-    let (mut put, mut pause_max) = (Duration::ZERO, Duration::ZERO);
-    let (mut hashed, mut hashed_max) = (Duration::ZERO, Duration::ZERO);
+    let mut pause_max = Duration::ZERO;
+    let [mut put, mut hashed, mut dropped] = [Duration::ZERO; 3];
     let mut previous = tree.clone();
     for round in 0..CHECKPOINTS {
         let (snapshot, pause) = timed(|| tree.clone());
@@ -58,26 +62,28 @@ fn steady_rate(tree: &mut Tree, keys: u64) -> f64 {
         let old = std::mem::replace(&mut previous, snapshot.clone());
         std::thread::scope(|scope| {
             let hashing = scope.spawn(move || {
-                drop(old);
-                timed(|| snapshot.root_digest()).1
+                let digest = on_processor(|| snapshot.root_digest());
+                (digest.1, on_processor(|| drop((old, snapshot))).1)
             });
-            let ((), took) = timed(|| {
+            put += on_processor(|| {
                 for _ in 0..CHANGES {
                     tree.put(&key(random.next() % keys), value(round));
                 }
-            });
-            put += took;
-            if let Ok(took) = hashing.join() {
-                hashed += took;
-                hashed_max = hashed_max.max(took);
+            })
+            .1;
+            if let Ok((digest, drops)) = hashing.join() {
+                hashed += digest;
+                dropped += drops;
             }
         });
     }
-    let mean = hashed / CHECKPOINTS as u32;
+    let [put, hashed, dropped] = [put, hashed, dropped].map(|sum| sum / CHECKPOINTS as u32);
+    let each = |sum: Duration| sum / CHANGES as u32;
+    println!("{keys} keys, a checkpoint every {CHANGES} changes:");
+    println!("  a change: put {:.2?}, digest {:.2?}", each(put), each(hashed));
     println!(
-        "  {CHANGES} changes: pause {pause_max:.2?}, digest {mean:.2?}, at most {hashed_max:.2?}"
+        "  a checkpoint: pause at most {pause_max:.2?}, digest {hashed:.2?}, drop {dropped:.2?}"
     );
-    (CHECKPOINTS * CHANGES) as f64 / put.as_secs_f64()
 }
 
 fn transfer(server: &Tree) {
@@ -96,6 +102,29 @@ fn transfer(server: &Tree) {
     });
     let rate = server.bytes() as f64 / 1e6 / took.as_secs_f64();
     println!("transfer of everything: {parts} parts in {took:.2?}, {rate:.0} MB/s");
+}
+
+/// Stores the tree in a temporary folder, then what changed since, and reads it again.
+fn snapshots(tree: &mut Tree, keys: u64) -> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let backend = FileBackend::open(folder.path())?;
+    let mut store = SnapshotStore::create(&backend)?;
+    let (saved, took) = timed(|| store.save(SeqNum::new(1), Vec::new(), tree));
+    saved?;
+    let file_bytes = std::fs::metadata(folder.path().join("snapshot.redb"))?.len() as f64;
+    let share = file_bytes / tree.bytes() as f64;
+    println!("first durable snapshot: {took:.2?}, {share:.2} of the data on disk");
+    let mut random = Random(9);
+    (0..CHANGES).for_each(|_| tree.put(&key(random.next() % keys), value(9)));
+    let (saved, took) = timed(|| store.save(SeqNum::new(2), Vec::new(), tree));
+    saved?;
+    println!("durable snapshot after {CHANGES} changes: {took:.2?}");
+    drop(store);
+    let (opened, took) = timed(|| SnapshotStore::open(&backend));
+    let found = opened?.1.map(|snapshot| snapshot.tree.root_digest());
+    assert_eq!(found, Some(tree.root_digest()));
+    println!("opened and checked: {took:.2?}");
+    Ok(())
 }
 
 fn filled(keys: u64) -> Tree {
@@ -120,6 +149,18 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let start = Instant::now();
     let result = work();
     (result, start.elapsed())
+}
+
+/// Like [`timed`], counting only the time this thread was on a processor, as Linux counts it.
+fn on_processor<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let now = || {
+        let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+        let nanos = stat.split_whitespace().next().and_then(|nanos| nanos.parse().ok());
+        Duration::from_nanos(nanos.unwrap_or(0))
+    };
+    let start = now();
+    let result = work();
+    (result, now() - start)
 }
 
 /// The memory this process holds, in bytes, as Linux counts it.

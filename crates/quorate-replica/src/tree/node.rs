@@ -133,7 +133,8 @@ impl Node {
     fn digest_above_known(&self) -> Digest {
         *self.digest.get_or_init(|| match &self.body {
             Body::Page(page) if page.large.is_empty() => page_digest(&page.buffer),
-            body => body.digest_of_encoding(&self.encode()),
+            Body::Page(page) => page_digest(&page.encode()),
+            Body::Inner(inner) => inner_digest(&inner.claim().encode()),
         })
     }
 
@@ -199,15 +200,6 @@ impl fmt::Debug for Node {
 impl From<Body> for Node {
     fn from(body: Body) -> Self {
         Self { body, digest: OnceLock::new() }
-    }
-}
-
-impl Body {
-    fn digest_of_encoding(&self, encoded: &[u8]) -> Digest {
-        match self {
-            Self::Page(_) => page_digest(encoded),
-            Self::Inner(_) => inner_digest(encoded),
-        }
     }
 }
 
