@@ -92,15 +92,17 @@ impl Executor {
     /// Goes on from a state that was stored.
     ///
     /// # Errors
-    /// If it is not a state of this cluster.
+    /// If it is not a state of this cluster, or not that after `seq`.
     pub(crate) fn load(
         config: Arc<Config>,
         services: Services,
+        seq: SeqNum,
         tree: Tree,
     ) -> Result<Self, StateError> {
         let mut executor = Self::genesis(config, services);
         executor.install(tree)?;
-        Ok(executor)
+        let found = executor.last_executed();
+        if found == seq { Ok(executor) } else { Err(StateError::OtherCheckpoint { seq, found }) }
     }
 
     /// Replaces the state by one that was fetched or stored.

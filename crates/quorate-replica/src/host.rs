@@ -5,11 +5,11 @@
 //! The one duty on which safety rests, that nothing leaves before what it depends on is durable,
 //! is implemented in [`outbox`] and nowhere else [DU1].
 //!
-//! Which thread does what is not decided here. The records of [`Effect::Append`] and
-//! [`Effect::Rotate`] must reach one journal in the order of the effects; everything else may be
-//! done when its turn comes, on whatever thread.
+//! Which thread does what is not decided here. Each [`JournalTask`] must reach the journal in its
+//! order; everything else may be done when its turn comes, on whatever thread.
 
 mod checkpoints;
+pub(crate) mod folder;
 mod outbox;
 mod snapshots;
 
@@ -17,6 +17,7 @@ pub use snapshots::SnapshotPolicy;
 
 use crate::executor::{CheckpointState, Executor, Services, StateError};
 use crate::transfer::{Fetch, FetchProgress, StateServer};
+use crate::tree::Tree;
 use checkpoints::Checkpoints;
 use outbox::Outbox;
 use pbft::message::{BootId, CheckpointId, Reply, ReplyBody};
@@ -74,8 +75,8 @@ pub struct Start {
 /// What a replica's disk holds; by default nothing, as before its first start.
 #[derive(Debug, Default)]
 pub struct Stored {
-    /// The last durable snapshot.
-    pub snapshot: Option<(CheckpointState, CheckpointId)>,
+    /// The last durable snapshot: the checkpoint and the state.
+    pub snapshot: Option<(SeqNum, Tree)>,
     /// Every record of the journal that does not restate an older one, in order.
     pub records: Vec<Record>,
     /// The length of the journal since it was last restated.
@@ -110,33 +111,36 @@ pub enum HostInput {
     StorageFailed(String),
 }
 
-/// Something to be done.
-#[derive(Clone, Debug)]
-pub enum Effect {
-    /// Append these records to the journal and make them durable; answered by
-    /// [`HostInput::Durable`] with this position. Several may be made durable at once.
+/// Something to be done with the journal. The tasks must be done in the order of the effects;
+/// [`Folder::perform`](folder::Folder::perform) does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JournalTask {
+    /// Append these records and make them durable; answered by [`HostInput::Durable`] with this
+    /// position. Several appends may share one sync, and one answer.
     Append {
         /// The encoded records.
         records: Vec<Vec<u8>>,
         /// The position of the last one.
         position: Position,
     },
-    /// Begin a new segment of the journal with these records, which restate everything that the
-    /// older segments say and that matters beyond the snapshot written next.
+    /// Begin a new segment with these records, which restate everything that the older segments
+    /// say and that matters beyond the snapshot written next.
     Rotate {
         /// The encoded records.
         base: Vec<Vec<u8>>,
     },
     /// Remove the segments before the one begun last: a durable snapshot covers them.
     DropOldSegments,
+}
+
+/// Something to be done.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Do this with the journal, behind every earlier task.
+    Journal(JournalTask),
     /// Make this state a durable snapshot, in place of the earlier one; answered by
     /// [`HostInput::SnapshotDurable`].
-    WriteSnapshot {
-        /// The state.
-        state: CheckpointState,
-        /// What it hashes to.
-        id: CheckpointId,
-    },
+    WriteSnapshot(CheckpointState),
     /// Compute [`CheckpointState::id`]; answered by [`HostInput::CheckpointHashed`].
     HashCheckpoint(CheckpointState),
     /// Send to replicas.
@@ -204,17 +208,12 @@ impl Host {
     /// If the snapshot is not a state of this cluster, or not the one it is said to be.
     pub fn start(start: Start, now: Now, effects: &mut Vec<Effect>) -> Result<Self, StateError> {
         let Start { config, id, key, boot_id, services, snapshot_policy, stored } = start;
-        let executor = match &stored.snapshot {
-            Some((state, _)) => {
-                Executor::load(Arc::clone(&config), services, state.tree().clone())?
-            }
+        let executor = match stored.snapshot {
+            Some((seq, tree)) => Executor::load(Arc::clone(&config), services, seq, tree)?,
             None => Executor::genesis(Arc::clone(&config), services),
         };
         let state = executor.checkpoint();
         let checkpoint = (state.seq(), state.id());
-        if stored.snapshot.is_some_and(|(_, id)| id != checkpoint.1) {
-            return Err(StateError::OtherDigest);
-        }
         let clients = executor.client_windows();
         let recovered = Recovered { checkpoint, clients, records: stored.records };
         let mut outputs = Vec::new();
@@ -242,7 +241,8 @@ impl Host {
         Ok(host)
     }
 
-    /// Takes one input and appends what is to be done to `effects`, in order. Never blocks.
+    /// Takes one input and appends what is to be done to `effects`, in order. Never blocks. The
+    /// next input comes when all of them are done or handed on.
     pub fn handle(&mut self, now: Now, input: HostInput, effects: &mut Vec<Effect>) {
         if self.halted.is_some() {
             return;
@@ -440,10 +440,10 @@ impl Host {
                 self.halt(HaltCause::NoState { seq }, effects);
             }
         }
-        if let Some((state, id)) = &self.arrived
+        if let Some((state, _)) = &self.arrived
             && self.snapshots.try_start(state.seq(), now)
         {
-            effects.push(Effect::WriteSnapshot { state: state.clone(), id: *id });
+            effects.push(Effect::WriteSnapshot(state.clone()));
         }
     }
 
@@ -452,20 +452,20 @@ impl Host {
         if self.arrived.is_some() || !self.snapshots.is_due(seq, now) {
             return;
         }
-        let Some((state, id)) = self.checkpoints.find(seq) else { return };
+        let Some((state, _)) = self.checkpoints.find(seq) else { return };
         // A base too long for the journal becomes shorter with the next stable checkpoint.
         if let Some(base) = snapshots::base(&self.core)
             && self.snapshots.try_start(seq, now)
         {
-            effects.push(Effect::Rotate { base });
-            effects.push(Effect::WriteSnapshot { state, id });
+            effects.push(Effect::Journal(JournalTask::Rotate { base }));
+            effects.push(Effect::WriteSnapshot(state));
         }
     }
 
     fn on_snapshot_durable(&mut self, now: Now, seq: SeqNum, effects: &mut Vec<Effect>) {
         self.snapshots.on_durable(seq);
         if self.arrived.as_ref().is_none_or(|(state, _)| state.seq() != seq) {
-            effects.push(Effect::DropOldSegments);
+            effects.push(Effect::Journal(JournalTask::DropOldSegments));
             return;
         }
         let Some((state, id)) = self.arrived.take() else { return };
@@ -485,8 +485,8 @@ impl Host {
             && let Some(base) = snapshots::base(&self.core)
         {
             self.snapshots.note_written(self.outbox.flush(effects));
-            effects.push(Effect::Rotate { base });
-            effects.push(Effect::DropOldSegments);
+            effects.push(Effect::Journal(JournalTask::Rotate { base }));
+            effects.push(Effect::Journal(JournalTask::DropOldSegments));
         }
     }
 

@@ -48,7 +48,9 @@ impl<'a> ClientTable<'a> {
         }
         if session > current {
             self.forget_replies_below(None);
-            self.window = ClientWindow { session, ..ClientWindow::default() };
+            // Timestamp 0 is that of the request which opens the session.
+            let low = Timestamp::new(1);
+            self.window = ClientWindow { session, low, ..ClientWindow::default() };
             self.write_window();
         }
         Outcome::SessionOpened

@@ -36,9 +36,14 @@ pub enum StateError {
     /// It is another cluster's state, or that of another epoch of the membership.
     #[error("the stored state belongs to another cluster or another epoch of its membership")]
     OtherCluster,
-    /// It is another state than it was said to be.
-    #[error("the stored state does not have the digest that was noted with it")]
-    OtherDigest,
+    /// It is the state after another number than it was said to be.
+    #[error("the stored state is that after {found}, not after {seq}")]
+    OtherCheckpoint {
+        /// What it was said to be.
+        seq: pbft::SeqNum,
+        /// What it says itself.
+        found: pbft::SeqNum,
+    },
 }
 
 /// The membership, as the state knows it.

@@ -240,7 +240,7 @@ impl Naive {
             assert_eq!(found.cloned(), fenced(*current));
             return;
         }
-        let low = self.low.entry((client, session)).or_default();
+        let low = self.low.entry((client, session)).or_insert(session.min(1));
         if timestamp < *low {
             assert_eq!(found, None);
             return;
@@ -306,8 +306,8 @@ proptest! {
         let (mut one, mut other) = (executor(), executor());
         for (number, requests) in batches.iter().enumerate() {
             if number == restart {
-                let tree = other.checkpoint().tree;
-                other = Executor::load(small_config(), recorder(), tree).unwrap();
+                let CheckpointState { seq, tree, .. } = other.checkpoint();
+                other = Executor::load(small_config(), recorder(), seq, tree).unwrap();
             }
             prop_assert_eq!(run(&mut one, requests), run(&mut other, requests));
             prop_assert_eq!(one.checkpoint().id(), other.checkpoint().id());

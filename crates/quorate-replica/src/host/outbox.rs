@@ -1,7 +1,7 @@
 //! Persist before send: what depends on a record leaves when that record is durable, and not
 //! before [DU1]. This file is the one place where that is decided.
 
-use super::Effect;
+use super::{Effect, JournalTask};
 use pbft::{Position, Record};
 use std::collections::BTreeMap;
 
@@ -61,7 +61,8 @@ impl Outbox {
         let records = std::mem::take(&mut self.records);
         let bytes = records.iter().map(|record| record.len() as u64).sum();
         if !records.is_empty() {
-            effects.push(Effect::Append { records, position: self.last });
+            let position = self.last;
+            effects.push(Effect::Journal(JournalTask::Append { records, position }));
         }
         bytes
     }

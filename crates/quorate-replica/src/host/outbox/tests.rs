@@ -36,7 +36,7 @@ fn run(outbox: &mut Outbox, script: &[Scripted]) -> Vec<Vec<u64>> {
             }
             Flush => {
                 outbox.flush(&mut effects);
-                assert!(matches!(effects[..], [Effect::Append { .. }]));
+                assert!(matches!(effects[..], [Effect::Journal(JournalTask::Append { .. })]));
                 continue;
             }
             Durable(position) => outbox.on_durable(Position::new(*position), &mut effects),
@@ -93,7 +93,9 @@ fn records_reach_the_journal_in_order_and_once() {
     run(&mut outbox, &[Persist, Persist]);
     let mut effects = Vec::new();
     let bytes = outbox.flush(&mut effects);
-    let [Effect::Append { records, position }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Journal(JournalTask::Append { records, position })] = &effects[..] else {
+        panic!("{effects:?}")
+    };
     assert_eq!((records.len(), position.get()), (2, 2));
     assert_eq!(bytes, records.iter().map(|record| record.len() as u64).sum());
     let seqs = records.iter().map(|record| match Record::decode(record).unwrap() {
