@@ -109,6 +109,10 @@ pub struct Parameters {
     pub batch_requests_max: usize,
     /// Bytes of requests in one batch; a single larger request travels alone.
     pub batch_bytes_max: usize,
+    /// Bytes of batches in the log. Above half of it the primary fills up to the next checkpoint
+    /// with empty batches, so that the log can be emptied; above all of it a backup accepts only
+    /// empty ones [PP7].
+    pub log_bytes_max: usize,
     /// Bytes of one request on the wire.
     pub request_bytes_max: usize,
     /// Operations under one signature.
@@ -118,6 +122,10 @@ pub struct Parameters {
     pub results_bytes_max: usize,
     /// How many requests of one client may be outstanding: the width of its window.
     pub client_window: u64,
+    /// Bytes of requests of one client that may wait; a single larger one still may.
+    pub client_waiting_bytes_max: usize,
+    /// Bytes of requests that may wait in all.
+    pub waiting_bytes_max: usize,
     /// A cached result above this many bytes is kept as its digest only.
     pub cached_reply_bytes_max: usize,
     /// Digests of missing batches in one STATUS.
@@ -154,10 +162,13 @@ impl Default for Parameters {
             instances_in_flight_max: 8,
             batch_requests_max: 512,
             batch_bytes_max: 1 << 20,
+            log_bytes_max: 64 << 20,
             request_bytes_max: 2 << 20,
             operations_per_request_max: 1024,
             results_bytes_max: 4 << 20,
             client_window: 64,
+            client_waiting_bytes_max: 4 << 20,
+            waiting_bytes_max: 64 << 20,
             cached_reply_bytes_max: 4096,
             missing_batches_max: 16,
             status_answer_bytes_max: 1 << 20,
@@ -192,6 +203,9 @@ impl Parameters {
         let counts = [
             self.batch_requests_max,
             self.batch_bytes_max,
+            self.log_bytes_max,
+            self.client_waiting_bytes_max,
+            self.waiting_bytes_max,
             self.request_bytes_max,
             self.results_bytes_max,
             self.operations_per_request_max,

@@ -80,10 +80,12 @@ pub struct Replica {
     pre_prepared: BTreeMap<SeqNum, (Digest, View)>,
     /// The bodies of batches that the log, P or Q refer to. Any replica may be asked for them.
     batches: BTreeMap<Digest, Arc<Batch>>,
+    /// The bytes of all of them.
+    log_bytes: usize,
     /// The latest signed PRE-PREPARE seen for a number: what may convict its primary.
     signed_pre_prepares: BTreeMap<SeqNum, Signed<PrePrepare>>,
-    /// PRE-PREPAREs of `view` that came before its NEW-VIEW was processed. At most one per number
-    /// of the window; empty when active.
+    /// PRE-PREPAREs of `view` that came before its NEW-VIEW was processed. At most as many as a
+    /// correct primary has in flight; empty when active.
     early_pre_prepares: BTreeMap<SeqNum, (Signed<PrePrepare>, Arc<Batch>)>,
 
     /// The last number executed. **Invariant:** at least h, except while a restart re-executes.

@@ -164,8 +164,7 @@ impl Config {
         {
             return Err(Reject::OverLimit);
         }
-        let bytes: usize = batch.requests.iter().map(|request| request.byte_count()).sum();
-        if batch.requests.len() > 1 && bytes > limits.batch_bytes_max {
+        if batch.requests.len() > 1 && batch.byte_count() > limits.batch_bytes_max {
             return Err(Reject::OverLimit);
         }
         if !batch.rejoins.is_empty() {

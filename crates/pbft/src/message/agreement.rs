@@ -67,6 +67,11 @@ impl Batch {
     /// [VC9].
     pub const NULL: Digest = Digest::from_bytes(*b"quorate pbft: the null request .");
 
+    /// How many bytes its requests take on the wire.
+    pub fn byte_count(&self) -> usize {
+        self.requests.iter().map(|request| request.byte_count()).sum()
+    }
+
     /// The digest agreed on. Independent of the view, so that a batch keeps it when a later view
     /// proposes it again, and injective: every part is hashed behind its length [PP4].
     pub fn digest(&self) -> Digest {

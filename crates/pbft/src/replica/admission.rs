@@ -7,8 +7,9 @@ use crate::fault::{HaltReason, Reject};
 use crate::message::{BootId, Hello, HelloReply, Message};
 use crate::record::Record;
 use crate::wire::WIRE_VERSION;
-use crate::{Position, ReplicaId};
+use crate::{Position, ReplicaId, Time};
 use alloc::collections::{BTreeMap, BTreeSet};
+use core::time::Duration;
 
 /// Where this replica stands with its peers, and what it knows of their starts.
 #[derive(Clone, Debug)]
@@ -30,7 +31,14 @@ pub(super) struct PeerBoot {
     pub(super) counter: u64,
     pub(super) boot_id: BootId,
     pub(super) seen: u64,
+    /// Since when starts of the peer are counted, and how many were noted since: one that claims
+    /// start after start is not followed, since each costs a durable record.
+    pub(super) counted: (Time, u32),
 }
+
+/// So many starts of one peer are noted in [`BOOT_COUNT_SPAN`].
+const BOOT_COUNT_MAX: u32 = 16;
+const BOOT_COUNT_SPAN: Duration = Duration::from_secs(60);
 
 impl Admission {
     pub(super) fn new(peers: BTreeMap<ReplicaId, PeerBoot>) -> Self {
@@ -92,9 +100,19 @@ impl Replica {
                 (known.counter.max(known.seen), Position::ZERO)
             }
             _ => {
+                let now = step.now.monotonic;
+                let counted = match known.map(|known| known.counted) {
+                    Some((since, count)) if now.since(since) < BOOT_COUNT_SPAN => {
+                        (since, count + 1)
+                    }
+                    _ => (now, 1),
+                };
+                if counted.1 > BOOT_COUNT_MAX {
+                    return Err(Reject::TooOften);
+                }
                 let seen = known.map_or(0, |known| known.counter.max(known.seen));
                 let (counter, boot_id) = (hello.boot_counter, hello.boot_id);
-                self.admission.peers.insert(from, PeerBoot { counter, boot_id, seen });
+                self.admission.peers.insert(from, PeerBoot { counter, boot_id, seen, counted });
                 let record = Record::PeerBoot { replica: from, counter, boot_id, seen };
                 (seen, self.persist(step, record))
             }

@@ -187,5 +187,6 @@ impl Replica {
         let used: BTreeSet<Digest> =
             in_slots.chain(in_entries).chain(self.replay.values().copied()).collect();
         self.batches.retain(|digest, _| used.contains(digest));
+        self.log_bytes = self.batches.values().map(|batch| batch.byte_count()).sum();
     }
 }

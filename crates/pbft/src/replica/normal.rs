@@ -35,7 +35,8 @@ impl Replica {
     /// - it accepted no other digest for the view and number [PP3];
     /// - the digest is that of the batch, and the batch is well-formed: checked at the door
     ///   [PP4] [PP5];
-    /// - the proposed time is near its own clock [PP6].
+    /// - the proposed time is near its own clock [PP6];
+    /// - its log has room for the batch [PP7].
     pub(super) fn on_pre_prepare(
         &mut self,
         step: &mut Step<'_>,
@@ -59,6 +60,10 @@ impl Replica {
             return Err(Reject::Contradiction);
         }
         if !self.active {
+            let limit = self.config.parameters.instances_in_flight_max as usize;
+            if self.early_pre_prepares.len() >= limit {
+                return Err(Reject::OverLimit);
+            }
             self.early_pre_prepares.entry(seq).or_insert((signed, batch));
             return Ok(());
         }
@@ -76,6 +81,10 @@ impl Replica {
         }
         if batch.time.distance(step.now.wall) > self.config.parameters.clock_skew_max {
             return Err(Reject::ClockSkew);
+        }
+        let log_is_full = self.log_bytes > self.config.parameters.log_bytes_max;
+        if log_is_full && !batch.requests.is_empty() {
+            return Err(Reject::OverLimit);
         }
         self.latest_batch_time = self.latest_batch_time.max(batch.time);
         self.note_requests(step, &batch);
@@ -331,6 +340,7 @@ impl Replica {
     /// Keeps the body of a batch, durably, before anything names it.
     fn hold_batch(&mut self, step: &mut Step<'_>, digest: Digest, batch: &Arc<Batch>) {
         if self.batches.insert(digest, Arc::clone(batch)).is_none() {
+            self.log_bytes += batch.byte_count();
             self.persist(step, Record::Batch(Arc::clone(batch)));
         }
     }

@@ -90,6 +90,7 @@ impl Replica {
             prepared: BTreeMap::new(),
             pre_prepared: BTreeMap::new(),
             batches: BTreeMap::new(),
+            log_bytes: 0,
             signed_pre_prepares: BTreeMap::new(),
             early_pre_prepares: BTreeMap::new(),
             last_executed: seq,
@@ -121,7 +122,9 @@ impl Replica {
                 self.boot = Boot { counter, id: boot_id, incarnation };
             }
             Record::PeerBoot { replica, counter, boot_id, seen } => {
-                self.admission.peers.insert(replica, PeerBoot { counter, boot_id, seen });
+                self.admission
+                    .peers
+                    .insert(replica, PeerBoot { counter, boot_id, seen, counted: (now, 0) });
             }
             Record::Batch(batch) => {
                 self.batches.insert(batch.digest(), batch);

@@ -19,6 +19,8 @@ pub(super) struct RequestQueue {
     waiting: BTreeMap<RequestKey, Waiting>,
     arrivals: BTreeMap<u64, RequestKey>,
     next_arrival: u64,
+    /// The bytes of all waiting requests.
+    bytes: usize,
     /// Those that no batch of the current view carries yet.
     unproposed: BTreeMap<ClientId, BTreeSet<(Session, Timestamp)>>,
     /// The client served last: the next batch starts behind it.
@@ -55,6 +57,7 @@ impl RequestQueue {
         let arrival = self.next_arrival;
         self.next_arrival += 1;
         self.arrivals.insert(arrival, key);
+        self.bytes += request.byte_count();
         self.waiting.insert(key, Waiting { request, arrival, relayed: false });
         self.unproposed.entry(key.0).or_default().insert((key.1, key.2));
         true
@@ -63,6 +66,7 @@ impl RequestQueue {
     pub(super) fn remove(&mut self, key: &RequestKey) {
         self.mark_proposed(key);
         if let Some(waiting) = self.waiting.remove(key) {
+            self.bytes -= waiting.request.byte_count();
             self.arrivals.remove(&waiting.arrival);
         }
     }
@@ -183,8 +187,17 @@ impl Replica {
     /// Puts a new request into the queue, within the client's limit.
     pub(super) fn enqueue(&mut self, request: Arc<SignedRequest>) -> bool {
         let client = request.request().client;
-        let limit = self.config.parameters.client_window as usize + 1;
-        self.requests.of(client).count() < limit && self.requests.insert(request)
+        let parameters = &self.config.parameters;
+        let (count, bytes) = self
+            .requests
+            .of(client)
+            .fold((0, 0), |(count, bytes), waiting| (count + 1, bytes + waiting.byte_count()));
+        let size = request.byte_count();
+        let client_has_room = count == 0 || bytes + size <= parameters.client_waiting_bytes_max;
+        count <= parameters.client_window as usize
+            && client_has_room
+            && self.requests.bytes + size <= parameters.waiting_bytes_max
+            && self.requests.insert(request)
     }
 
     /// Lets go of a client's requests that an execution or a fetched state has settled, be it by
@@ -245,7 +258,10 @@ impl Replica {
     /// it, and the number of instances in flight allow [PP1]. What waits meanwhile forms the next
     /// batch.
     pub(super) fn try_propose(&mut self, step: &mut Step<'_>) {
-        if self.requests.has_unproposed() {
+        let log_is_half_full = self.log_bytes > self.config.parameters.log_bytes_max / 2;
+        if log_is_half_full && !self.config.is_checkpoint(self.last_assigned) {
+            self.fill_up_to_checkpoint(step);
+        } else if self.requests.has_unproposed() && !log_is_half_full {
             self.filling = false;
             if self.may_propose() {
                 self.choosing = true;

@@ -38,6 +38,9 @@ impl Repair {
     }
 }
 
+/// For how many numbers one STATUS is answered: the lowest ones, since they are executed first.
+const SLOTS_PER_ANSWER_MAX: usize = 64;
+
 impl Replica {
     /// Makes the next STATUS due soon: something was learnt that may be missing here [ST2].
     pub(super) fn hasten_status(&mut self, now: Time) {
@@ -191,7 +194,8 @@ impl Replica {
         let window = self.config.parameters.log_window;
         let first = status.last_executed.next();
         let last = status.last_executed.plus(window);
-        let numbers: Vec<SeqNum> = self.slots.range(first..=last).map(|(seq, _)| *seq).collect();
+        let held = self.slots.range(first..=last).map(|(seq, _)| *seq);
+        let numbers: Vec<SeqNum> = held.take(SLOTS_PER_ANSWER_MAX).collect();
         let same_view = status.view == self.view && status.active && self.active;
         for seq in numbers {
             let offset = seq.get() - status.last_executed.get() - 1;
@@ -233,7 +237,7 @@ impl Replica {
             && let (Some(signed), Some(batch)) =
                 (proposal.signed, self.batches.get(&proposal.digest).map(Arc::clone))
         {
-            let bytes = batch.requests.iter().map(|request| request.byte_count()).sum();
+            let bytes = batch.byte_count();
             if self.repair.may_answer(to, bytes) {
                 step.send(to, Message::PrePrepare(signed, batch), voted_at);
             }
@@ -265,7 +269,7 @@ impl Replica {
         let Some(batch) = self.batches.get(&digest).map(Arc::clone) else {
             return false;
         };
-        let bytes = batch.requests.iter().map(|request| request.byte_count()).sum();
+        let bytes = batch.byte_count();
         let allowed = self.repair.may_answer(to, bytes);
         if allowed {
             step.send(to, Message::Batch(batch), Position::ZERO);

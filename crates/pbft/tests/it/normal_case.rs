@@ -340,3 +340,34 @@ fn reply_waits_until_the_p_entry_is_durable() {
     cluster.sync(2);
     assert_eq!(cluster.answered(0, 1, "a"), [0, 1, 2, 3]);
 }
+
+/// [PP7] With large requests the primary fills up to the checkpoint before the log grows too long,
+/// and a backup refuses what does not fit.
+#[test]
+fn log_is_bounded_in_bytes() {
+    let mut config = crate::cluster::test_config(4);
+    config.parameters.log_bytes_max = 4000;
+    config.parameters.checkpoint_period = 16;
+    config.parameters.log_window = 64;
+    let mut cluster = Cluster::with_config(config);
+    let large = "x".repeat(900);
+    for timestamp in 1..=30 {
+        cluster.ask(0, timestamp, &large);
+        cluster.deliver_all();
+        assert_eq!(cluster.answered(0, timestamp, &large), [0, 1, 2, 3]);
+    }
+    let batches = |cluster: &Cluster| {
+        let records = cluster.core(2).durable_records();
+        records.iter().filter(|r| matches!(r, Record::Batch(b) if !b.requests.is_empty())).count()
+    };
+    assert!(batches(&cluster) <= 5, "{} batches are held", batches(&cluster));
+    let n = next(&cluster);
+    for number in 0..8 {
+        let request = cluster.operation(1, number + 1, &large);
+        let batch = batch_of(&cluster, number as u8, vec![request]);
+        let message = pre_prepare(&cluster, 0, n + number, &batch);
+        cluster.inject(0, 2, message);
+    }
+    assert_eq!(last_reject(&cluster, 2), Some(Reject::OverLimit));
+    assert!(batches(&cluster) <= 6, "{} batches are held", batches(&cluster));
+}
