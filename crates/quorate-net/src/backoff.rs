@@ -11,9 +11,7 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     pub(crate) fn new() -> Self {
-        Self {
-            ceiling: BACKOFF_MIN,
-        }
+        Self { ceiling: BACKOFF_MIN }
     }
 
     /// The pause after an attempt: between half of the ceiling and the ceiling, as `jitter` falls
@@ -58,10 +56,7 @@ mod tests {
         for _ in 0..10 {
             backoff.pause(FAILED, 0);
         }
-        assert_eq!(
-            backoff.pause(Duration::from_millis(1), u32::MAX),
-            BACKOFF_MAX
-        );
+        assert_eq!(backoff.pause(Duration::from_millis(1), u32::MAX), BACKOFF_MAX);
         assert_eq!(backoff.pause(BACKOFF_RESET_AFTER, u32::MAX), BACKOFF_MIN);
     }
 }

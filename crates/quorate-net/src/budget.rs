@@ -24,10 +24,7 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn new(rate: Rate, now: Instant) -> Self {
-        Self {
-            rate,
-            empty_at: now,
-        }
+        Self { rate, empty_at: now }
     }
 
     /// Charges `amount` units and returns how long to wait before the next are admitted.
@@ -47,10 +44,7 @@ impl Meter {
 mod tests {
     use super::*;
 
-    const RATE: Rate = Rate {
-        per_second: 100,
-        burst: 10,
-    };
+    const RATE: Rate = Rate { per_second: 100, burst: 10 };
     const UNIT: Duration = Duration::from_millis(10);
 
     #[tokio::test(start_paused = true)]
@@ -83,13 +77,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn absurd_amounts_do_not_overflow() {
         let now = Instant::now();
-        let mut meter = Meter::new(
-            Rate {
-                per_second: 1 << 40,
-                burst: 0,
-            },
-            now,
-        );
+        let mut meter = Meter::new(Rate { per_second: 1 << 40, burst: 0 }, now);
         assert!(meter.charge(1 << 50, now) > Duration::ZERO);
     }
 }

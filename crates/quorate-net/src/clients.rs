@@ -4,9 +4,9 @@ use crate::{
     budget::{Meter, Rate},
     fair_queue::FairQueue,
     limits::{
-        CLIENT_CONNECTION_COUNT_MAX, CLIENT_FRAME_BYTES_MAX, CLIENT_LANE_BYTES_MAX,
-        CLIENT_LANE_COUNT_MAX, CLIENT_QUEUE_BYTES_MAX, CLIENT_QUEUE_COUNT_MAX,
-        CONNECTION_PER_CLIENT_COUNT_MAX,
+        CLIENT_CONNECTION_COUNT_MAX, CLIENT_LANE_BYTES_MAX, CLIENT_LANE_COUNT_MAX,
+        CLIENT_QUEUE_BYTES_MAX, CLIENT_QUEUE_COUNT_MAX, CONNECTION_PER_CLIENT_COUNT_MAX,
+        REPLY_FRAME_BYTES_MAX, REQUEST_FRAME_OVERHEAD_BYTES,
     },
     link::{self, LinkEnd, LinkReader},
     log_limit::LogLimit,
@@ -27,18 +27,17 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-const LANE: QueueLimit = QueueLimit {
-    count_max: CLIENT_LANE_COUNT_MAX,
-    bytes_max: CLIENT_LANE_BYTES_MAX,
-};
-const QUEUE: QueueLimit = QueueLimit {
-    count_max: CLIENT_QUEUE_COUNT_MAX,
-    bytes_max: CLIENT_QUEUE_BYTES_MAX,
-};
+const LANE: QueueLimit =
+    QueueLimit { count_max: CLIENT_LANE_COUNT_MAX, bytes_max: CLIENT_LANE_BYTES_MAX };
+const QUEUE: QueueLimit =
+    QueueLimit { count_max: CLIENT_QUEUE_COUNT_MAX, bytes_max: CLIENT_QUEUE_BYTES_MAX };
 
 /// What clients may take of a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientLimits {
+    /// Longest frame taken from a client: the longest request of the cluster and
+    /// [`REQUEST_FRAME_OVERHEAD_BYTES`]. A longer one ends the connection.
+    pub frame_bytes_max: usize,
     /// Connections of all clients together; more are refused.
     pub connection_count_max: usize,
     /// Frames each client may send; beyond it, it is read no faster.
@@ -48,18 +47,13 @@ pub struct ClientLimits {
 }
 
 impl Default for ClientLimits {
-    /// Room for a busy gateway: 20 000 frames and 64 MiB a second.
+    /// Room for a busy gateway: requests of 2 MiB, 20 000 frames and 64 MiB a second.
     fn default() -> Self {
         Self {
+            frame_bytes_max: (2 << 20) + REQUEST_FRAME_OVERHEAD_BYTES,
             connection_count_max: CLIENT_CONNECTION_COUNT_MAX,
-            frames: Rate {
-                per_second: 20_000,
-                burst: 4_000,
-            },
-            bytes: Rate {
-                per_second: 64 << 20,
-                burst: 16 << 20,
-            },
+            frames: Rate { per_second: 20_000, burst: 4_000 },
+            bytes: Rate { per_second: 64 << 20, burst: 16 << 20 },
         }
     }
 }
@@ -121,24 +115,17 @@ impl Clients {
     ///
     /// A client that is not connected gets nothing. One that reads too slowly loses its oldest
     /// frames: it asks again, and the reply cache answers. Frames that are empty or longer than
-    /// [`CLIENT_FRAME_BYTES_MAX`] are not sent.
+    /// [`REPLY_FRAME_BYTES_MAX`] are not sent.
     pub fn send(&self, client: ClientId, frame: &Bytes) {
         let Shared { counters, .. } = &*self.0;
-        if frame.is_empty() || frame.len() > CLIENT_FRAME_BYTES_MAX {
+        if frame.is_empty() || frame.len() > REPLY_FRAME_BYTES_MAX {
             counters.frames_dropped.increment();
             tracing::error!(%client, bytes = frame.len(), "reply of impossible length not sent");
             return;
         }
         let table = self.0.lock();
-        for connection in table
-            .entries
-            .get(&client)
-            .iter()
-            .flat_map(|entry| &entry.connections)
-        {
-            counters
-                .frames_dropped
-                .add(connection.queue.push(frame.clone()));
+        for connection in table.entries.get(&client).iter().flat_map(|entry| &entry.connections) {
+            counters.frames_dropped.add(connection.queue.push(frame.clone()));
         }
     }
 
@@ -153,10 +140,7 @@ impl Clients {
         let Shared { limits, .. } = &*self.0;
         let now = Instant::now();
         let mut table = self.0.lock();
-        let Table {
-            entries,
-            connection_count,
-        } = &mut *table;
+        let Table { entries, connection_count } = &mut *table;
         let entry = entries.entry(client).or_insert_with(|| Entry {
             frames: Meter::new(limits.frames, now),
             bytes: Meter::new(limits.bytes, now),
@@ -170,16 +154,10 @@ impl Clients {
             return None;
         }
         *connection_count += 1;
-        let connection = Arc::new(Connection {
-            queue: SendQueue::new(QUEUE),
-            superseded: Notify::new(),
-        });
+        let connection =
+            Arc::new(Connection { queue: SendQueue::new(QUEUE), superseded: Notify::new() });
         entry.connections.push(Arc::clone(&connection));
-        Some(Session {
-            shared: Arc::clone(&self.0),
-            client,
-            connection,
-        })
+        Some(Session { shared: Arc::clone(&self.0), client, connection })
     }
 }
 
@@ -210,10 +188,9 @@ impl Shared {
     fn charge(&self, client: ClientId, frame_bytes: usize) -> Duration {
         let now = Instant::now();
         match self.lock().entries.get_mut(&client) {
-            Some(entry) => entry
-                .frames
-                .charge(1, now)
-                .max(entry.bytes.charge(frame_bytes as u64, now)),
+            Some(entry) => {
+                entry.frames.charge(1, now).max(entry.bytes.charge(frame_bytes as u64, now))
+            }
             None => Duration::ZERO,
         }
     }
@@ -234,7 +211,7 @@ impl Session {
             tracing::info!(%client, %source, suppressed, "client connected");
         }
         let (mut reader, mut writer) =
-            link::split(stream, CLIENT_FRAME_BYTES_MAX, &self.shared.counters);
+            link::split(stream, self.shared.limits.frame_bytes_max, &self.shared.counters);
         let end = tokio::select! {
             biased;
             () = self.connection.superseded.notified() => LinkEnd::Replaced,
@@ -265,17 +242,12 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let mut table = self.shared.lock();
-        let Table {
-            entries,
-            connection_count,
-        } = &mut *table;
+        let Table { entries, connection_count } = &mut *table;
         let Some(entry) = entries.get_mut(&self.client) else {
             return;
         };
         let before = entry.connections.len();
-        entry
-            .connections
-            .retain(|connection| !Arc::ptr_eq(connection, &self.connection));
+        entry.connections.retain(|connection| !Arc::ptr_eq(connection, &self.connection));
         // A superseded connection was taken off the table already.
         *connection_count -= before - entry.connections.len();
     }

@@ -36,15 +36,8 @@ struct Lane {
 
 impl<K: Ord + Copy> FairQueue<K> {
     pub(crate) fn new(limit: QueueLimit, arrived: Arc<Notify>) -> Self {
-        let lanes = Mutex::new(Lanes {
-            lanes: BTreeMap::new(),
-            turns: VecDeque::new(),
-        });
-        Self {
-            limit,
-            lanes,
-            arrived,
-        }
+        let lanes = Mutex::new(Lanes { lanes: BTreeMap::new(), turns: VecDeque::new() });
+        Self { limit, lanes, arrived }
     }
 
     /// Adds a frame to its sender's lane, waiting while that lane is full.
@@ -85,10 +78,7 @@ impl<K: Ord + Copy> FairQueue<K> {
         let Lanes { lanes, turns } = &mut *guard;
         let sender = turns.pop_front()?;
         let lane = lanes.get_mut(&sender).expect("a lane with a turn exists");
-        let frame = lane
-            .frames
-            .pop_front()
-            .expect("a lane with a turn is not empty");
+        let frame = lane.frames.pop_front().expect("a lane with a turn is not empty");
         lane.bytes -= frame.len();
         if !lane.frames.is_empty() {
             turns.push_back(sender);
@@ -115,13 +105,7 @@ mod tests {
     use super::*;
 
     fn queue(count_max: usize, bytes_max: usize) -> FairQueue<u32> {
-        FairQueue::new(
-            QueueLimit {
-                count_max,
-                bytes_max,
-            },
-            Arc::default(),
-        )
+        FairQueue::new(QueueLimit { count_max, bytes_max }, Arc::default())
     }
 
     fn frame(byte: u8, len: usize) -> Bytes {
@@ -141,10 +125,7 @@ mod tests {
         queue.push(2, frame(20, 1)).await;
         queue.push(3, frame(30, 1)).await;
         let taken: Vec<_> = std::iter::from_fn(|| take(&queue)).collect();
-        assert_eq!(
-            taken,
-            [(1, 0), (2, 20), (3, 30), (1, 1), (1, 2), (1, 3), (1, 4)]
-        );
+        assert_eq!(taken, [(1, 0), (2, 20), (3, 30), (1, 1), (1, 2), (1, 3), (1, 4)]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -201,10 +182,7 @@ mod tests {
     #[tokio::test]
     async fn reader_is_woken() {
         let arrived = Arc::new(Notify::new());
-        let limit = QueueLimit {
-            count_max: 1,
-            bytes_max: 1,
-        };
+        let limit = QueueLimit { count_max: 1, bytes_max: 1 };
         let queue = FairQueue::new(limit, Arc::clone(&arrived));
         tokio::join!(arrived.notified(), queue.push(1, frame(1, 1)));
         assert!(queue.try_take().is_some());

@@ -13,9 +13,7 @@ const SPACE_BYTES_MIN: usize = READ_AHEAD_BYTES / 8;
 
 /// The bytes before a frame of this length.
 pub(crate) fn length_field(frame_bytes: usize) -> [u8; LENGTH_BYTES] {
-    u32::try_from(frame_bytes)
-        .expect("frame limits are far below 4 GiB")
-        .to_le_bytes()
+    u32::try_from(frame_bytes).expect("frame limits are far below 4 GiB").to_le_bytes()
 }
 
 /// The other side announced a frame longer than the link allows.
@@ -37,10 +35,7 @@ pub(crate) struct FrameDecoder {
 
 impl FrameDecoder {
     pub(crate) fn new(frame_bytes_max: usize) -> Self {
-        Self {
-            buffer: BytesMut::new(),
-            frame_bytes_max,
-        }
+        Self { buffer: BytesMut::new(), frame_bytes_max }
     }
 
     /// The next whole frame, if it has arrived. Keep-alives come out as empty frames.
@@ -51,10 +46,7 @@ impl FrameDecoder {
         // A u32 fits into a usize on every platform with sockets.
         let length = u32::from_le_bytes(*length) as usize;
         if length > self.frame_bytes_max {
-            return Err(Oversize {
-                announced: length,
-                allowed: self.frame_bytes_max,
-            });
+            return Err(Oversize { announced: length, allowed: self.frame_bytes_max });
         }
         if self.buffer.len() < LENGTH_BYTES + length {
             return Ok(None);
@@ -77,10 +69,7 @@ mod tests {
     use super::*;
 
     fn encode(frames: &[&[u8]]) -> Vec<u8> {
-        frames
-            .iter()
-            .flat_map(|f| [&length_field(f.len())[..], f].concat())
-            .collect()
+        frames.iter().flat_map(|f| [&length_field(f.len())[..], f].concat()).collect()
     }
 
     fn feed(decoder: &mut FrameDecoder, bytes: &[u8]) {
@@ -110,13 +99,7 @@ mod tests {
         feed(&mut decoder, &encode(&[&[1; 8]]));
         assert_eq!(decoder.next().unwrap().unwrap().len(), 8);
         feed(&mut decoder, &9_u32.to_le_bytes());
-        assert_eq!(
-            decoder.next(),
-            Err(Oversize {
-                announced: 9,
-                allowed: 8
-            })
-        );
+        assert_eq!(decoder.next(), Err(Oversize { announced: 9, allowed: 8 }));
     }
 
     #[test]

@@ -54,28 +54,15 @@ struct Candidate {
 
 impl Handshakes {
     pub(crate) fn new(acceptor: TlsAcceptor) -> Self {
-        Self {
-            acceptor,
-            running: JoinSet::new(),
-            order: VecDeque::new(),
-        }
+        Self { acceptor, running: JoinSet::new(), order: VecDeque::new() }
     }
 
     /// Begins a handshake. Returns whether another one had to give way.
     pub(crate) fn begin(&mut self, tcp: TcpStream, source: SocketAddr) -> bool {
         let evicted = self.make_room(source.ip());
         let accept = accept(self.acceptor.clone(), tcp);
-        let abort = self.running.spawn(async move {
-            Done {
-                source,
-                result: accept.await,
-            }
-        });
-        self.order.push_back(Candidate {
-            task: abort.id(),
-            source: source.ip(),
-            abort,
-        });
+        let abort = self.running.spawn(async move { Done { source, result: accept.await } });
+        self.order.push_back(Candidate { task: abort.id(), source: source.ip(), abort });
         evicted
     }
 

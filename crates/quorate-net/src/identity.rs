@@ -33,9 +33,7 @@ impl PublicKey {
     /// Refuses bytes that are not the canonical encoding of a point of the curve, and points of
     /// small or of mixed order.
     pub fn from_bytes(bytes: [u8; KEY_BYTES]) -> Result<Self, KeyError> {
-        let point = CompressedEdwardsY(bytes)
-            .decompress()
-            .ok_or(KeyError::NotAPoint)?;
+        let point = CompressedEdwardsY(bytes).decompress().ok_or(KeyError::NotAPoint)?;
         if point.compress().to_bytes() != bytes {
             return Err(KeyError::NotCanonical);
         }
@@ -120,10 +118,7 @@ impl SecretKeys {
     ///
     /// Fails when the operating system provides no randomness.
     pub fn generate() -> Result<Self, KeyFileError> {
-        let mut keys = Self {
-            link: Zeroizing::default(),
-            signing: Zeroizing::default(),
-        };
+        let mut keys = Self { link: Zeroizing::default(), signing: Zeroizing::default() };
         random::fill(&mut *keys.link).map_err(|_| KeyFileError::NoRandomness)?;
         random::fill(&mut *keys.signing).map_err(|_| KeyFileError::NoRandomness)?;
         Ok(keys)
@@ -135,22 +130,13 @@ impl SecretKeys {
     ///
     /// The seeds must differ: a key for both purposes would defeat their separation.
     pub fn from_seeds(link: [u8; KEY_BYTES], signing: [u8; KEY_BYTES]) -> Self {
-        assert!(
-            link != signing,
-            "the link key and the signing key must differ"
-        );
-        Self {
-            link: Zeroizing::new(link),
-            signing: Zeroizing::new(signing),
-        }
+        assert!(link != signing, "the link key and the signing key must differ");
+        Self { link: Zeroizing::new(link), signing: Zeroizing::new(signing) }
     }
 
     /// What others may know.
     pub fn public(&self) -> PublicKeys {
-        PublicKeys {
-            link: public_of(&self.link),
-            signing: public_of(&self.signing),
-        }
+        PublicKeys { link: public_of(&self.link), signing: public_of(&self.signing) }
     }
 
     /// The seed (RFC 8032 private key) with which protocol messages are signed.
@@ -166,9 +152,7 @@ impl SecretKeys {
 
 impl fmt::Debug for SecretKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SecretKeys")
-            .field("public", &self.public())
-            .finish_non_exhaustive()
+        f.debug_struct("SecretKeys").field("public", &self.public()).finish_non_exhaustive()
     }
 }
 
@@ -193,9 +177,7 @@ fn decode_hex(text: &[u8], bytes: &mut [u8]) -> Option<()> {
 }
 
 fn hex_digit(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Mutual-TLS links, frames, peers with bounded queues, and the asynchronous client.
 //!
-//! This crate moves opaque frames between processes whose keys are known in advance, and nothing
-//! else: it does not know what a frame says. Three promises hold for every link.
+//! This crate moves opaque frames between processes whose keys are known in advance. Three
+//! promises hold for every link.
 //!
 //! - **Identity.** Both ends prove an Ed25519 key pinned in the cluster's configuration, with
 //!   TLS 1.3 and raw public keys. Whoever reads a frame knows which replica or client sent it.
@@ -15,8 +15,11 @@
 //! connection that turns out to come from a replica is handed through a [`PeerDoor`] to the
 //! runtime of [`Peers`], which is the one of the replica's protocol thread.
 //!
+//! [`Client`] is the other end of a client's links: it knows the protocol's messages, as the only
+//! thing here that does, and asks all replicas until enough of them agree.
+//!
 //! Reading order: [`identity`], `tls`, `frame`, the two queues, `link`, then [`Peers`],
-//! [`Listener`] and [`Clients`].
+//! [`Listener`], [`Clients`] and [`Client`].
 #![warn(missing_docs)]
 
 pub mod identity;
@@ -25,6 +28,7 @@ pub mod metrics;
 
 mod backoff;
 mod budget;
+mod client;
 mod clients;
 mod dial;
 mod fair_queue;
@@ -40,6 +44,7 @@ mod socket;
 mod tls;
 
 pub use budget::Rate;
+pub use client::{Client, ClientError, ClientSettings, Fate};
 pub use clients::{ClientInbox, ClientLimits, Clients};
 pub use listener::{ListenError, Listener};
 pub use peers::{Class, PeerAddress, PeerDoor, PeerEvent, PeerInbox, Peers};

@@ -4,6 +4,7 @@
 //! outgoing queues and the two inbox lanes plus one partial frame per connection; for each client
 //! its inbox lane, and for each of its connections a reply queue and one partial frame.
 
+use pbft::wire::MESSAGE_BYTES_MAX;
 use std::time::Duration;
 
 /// Longest frame on the connection for votes. A longer one ends the connection.
@@ -11,11 +12,16 @@ pub const VOTE_FRAME_BYTES_MAX: usize = 64 << 10;
 
 /// Longest frame on the connection for everything else between replicas. A longer one ends the
 /// connection.
-pub const BULK_FRAME_BYTES_MAX: usize = 8 << 20;
+pub const BULK_FRAME_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
 
-/// Longest frame between a client and a replica, in both directions. A longer one ends the
-/// connection.
-pub const CLIENT_FRAME_BYTES_MAX: usize = 4 << 20;
+/// Longest frame a client takes from a replica. A longer one ends the connection. What a replica
+/// takes from a client is configured: [`ClientLimits::frame_bytes_max`].
+///
+/// [`ClientLimits::frame_bytes_max`]: crate::ClientLimits::frame_bytes_max
+pub const REPLY_FRAME_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
+
+/// What the frame of a request has beside the request itself, at most.
+pub const REQUEST_FRAME_OVERHEAD_BYTES: usize = 256;
 
 /// Frames that wait to be sent to one peer as votes; the oldest is dropped for a newer one.
 pub const VOTE_QUEUE_COUNT_MAX: usize = 8192;
@@ -34,7 +40,7 @@ pub const BULK_QUEUE_BYTES_MAX: usize = 16 << 20;
 pub const CLIENT_QUEUE_COUNT_MAX: usize = 1024;
 
 /// Bytes that wait to be sent on one client's connection; the oldest frames are dropped.
-pub const CLIENT_QUEUE_BYTES_MAX: usize = 8 << 20;
+pub const CLIENT_QUEUE_BYTES_MAX: usize = 16 << 20;
 
 /// Votes of one peer that were read and not yet taken; above it the connection is not read.
 pub const VOTE_LANE_COUNT_MAX: usize = 1024;
@@ -57,6 +63,23 @@ pub const CLIENT_LANE_BYTES_MAX: usize = 4 << 20;
 /// Votes taken in a row while a bulk frame waits; then one bulk frame is taken, so that a flood
 /// of votes cannot keep request bodies and state transfer out.
 pub const VOTES_IN_A_ROW_MAX: u32 = 64;
+
+/// Requests that a client has waiting for one replica; the oldest is dropped for a newer one. It
+/// covers what a client may have outstanding, so what is dropped was answered or is sent again.
+pub const REQUEST_QUEUE_COUNT_MAX: usize = 64;
+
+/// Bytes of requests that a client has waiting for one replica; the oldest requests are dropped.
+pub const REQUEST_QUEUE_BYTES_MAX: usize = 16 << 20;
+
+/// Replies of one replica that a client has read and not yet looked at; above it, no more reading.
+pub const REPLY_LANE_COUNT_MAX: usize = 1024;
+
+/// Bytes of replies of one replica that a client has read and not yet looked at; above it, no
+/// more reading.
+pub const REPLY_LANE_BYTES_MAX: usize = 16 << 20;
+
+/// Replies a client looks at before it looks at its timers again.
+pub const REPLIES_IN_A_ROW_MAX: usize = 256;
 
 /// Connections whose identity is not proved yet. For one more, the oldest of them is closed: an
 /// honest handshake takes a few round trips, so the oldest is the likeliest to be idle on purpose.

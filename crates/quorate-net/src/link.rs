@@ -61,11 +61,7 @@ pub(crate) fn split<S: AsyncRead + AsyncWrite>(
         decoder: FrameDecoder::new(frame_bytes_max),
         counters: Arc::clone(counters),
     };
-    let writer = LinkWriter {
-        stream: writing,
-        buffer: Vec::new(),
-        open: OpenLink::new(counters),
-    };
+    let writer = LinkWriter { stream: writing, buffer: Vec::new(), open: OpenLink::new(counters) };
     (reader, writer)
 }
 
@@ -164,10 +160,7 @@ impl<S: AsyncWrite> LinkWriter<S> {
                 self.write(&frame).await?;
             }
             self.open.counters.frames_sent.increment();
-            self.open
-                .counters
-                .bytes_sent
-                .add(LENGTH_BYTES + frame.len());
+            self.open.counters.bytes_sent.add(LENGTH_BYTES + frame.len());
         }
         self.write_buffer().await?;
         self.flush().await
@@ -219,9 +212,7 @@ impl OpenLink {
     fn new(counters: &Arc<LinkCounters>) -> Self {
         counters.connections.increment();
         counters.connections_opened.increment();
-        Self {
-            counters: Arc::clone(counters),
-        }
+        Self { counters: Arc::clone(counters) }
     }
 }
 

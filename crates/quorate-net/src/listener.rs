@@ -63,19 +63,10 @@ impl Listener {
     ) -> Result<Self, ListenError> {
         let allowed = Arc::new(allowed);
         let config = tls::server_config(keys, Arc::clone(&allowed))?;
-        let bind_error = |source| ListenError::Bind {
-            address: address.to_owned(),
-            source,
-        };
+        let bind_error = |source| ListenError::Bind { address: address.to_owned(), source };
         let socket = TcpListener::bind(address).await.map_err(bind_error)?;
         let acceptor = TlsAcceptor::from(config);
-        Ok(Self {
-            socket,
-            acceptor,
-            allowed,
-            metrics,
-            log_limit: LogLimit::default(),
-        })
+        Ok(Self { socket, acceptor, allowed, metrics, log_limit: LogLimit::default() })
     }
 
     /// The address the operating system gave.

@@ -22,10 +22,7 @@ impl LogLimit {
     pub(crate) fn admit(&self) -> Option<u64> {
         let now = Instant::now();
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if window
-            .start
-            .is_none_or(|start| now - start >= Duration::from_secs(1))
-        {
+        if window.start.is_none_or(|start| now - start >= Duration::from_secs(1)) {
             window.start = Some(now);
             window.lines = 0;
         }
@@ -48,10 +45,7 @@ mod tests {
         let written = (0..1000).filter(|_| limit.admit().is_some()).count();
         assert_eq!(written, LOG_LINES_PER_SECOND_MAX as usize);
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(
-            limit.admit(),
-            Some(1000 - u64::from(LOG_LINES_PER_SECOND_MAX))
-        );
+        assert_eq!(limit.admit(), Some(1000 - u64::from(LOG_LINES_PER_SECOND_MAX)));
         assert_eq!(limit.admit(), Some(0));
     }
 }

@@ -41,6 +41,8 @@ pub struct LinkCounters {
     pub connections: Counter,
     /// Connections ever opened.
     pub connections_opened: Counter,
+    /// Attempts to dial that failed.
+    pub dials_failed: Counter,
     /// Frames handed to the transport.
     pub frames_sent: Counter,
     /// Bytes handed to the transport.
@@ -68,8 +70,6 @@ pub struct PeerCounters {
     pub votes: Arc<LinkCounters>,
     /// The connection for everything else.
     pub bulk: Arc<LinkCounters>,
-    /// Attempts to dial that failed.
-    pub dials_failed: Counter,
 }
 
 impl PeerCounters {
@@ -81,7 +81,27 @@ impl PeerCounters {
     }
 }
 
-/// Everything counted by one process.
+/// What a client counts.
+#[derive(Debug, Default)]
+pub struct ClientMetrics {
+    /// The connection to each replica.
+    pub replicas: BTreeMap<ReplicaId, Arc<LinkCounters>>,
+    /// Frames from replicas that were no REPLY of this cluster.
+    pub replies_rejected: Counter,
+    /// Operations whose result was accepted.
+    pub operations_completed: Counter,
+    /// Operations given up at their deadline.
+    pub operations_timed_out: Counter,
+}
+
+impl ClientMetrics {
+    pub(crate) fn new(replicas: impl IntoIterator<Item = ReplicaId>) -> Self {
+        let replicas = replicas.into_iter().map(|replica| (replica, Arc::default())).collect();
+        Self { replicas, ..Self::default() }
+    }
+}
+
+/// Everything counted by one replica.
 #[derive(Debug, Default)]
 pub struct NetMetrics {
     /// Each peer, by replica.
@@ -108,10 +128,7 @@ impl NetMetrics {
     /// Zeroes, with a place for each of the given peers.
     pub fn new(peers: impl IntoIterator<Item = ReplicaId>) -> Self {
         Self {
-            peers: peers
-                .into_iter()
-                .map(|peer| (peer, Arc::default()))
-                .collect(),
+            peers: peers.into_iter().map(|peer| (peer, Arc::default())).collect(),
             ..Self::default()
         }
     }

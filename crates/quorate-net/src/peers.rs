@@ -10,17 +10,15 @@ mod inbox;
 pub use inbox::{PeerEvent, PeerInbox};
 
 use crate::{
-    backoff::Backoff,
-    dial::{DialError, Dialer},
+    dial::Dialer,
     identity::{PublicKey, SecretKeys},
     limits::{
-        BULK_FRAME_BYTES_MAX, BULK_QUEUE_BYTES_MAX, BULK_QUEUE_COUNT_MAX, CLIENT_FRAME_BYTES_MAX,
-        DOOR_COUNT_MAX, VOTE_FRAME_BYTES_MAX, VOTE_QUEUE_BYTES_MAX, VOTE_QUEUE_COUNT_MAX,
+        BULK_FRAME_BYTES_MAX, BULK_QUEUE_BYTES_MAX, BULK_QUEUE_COUNT_MAX, DOOR_COUNT_MAX,
+        VOTE_FRAME_BYTES_MAX, VOTE_QUEUE_BYTES_MAX, VOTE_QUEUE_COUNT_MAX,
     },
     link::{self, LinkEnd, LinkReader, LinkWriter},
     log_limit::LogLimit,
     metrics::{LinkCounters, NetMetrics, PeerCounters},
-    random,
     send_queue::{QueueLimit, SendQueue},
     socket::{SecureStream, Socket},
     tls::Purpose,
@@ -28,12 +26,8 @@ use crate::{
 use bytes::Bytes;
 use inbox::Inbox;
 use pbft::ReplicaId;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use tokio::{
-    sync::mpsc,
-    task::JoinSet,
-    time::{Instant, sleep},
-};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::{sync::mpsc, task::JoinSet};
 
 /// Which of the two connections of a peer a frame takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,15 +44,6 @@ impl Class {
         match self {
             Self::Votes => VOTE_FRAME_BYTES_MAX,
             Self::Bulk => BULK_FRAME_BYTES_MAX,
-        }
-    }
-}
-
-impl Purpose {
-    pub(crate) const fn frame_bytes_max(self) -> usize {
-        match self {
-            Self::Peer(class) => class.frame_bytes_max(),
-            Self::Client => CLIENT_FRAME_BYTES_MAX,
         }
     }
 }
@@ -124,10 +109,7 @@ impl Peers {
         let others = || replicas.iter().filter(|replica| replica.id != own);
         let inbox = Arc::new(Inbox::new(others().map(|replica| replica.id)));
         let queues = others().map(|replica| (replica.id, PeerQueues::new(replica.id, metrics)));
-        let shared = Arc::new(Shared {
-            queues: queues.collect(),
-            inbox: Arc::clone(&inbox),
-        });
+        let shared = Arc::new(Shared { queues: queues.collect(), inbox: Arc::clone(&inbox) });
 
         let mut tasks = JoinSet::new();
         let mut door = BTreeMap::new();
@@ -136,10 +118,7 @@ impl Peers {
                 let link = PeerLink::new(&shared, replica.id, class);
                 if own < replica.id {
                     let purpose = Purpose::Peer(class);
-                    let PeerAddress {
-                        address, link_key, ..
-                    } = replica;
-                    let dialer = Dialer::new(address, keys, *link_key, purpose, &link.counters)?;
+                    let dialer = Dialer::new(replica, keys, purpose, &link.counters)?;
                     tasks.spawn(link.keep_dialling(dialer));
                 } else {
                     let (sender, accepted) = mpsc::channel(DOOR_COUNT_MAX);
@@ -148,11 +127,7 @@ impl Peers {
                 }
             }
         }
-        Ok((
-            Self(shared),
-            PeerInbox::new(inbox, tasks),
-            PeerDoor(Arc::new(door)),
-        ))
+        Ok((Self(shared), PeerInbox::new(inbox, tasks), PeerDoor(Arc::new(door))))
     }
 
     /// Queues a frame for a peer; never blocks.
@@ -207,9 +182,7 @@ impl PeerDoor {
     /// Hands over a connection. Returns whether it was taken: not from those who are to be
     /// dialled, and not while their last ones are still waiting.
     pub(crate) fn offer(&self, peer: ReplicaId, class: Class, stream: SecureStream) -> bool {
-        self.0
-            .get(&(peer, class))
-            .is_some_and(|sender| sender.try_send(stream).is_ok())
+        self.0.get(&(peer, class)).is_some_and(|sender| sender.try_send(stream).is_ok())
     }
 }
 
@@ -226,31 +199,14 @@ impl PeerLink {
     fn new(shared: &Arc<Shared>, peer: ReplicaId, class: Class) -> Self {
         let counters = Arc::clone(shared.queues[&peer].counters.class(class));
         let log_limit = LogLimit::default();
-        Self {
-            shared: Arc::clone(shared),
-            peer,
-            class,
-            counters,
-            log_limit,
-        }
+        Self { shared: Arc::clone(shared), peer, class, counters, log_limit }
     }
 
-    async fn keep_dialling(self, dialer: Dialer) {
-        let mut backoff = Backoff::new();
-        let mut last_failure = String::new();
+    async fn keep_dialling(self, mut dialer: Dialer) {
         loop {
-            let mut lasted = Duration::ZERO;
-            match dialer.dial().await {
-                Ok((mut reader, mut writer)) => {
-                    last_failure.clear();
-                    let began = Instant::now();
-                    let end = self.serve(&mut reader, &mut writer).await;
-                    lasted = began.elapsed();
-                    self.log_end(&end);
-                }
-                Err(error) => self.log_failure(&error, &mut last_failure),
-            }
-            sleep(backoff.pause(lasted, random::jitter())).await;
+            let (mut reader, mut writer) = dialer.connect().await;
+            let end = self.serve(&mut reader, &mut writer).await;
+            self.log_end(&end);
         }
     }
 
@@ -283,12 +239,7 @@ impl PeerLink {
         reader: &mut LinkReader<SecureStream>,
         writer: &mut LinkWriter<SecureStream>,
     ) -> LinkEnd {
-        let Self {
-            shared,
-            peer,
-            class,
-            ..
-        } = self;
+        let Self { shared, peer, class, .. } = self;
         if let Some(suppressed) = self.log_limit.admit() {
             tracing::info!(%peer, ?class, suppressed, "link up");
         }
@@ -312,20 +263,6 @@ impl PeerLink {
     fn log_end(&self, end: &LinkEnd) {
         if let Some(suppressed) = self.log_limit.admit() {
             tracing::info!(peer = %self.peer, class = ?self.class, %end, suppressed, "link down");
-        }
-    }
-
-    /// Warns once about each new reason, then keeps trying quietly.
-    fn log_failure(&self, error: &DialError, last_failure: &mut String) {
-        self.shared.queues[&self.peer]
-            .counters
-            .dials_failed
-            .increment();
-        let reason = error.to_string();
-        if reason != *last_failure {
-            let Self { peer, class, .. } = self;
-            tracing::warn!(%peer, ?class, %reason, "cannot reach replica; still trying");
-            *last_failure = reason;
         }
     }
 }

@@ -5,9 +5,7 @@ use rustls::crypto::GetRandomFailed;
 
 /// Fills `bytes` with unpredictable bytes, fit for secrets.
 pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), GetRandomFailed> {
-    rustls::crypto::aws_lc_rs::default_provider()
-        .secure_random
-        .fill(bytes)
+    rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(bytes)
 }
 
 /// A number for jitter and for names of temporary files. Where the generator fails it is 0: what

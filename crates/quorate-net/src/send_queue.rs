@@ -35,11 +35,7 @@ struct Waiting {
 
 impl SendQueue {
     pub(crate) fn new(limit: QueueLimit) -> Self {
-        Self {
-            limit,
-            waiting: Mutex::default(),
-            arrived: Notify::new(),
-        }
+        Self { limit, waiting: Mutex::default(), arrived: Notify::new() }
     }
 
     /// Adds a frame and returns how many were dropped for it.
@@ -99,10 +95,7 @@ mod tests {
     use super::*;
 
     fn queue(count_max: usize, bytes_max: usize) -> SendQueue {
-        SendQueue::new(QueueLimit {
-            count_max,
-            bytes_max,
-        })
+        SendQueue::new(QueueLimit { count_max, bytes_max })
     }
 
     fn frame(byte: u8, len: usize) -> Bytes {
@@ -118,10 +111,7 @@ mod tests {
     #[test]
     fn full_queue_drops_the_oldest_frames_and_counts_them() {
         let by_count = queue(2, 1000);
-        assert_eq!(
-            (1..=4).map(|n| by_count.push(frame(n, 1))).sum::<usize>(),
-            2
-        );
+        assert_eq!((1..=4).map(|n| by_count.push(frame(n, 1))).sum::<usize>(), 2);
         assert_eq!(taken(&by_count), [3, 4]);
 
         let by_bytes = queue(1000, 10);

@@ -29,10 +29,7 @@ pub(crate) struct Socket {
 impl Socket {
     pub(crate) fn new(tcp: TcpStream) -> io::Result<BufReader<Self>> {
         tcp.set_nodelay(true)?;
-        Ok(BufReader::with_capacity(
-            SOCKET_BUFFER_BYTES,
-            Self { tcp: Some(tcp) },
-        ))
+        Ok(BufReader::with_capacity(SOCKET_BUFFER_BYTES, Self { tcp: Some(tcp) }))
     }
 
     /// Registers the socket in the runtime that calls this.
@@ -45,11 +42,7 @@ impl Socket {
     }
 
     fn tcp(self: Pin<&mut Self>) -> io::Result<Pin<&mut TcpStream>> {
-        let tcp = self
-            .get_mut()
-            .tcp
-            .as_mut()
-            .ok_or(io::ErrorKind::NotConnected)?;
+        let tcp = self.get_mut().tcp.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         Ok(Pin::new(tcp))
     }
 }

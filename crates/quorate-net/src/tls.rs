@@ -7,6 +7,7 @@
 
 use crate::{
     identity::{KEY_BYTES, PublicKey, SecretKeys},
+    limits::REPLY_FRAME_BYTES_MAX,
     peers::Class,
 };
 use pbft::{ClientId, ReplicaId};
@@ -32,9 +33,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use zeroize::Zeroizing;
 
 /// The DER of an Ed25519 `SubjectPublicKeyInfo` up to the key itself (RFC 8410).
-const PUBLIC_PREFIX: [u8; 12] = [
-    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
-];
+const PUBLIC_PREFIX: [u8; 12] =
+    [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// The DER of an Ed25519 PKCS #8 private key up to the seed itself (RFC 8410).
 const SECRET_PREFIX: [u8; 16] = [
@@ -98,11 +98,15 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    const ALL: [Self; 3] = [
-        Self::Peer(Class::Votes),
-        Self::Peer(Class::Bulk),
-        Self::Client,
-    ];
+    const ALL: [Self; 3] = [Self::Peer(Class::Votes), Self::Peer(Class::Bulk), Self::Client];
+
+    /// The longest frame the dialling side takes.
+    pub(crate) const fn frame_bytes_max(self) -> usize {
+        match self {
+            Self::Peer(class) => class.frame_bytes_max(),
+            Self::Client => REPLY_FRAME_BYTES_MAX,
+        }
+    }
 
     /// The protocol name in the handshake. A change of the framing changes the number.
     const fn alpn(self) -> &'static [u8] {
@@ -117,9 +121,7 @@ impl Purpose {
 /// The purpose both ends agreed on.
 pub(crate) fn purpose_of(connection: &CommonState) -> Option<Purpose> {
     let agreed = connection.alpn_protocol()?;
-    Purpose::ALL
-        .into_iter()
-        .find(|purpose| purpose.alpn() == agreed)
+    Purpose::ALL.into_iter().find(|purpose| purpose.alpn() == agreed)
 }
 
 /// The key the other end has proved.
@@ -133,10 +135,7 @@ pub(crate) fn server_config(
     allowed: Arc<AllowList>,
 ) -> Result<Arc<ServerConfig>, Error> {
     let provider = provider();
-    let verifier = AllowedKeys {
-        allowed,
-        algorithms: provider.signature_verification_algorithms,
-    };
+    let verifier = AllowedKeys { allowed, algorithms: provider.signature_verification_algorithms };
     let own = AlwaysResolvesServerRawPublicKeys::new(own_key(keys)?);
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])?
@@ -155,10 +154,7 @@ pub(crate) fn client_config(
     purpose: Purpose,
 ) -> Result<Arc<ClientConfig>, Error> {
     let provider = provider();
-    let verifier = PinnedKey {
-        pinned,
-        algorithms: provider.signature_verification_algorithms,
-    };
+    let verifier = PinnedKey { pinned, algorithms: provider.signature_verification_algorithms };
     let own = AlwaysResolvesClientRawPublicKeys::new(own_key(keys)?);
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])?
@@ -187,18 +183,13 @@ fn own_key(keys: &SecretKeys) -> Result<Arc<CertifiedKey>, Error> {
     secret[SECRET_PREFIX.len()..].copy_from_slice(keys.link_seed());
     let signer = aws_lc_rs::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(&secret[..]))?;
     let public = [&PUBLIC_PREFIX[..], keys.public().link.as_bytes()].concat();
-    Ok(Arc::new(CertifiedKey::new(
-        vec![CertificateDer::from(public)],
-        signer,
-    )))
+    Ok(Arc::new(CertifiedKey::new(vec![CertificateDer::from(public)], signer)))
 }
 
 /// The only shape accepted is that of an Ed25519 key, so there is no DER to parse.
 fn parse_public(der: &[u8]) -> Result<PublicKey, Error> {
     let bad_encoding = Error::InvalidCertificate(CertificateError::BadEncoding);
-    let key = der
-        .strip_prefix(&PUBLIC_PREFIX)
-        .ok_or(bad_encoding.clone())?;
+    let key = der.strip_prefix(&PUBLIC_PREFIX).ok_or(bad_encoding.clone())?;
     let key = key.try_into().map_err(|_| bad_encoding.clone())?;
     PublicKey::from_bytes(key).map_err(|_| bad_encoding)
 }
@@ -344,9 +335,7 @@ mod tests {
     use super::*;
 
     fn key(seed: u8) -> PublicKey {
-        SecretKeys::from_seeds([seed; 32], [seed + 1; 32])
-            .public()
-            .link
+        SecretKeys::from_seeds([seed; 32], [seed + 1; 32]).public().link
     }
 
     #[test]
@@ -356,10 +345,7 @@ mod tests {
             (key(1), Identity::Client(ClientId::new(7))),
         ];
         let error = AllowList::new(members).unwrap_err();
-        assert!(
-            error.to_string().contains("r0 and Client(c7)") || error.key == key(1),
-            "{error}"
-        );
+        assert!(error.to_string().contains("r0 and Client(c7)") || error.key == key(1), "{error}");
     }
 
     #[test]

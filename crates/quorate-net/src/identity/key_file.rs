@@ -78,10 +78,7 @@ impl SecretKeys {
     ///
     /// Refuses to replace an existing file; reports what the file system reports.
     pub fn save(&self, path: &Path) -> Result<(), KeyFileError> {
-        let write_error = |source| KeyFileError::Write {
-            path: path.to_owned(),
-            source,
-        };
+        let write_error = |source| KeyFileError::Write { path: path.to_owned(), source };
         let folder = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -90,23 +87,17 @@ impl SecretKeys {
         hidden_name.push(path.file_name().unwrap_or_default());
         let hidden = folder.join(hidden_name);
 
-        let written = self
-            .write_new(&hidden)
-            .and_then(|()| fs::hard_link(&hidden, path));
+        let written = self.write_new(&hidden).and_then(|()| fs::hard_link(&hidden, path));
         // Whether it was linked or not, the hidden name has done its work.
         let removed = fs::remove_file(&hidden);
         match written {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(KeyFileError::Exists {
-                    path: path.to_owned(),
-                });
+                return Err(KeyFileError::Exists { path: path.to_owned() });
             }
             other => other.map_err(write_error)?,
         }
         removed.map_err(write_error)?;
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(write_error)
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(write_error)
     }
 
     /// Reads keys written by [`SecretKeys::save`].
@@ -115,41 +106,27 @@ impl SecretKeys {
     ///
     /// Refuses a file that group or others may read, and anything that is not such a file.
     pub fn load(path: &Path) -> Result<Self, KeyFileError> {
-        let read_error = |source| KeyFileError::Read {
-            path: path.to_owned(),
-            source,
-        };
+        let read_error = |source| KeyFileError::Read { path: path.to_owned(), source };
         let file = File::open(path).map_err(read_error)?;
         // The opened file is asked, not the path, so nothing can change in between.
         let metadata = file.metadata().map_err(read_error)?;
-        let malformed = |reason| KeyFileError::Malformed {
-            path: path.to_owned(),
-            reason,
-        };
+        let malformed = |reason| KeyFileError::Malformed { path: path.to_owned(), reason };
         if !metadata.is_file() {
             return Err(malformed("it is not a regular file"));
         }
         let mode = metadata.permissions().mode() & 0o7777;
         if mode & OTHERS != 0 {
-            return Err(KeyFileError::Exposed {
-                path: path.to_owned(),
-                mode,
-            });
+            return Err(KeyFileError::Exposed { path: path.to_owned(), mode });
         }
         // Room for everything at once: a growing vector would leave copies behind.
         let mut text = Zeroizing::new(Vec::with_capacity(FILE_BYTES_MAX as usize + 1));
-        file.take(FILE_BYTES_MAX)
-            .read_to_end(&mut text)
-            .map_err(read_error)?;
+        file.take(FILE_BYTES_MAX).read_to_end(&mut text).map_err(read_error)?;
         Self::parse(&text).map_err(malformed)
     }
 
     fn write_new(&self, path: &Path) -> io::Result<()> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(OWNER_ONLY)
-            .open(path)?;
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(path)?;
         file.write_all(&self.to_text())?;
         file.sync_all()
     }
@@ -168,10 +145,7 @@ impl SecretKeys {
     }
 
     fn parse(text: &[u8]) -> Result<Self, &'static str> {
-        let mut lines = text
-            .strip_suffix(b"\n")
-            .unwrap_or(text)
-            .split(|byte| *byte == b'\n');
+        let mut lines = text.strip_suffix(b"\n").unwrap_or(text).split(|byte| *byte == b'\n');
         if lines.next() != Some(FIRST_LINE) {
             return Err("its first line is not the one of such a file");
         }
@@ -195,8 +169,5 @@ impl SecretKeys {
 
 fn hex_digits(byte: u8) -> [u8; 2] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    [
-        DIGITS[usize::from(byte >> 4)],
-        DIGITS[usize::from(byte & 15)],
-    ]
+    [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]
 }

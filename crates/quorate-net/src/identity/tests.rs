@@ -8,16 +8,9 @@ fn keys_survive_the_file_and_are_readable_by_their_owner_alone() {
     let path = folder.path().join("keys");
     let keys = SecretKeys::generate().unwrap();
     keys.save(&path).unwrap();
-    assert_eq!(
-        fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
-        0o600
-    );
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
     assert_eq!(SecretKeys::load(&path).unwrap().public(), keys.public());
-    assert_eq!(
-        fs::read_dir(folder.path()).unwrap().count(),
-        1,
-        "nothing else is left behind"
-    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left behind");
 }
 
 #[test]
@@ -40,12 +33,7 @@ fn key_file_that_others_may_read_is_refused_with_the_command_that_mends_it() {
     for mode in [0o640, 0o604, 0o660, 0o601] {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         let error = SecretKeys::load(&path).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains(&format!("chmod 600 {}", path.display())),
-            "{error}"
-        );
+        assert!(error.to_string().contains(&format!("chmod 600 {}", path.display())), "{error}");
     }
 }
 
@@ -61,12 +49,7 @@ fn damaged_key_files_are_refused_and_never_quoted() {
         whole[..whole.len() - 3].to_owned(),
         format!("{whole}more\n"),
         format!("{}\n{}\n{}\n", lines[0], lines[2], lines[1]),
-        format!(
-            "{}\n{}\nsigning {}\n",
-            lines[0],
-            lines[1],
-            &lines[1]["link ".len()..]
-        ),
+        format!("{}\n{}\nsigning {}\n", lines[0], lines[1], &lines[1]["link ".len()..]),
         whole.replace("link ", "link  "),
         "x".repeat(5000),
     ];
@@ -75,10 +58,7 @@ fn damaged_key_files_are_refused_and_never_quoted() {
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         let error = SecretKeys::load(&path).unwrap_err();
-        assert!(
-            matches!(error, KeyFileError::Malformed { .. }),
-            "{index}: {error}"
-        );
+        assert!(matches!(error, KeyFileError::Malformed { .. }), "{index}: {error}");
         assert!(!error.to_string().contains(&lines[1]["link ".len()..]));
     }
 }
@@ -100,10 +80,7 @@ fn missing_key_file_is_named() {
 fn secrets_do_not_show_in_debug_output() {
     let keys = SecretKeys::from_seeds([0xab; 32], [0xcd; 32]);
     let shown = format!("{keys:?}");
-    assert!(
-        !shown.contains("abab") && !shown.contains("171, 171"),
-        "{shown}"
-    );
+    assert!(!shown.contains("abab") && !shown.contains("171, 171"), "{shown}");
 }
 
 #[test]
@@ -119,16 +96,10 @@ fn public_keys_are_parsed_from_what_they_print() {
 #[test]
 fn rfc_8032_seed_gives_the_published_public_key() {
     let mut seed = [0; 32];
-    decode_hex(
-        b"9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
-        &mut seed,
-    )
-    .unwrap();
+    decode_hex(b"9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60", &mut seed)
+        .unwrap();
     assert_eq!(
-        SecretKeys::from_seeds(seed, [1; 32])
-            .public()
-            .link
-            .to_string(),
+        SecretKeys::from_seeds(seed, [1; 32]).public().link.to_string(),
         "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
     );
 }
@@ -167,9 +138,5 @@ fn second_spellings_and_non_points_are_refused() {
         })
         .collect();
     assert!(refused.contains(&KeyError::NotCanonical));
-    assert!(
-        refused
-            .iter()
-            .all(|e| matches!(e, KeyError::NotCanonical | KeyError::NotAPoint))
-    );
+    assert!(refused.iter().all(|e| matches!(e, KeyError::NotCanonical | KeyError::NotAPoint)));
 }

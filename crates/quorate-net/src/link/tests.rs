@@ -13,10 +13,7 @@ use tokio::{
 const FRAME_BYTES_MAX: usize = 1 << 20;
 
 fn queue() -> SendQueue {
-    SendQueue::new(QueueLimit {
-        count_max: 10_000,
-        bytes_max: 8 << 20,
-    })
+    SendQueue::new(QueueLimit { count_max: 10_000, bytes_max: 8 << 20 })
 }
 
 fn frame(number: u32) -> Bytes {
@@ -59,11 +56,7 @@ async fn frames_cross_in_order_in_both_directions() {
         }
         assert_eq!(right_in.next().await.unwrap(), large);
     };
-    while_pumping(
-        [(&mut left_out, &to_right), (&mut right_out, &to_left)],
-        receive,
-    )
-    .await;
+    while_pumping([(&mut left_out, &to_right), (&mut right_out, &to_left)], receive).await;
     assert_eq!(left_out.open.counters.frames_sent.get(), 1001);
     assert_eq!(right_in.counters.frames_received.get(), 1001);
 }
@@ -78,11 +71,7 @@ async fn idle_link_stays_up() {
             () = sleep(Duration::from_secs(3600)) => {}
         }
     };
-    while_pumping(
-        [(&mut left_out, &queue()), (&mut right_out, &queue())],
-        idle,
-    )
-    .await;
+    while_pumping([(&mut left_out, &queue()), (&mut right_out, &queue())], idle).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,13 +86,8 @@ async fn frozen_peer_is_noticed_by_its_silence() {
 #[tokio::test(start_paused = true)]
 async fn peer_that_reads_nothing_is_noticed_and_the_queue_stays_bounded() {
     let [(_left_in, mut left_out), _right] = pair(1000);
-    let queue = SendQueue::new(QueueLimit {
-        count_max: 10,
-        bytes_max: 10_000,
-    });
-    let dropped: usize = (0..100)
-        .map(|_| queue.push(Bytes::from(vec![1; 1000])))
-        .sum();
+    let queue = SendQueue::new(QueueLimit { count_max: 10, bytes_max: 10_000 });
+    let dropped: usize = (0..100).map(|_| queue.push(Bytes::from(vec![1; 1000]))).sum();
     assert_eq!(dropped, 90);
     assert!(matches!(left_out.pump(&queue).await, LinkEnd::Stalled));
     assert_eq!(left_out.open.counters.stalls.get(), 1);
@@ -143,9 +127,7 @@ async fn oversize_frame_ends_the_link_before_its_bytes_arrive() {
 async fn truncated_frame_is_never_delivered() {
     let (mut left, right) = duplex(1000);
     let (mut reader, _writer) = split(right, FRAME_BYTES_MAX, &Arc::default());
-    left.write_all(&[&length_field(10)[..], b"too short"].concat())
-        .await
-        .unwrap();
+    left.write_all(&[&length_field(10)[..], b"too short"].concat()).await.unwrap();
     drop(left);
     assert!(matches!(reader.next().await, Err(LinkEnd::Closed)));
     assert_eq!(reader.counters.frames_received.get(), 0);
@@ -197,11 +179,8 @@ impl AsyncWrite for CountWrites {
 #[tokio::test(start_paused = true)]
 async fn queued_votes_leave_in_one_write() {
     let calls = Arc::new(AtomicUsize::new(0));
-    let (_reader, mut writer) = split(
-        CountWrites(Arc::clone(&calls)),
-        FRAME_BYTES_MAX,
-        &Arc::default(),
-    );
+    let (_reader, mut writer) =
+        split(CountWrites(Arc::clone(&calls)), FRAME_BYTES_MAX, &Arc::default());
     let queue = queue();
     for number in 0..500 {
         queue.push(frame(number));

@@ -2,13 +2,13 @@
 
 use super::*;
 use crate::{
-    Class, ClientInbox, ClientLimits, PeerInbox, Peers, Rate,
+    Class, ClientInbox, ClientLimits, PeerAddress, PeerInbox, Peers, Rate,
     dial::{DialError, Dialer},
     identity::PublicKey,
     limits::{
-        CLIENT_FRAME_BYTES_MAX, CLIENT_LANE_COUNT_MAX, CLIENT_QUEUE_BYTES_MAX,
-        CLIENT_QUEUE_COUNT_MAX, CONNECTION_PER_CLIENT_COUNT_MAX, HANDSHAKE_PER_SOURCE_COUNT_MAX,
-        HANDSHAKE_TIMEOUT,
+        CLIENT_LANE_COUNT_MAX, CLIENT_QUEUE_BYTES_MAX, CLIENT_QUEUE_COUNT_MAX,
+        CONNECTION_PER_CLIENT_COUNT_MAX, HANDSHAKE_PER_SOURCE_COUNT_MAX, HANDSHAKE_TIMEOUT,
+        REPLY_FRAME_BYTES_MAX,
     },
     link::{LinkEnd, LinkReader, LinkWriter},
     send_queue::{QueueLimit, SendQueue},
@@ -58,15 +58,11 @@ impl Server {
             (client_keys(BOB).public().link, Identity::Client(BOB)),
         ]);
         let own_keys = replica_keys(OWN);
-        let listener = Listener::bind(
-            "127.0.0.1:0",
-            &own_keys,
-            allowed.unwrap(),
-            Arc::clone(&metrics),
-        );
+        let listener =
+            Listener::bind("127.0.0.1:0", &own_keys, allowed.unwrap(), Arc::clone(&metrics));
         let listener = listener.await.unwrap();
         let address = listener.local_address().unwrap().to_string();
-        let peer = crate::PeerAddress {
+        let peer = PeerAddress {
             id: PEER,
             address: "127.0.0.1:1".to_owned(),
             link_key: replica_keys(PEER).public().link,
@@ -75,18 +71,12 @@ impl Server {
         let (clients, inbox) = Clients::new(limits, &metrics);
         let mut listening = JoinSet::new();
         listening.spawn(listener.run(door, clients.clone()));
-        Self {
-            address,
-            metrics,
-            clients,
-            inbox,
-            _peers: peers,
-            _listening: listening,
-        }
+        Self { address, metrics, clients, inbox, _peers: peers, _listening: listening }
     }
 
-    fn dialer(&self, keys: &SecretKeys, pinned: PublicKey, purpose: Purpose) -> Dialer {
-        Dialer::new(&self.address, keys, pinned, purpose, &Arc::default()).unwrap()
+    fn dialer(&self, keys: &SecretKeys, link_key: PublicKey, purpose: Purpose) -> Dialer {
+        let replica = PeerAddress { id: OWN, address: self.address.clone(), link_key };
+        Dialer::new(&replica, keys, purpose, &Arc::default()).unwrap()
     }
 
     async fn connect(&self, client: ClientId) -> TestClient {
@@ -98,20 +88,13 @@ impl Server {
 
     async fn expect_refusal(&self, keys: &SecretKeys, purpose: Purpose) -> DialError {
         let pinned = replica_keys(OWN).public().link;
-        self.dialer(keys, pinned, purpose)
-            .dial()
-            .await
-            .map(|_| ())
-            .unwrap_err()
+        self.dialer(keys, pinned, purpose).dial().await.map(|_| ()).unwrap_err()
     }
 
     /// Whether a client is still answered.
     async fn expect_service(&mut self, client: ClientId, session: &mut TestClient) {
         session.send("are you there?");
-        assert_eq!(
-            self.inbox.recv().await,
-            (client, Bytes::from_static(b"are you there?"))
-        );
+        assert_eq!(self.inbox.recv().await, (client, Bytes::from_static(b"are you there?")));
         self.clients.send(client, &Bytes::from_static(b"yes"));
         assert_eq!(session.reader.next().await.unwrap(), "yes");
     }
@@ -126,21 +109,14 @@ struct TestClient {
 
 impl TestClient {
     fn new(reader: LinkReader<SecureStream>, mut writer: LinkWriter<SecureStream>) -> Self {
-        let limit = QueueLimit {
-            count_max: usize::MAX,
-            bytes_max: usize::MAX,
-        };
+        let limit = QueueLimit { count_max: usize::MAX, bytes_max: usize::MAX };
         let queue = Arc::new(SendQueue::new(limit));
         let mut pump = JoinSet::new();
         pump.spawn({
             let queue = Arc::clone(&queue);
             async move { writer.pump(&queue).await }
         });
-        Self {
-            reader,
-            queue,
-            _pump: pump,
-        }
+        Self { reader, queue, _pump: pump }
     }
 
     fn send(&self, frame: impl Into<Bytes>) {
@@ -201,13 +177,9 @@ async fn known_keys_are_refused_for_purposes_that_are_not_theirs() {
     for purpose in [Purpose::Peer(Class::Votes), Purpose::Peer(Class::Bulk)] {
         server.expect_refusal(&client_keys(ALICE), purpose).await;
     }
-    server
-        .expect_refusal(&replica_keys(PEER), Purpose::Client)
-        .await;
+    server.expect_refusal(&replica_keys(PEER), Purpose::Client).await;
     // A replica that connects to itself was configured with its own address for another.
-    server
-        .expect_refusal(&replica_keys(OWN), Purpose::Peer(Class::Votes))
-        .await;
+    server.expect_refusal(&replica_keys(OWN), Purpose::Peer(Class::Votes)).await;
     assert_eq!(server.metrics.connections_refused.get(), 4);
 }
 
@@ -244,11 +216,7 @@ async fn connections_that_say_nothing_give_way_to_those_that_do() {
     server.expect_service(ALICE, &mut alice).await;
     let evicted = server.metrics.handshakes_evicted.get();
     assert!(evicted > HANDSHAKE_PER_SOURCE_COUNT_MAX as u64, "{evicted}");
-    assert_eq!(
-        idle[0].read(&mut [0]).await.unwrap_or(0),
-        0,
-        "the oldest was closed"
-    );
+    assert_eq!(idle[0].read(&mut [0]).await.unwrap_or(0), 0, "the oldest was closed");
 }
 
 #[tokio::test(start_paused = true)]
@@ -267,7 +235,7 @@ async fn oversize_frame_ends_the_session_of_its_sender_only() {
     let mut server = Server::start(ClientLimits::default()).await;
     let mut alice = server.connect(ALICE).await;
     let mut bob = server.connect(BOB).await;
-    alice.send(vec![0; CLIENT_FRAME_BYTES_MAX + 1]);
+    alice.send(vec![0; ClientLimits::default().frame_bytes_max + 1]);
     alice.expect_end().await;
     assert_eq!(server.metrics.clients.frames_oversize.get(), 1);
     server.expect_service(BOB, &mut bob).await;
@@ -284,10 +252,7 @@ async fn newest_connections_of_a_client_supersede_its_oldest() {
         sessions.push(server.connect(ALICE).await);
     }
     sessions[0].expect_end().await;
-    assert_eq!(
-        server.clients.connection_count(),
-        CONNECTION_PER_CLIENT_COUNT_MAX + 1
-    );
+    assert_eq!(server.clients.connection_count(), CONNECTION_PER_CLIENT_COUNT_MAX + 1);
     server.clients.send(ALICE, &Bytes::from_static(b"to each"));
     for session in &mut sessions[1..] {
         assert_eq!(session.reader.next().await.unwrap(), "to each");
@@ -297,16 +262,11 @@ async fn newest_connections_of_a_client_supersede_its_oldest() {
 
 #[tokio::test]
 async fn connections_of_all_clients_are_bounded() {
-    let limits = ClientLimits {
-        connection_count_max: 2,
-        ..ClientLimits::default()
-    };
+    let limits = ClientLimits { connection_count_max: 2, ..ClientLimits::default() };
     let server = Server::start(limits).await;
     let _alice = server.connect(ALICE).await;
     let bob = server.connect(BOB).await;
-    let error = server
-        .expect_refusal(&client_keys(ALICE), Purpose::Client)
-        .await;
+    let error = server.expect_refusal(&client_keys(ALICE), Purpose::Client).await;
     assert!(matches!(error, DialError::Refused(_)), "{error}");
     drop(bob);
     until(|| server.clients.connection_count() == 1).await;
@@ -315,14 +275,8 @@ async fn connections_of_all_clients_are_bounded() {
 
 #[tokio::test]
 async fn flooding_client_is_read_at_its_rate_and_delays_nobody() {
-    let rate = Rate {
-        per_second: 1,
-        burst: 5,
-    };
-    let limits = ClientLimits {
-        frames: rate,
-        ..ClientLimits::default()
-    };
+    let rate = Rate { per_second: 1, burst: 5 };
+    let limits = ClientLimits { frames: rate, ..ClientLimits::default() };
     let mut server = Server::start(limits).await;
     let alice = server.connect(ALICE).await;
     let bob = server.connect(BOB).await;
@@ -334,11 +288,7 @@ async fn flooding_client_is_read_at_its_rate_and_delays_nobody() {
     for _ in 0..30 {
         assert_eq!(server.inbox.recv().await.0, ALICE);
     }
-    assert!(
-        began.elapsed() >= Duration::from_secs(24),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() >= Duration::from_secs(24), "{:?}", began.elapsed());
     assert!(server.metrics.clients.pauses.get() >= 24);
     bob.send("let me in");
     let (client, _) = server.inbox.recv().await;
@@ -359,10 +309,7 @@ async fn flooding_client_fills_its_own_lane_and_no_more() {
     until(|| server.metrics.clients.frames_received.get() > 1 + CLIENT_LANE_COUNT_MAX as u64).await;
     let (first, _) = server.inbox.try_recv().unwrap();
     let (second, frame) = server.inbox.try_recv().unwrap();
-    assert_eq!(
-        (first, second, frame),
-        (ALICE, BOB, Bytes::from_static(b"let me in"))
-    );
+    assert_eq!((first, second, frame), (ALICE, BOB, Bytes::from_static(b"let me in")));
 }
 
 #[tokio::test]
@@ -384,9 +331,7 @@ async fn client_that_reads_nothing_costs_a_bounded_queue() {
 async fn replies_of_impossible_length_are_not_sent() {
     let mut server = Server::start(ClientLimits::default()).await;
     let mut alice = server.connect(ALICE).await;
-    server
-        .clients
-        .send(ALICE, &Bytes::from(vec![0; CLIENT_FRAME_BYTES_MAX + 1]));
+    server.clients.send(ALICE, &Bytes::from(vec![0; REPLY_FRAME_BYTES_MAX + 1]));
     server.clients.send(ALICE, &Bytes::new());
     assert_eq!(server.metrics.clients.frames_dropped.get(), 2);
     server.expect_service(ALICE, &mut alice).await;
@@ -399,8 +344,5 @@ async fn address_in_use_is_reported_in_one_sentence() {
     let metrics = Arc::clone(&server.metrics);
     let again = Listener::bind(&server.address, &keys, AllowList::default(), metrics);
     let error = again.await.err().unwrap().to_string();
-    assert!(
-        error.starts_with(&format!("cannot listen on {}", server.address)),
-        "{error}"
-    );
+    assert!(error.starts_with(&format!("cannot listen on {}", server.address)), "{error}");
 }

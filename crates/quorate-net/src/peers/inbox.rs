@@ -39,11 +39,7 @@ pub struct PeerInbox {
 
 impl PeerInbox {
     pub(super) fn new(inbox: Arc<Inbox>, tasks: JoinSet<()>) -> Self {
-        Self {
-            inbox,
-            votes_in_a_row: 0,
-            _tasks: tasks,
-        }
+        Self { inbox, votes_in_a_row: 0, _tasks: tasks }
     }
 
     /// Waits for the next event. Cancellation safe.
@@ -122,14 +118,8 @@ impl Presence {
 impl Inbox {
     pub(super) fn new(peers: impl Iterator<Item = ReplicaId>) -> Self {
         let arrived = Arc::new(Notify::new());
-        let votes = QueueLimit {
-            count_max: VOTE_LANE_COUNT_MAX,
-            bytes_max: VOTE_LANE_BYTES_MAX,
-        };
-        let bulk = QueueLimit {
-            count_max: BULK_LANE_COUNT_MAX,
-            bytes_max: BULK_LANE_BYTES_MAX,
-        };
+        let votes = QueueLimit { count_max: VOTE_LANE_COUNT_MAX, bytes_max: VOTE_LANE_BYTES_MAX };
+        let bulk = QueueLimit { count_max: BULK_LANE_COUNT_MAX, bytes_max: BULK_LANE_BYTES_MAX };
         Self {
             votes: FairQueue::new(votes, Arc::clone(&arrived)),
             bulk: FairQueue::new(bulk, Arc::clone(&arrived)),
@@ -150,11 +140,7 @@ impl Inbox {
     /// Marks a connection as up until the result is dropped.
     pub(super) fn enter(self: &Arc<Self>, peer: ReplicaId, class: Class) -> Entered {
         self.set(peer, class, true);
-        Entered {
-            inbox: Arc::clone(self),
-            peer,
-            class,
-        }
+        Entered { inbox: Arc::clone(self), peer, class }
     }
 
     fn set(&self, peer: ReplicaId, class: Class, up: bool) {

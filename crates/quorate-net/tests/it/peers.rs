@@ -6,7 +6,9 @@ use pbft::ReplicaId;
 use quorate_net::{
     Class, ClientLimits, Clients, PeerEvent, Peers,
     identity::SecretKeys,
-    limits::{BULK_FRAME_BYTES_MAX, VOTE_FRAME_BYTES_MAX, VOTE_QUEUE_COUNT_MAX},
+    limits::{
+        BULK_FRAME_BYTES_MAX, BULK_LANE_BYTES_MAX, VOTE_FRAME_BYTES_MAX, VOTE_QUEUE_COUNT_MAX,
+    },
     metrics::NetMetrics,
 };
 use std::sync::Arc;
@@ -29,10 +31,8 @@ async fn frames_of_one_class_keep_their_order_in_both_directions() {
         high.send(0, Class::Bulk, number.to_le_bytes().to_vec());
     }
     for number in 0..500_u32 {
-        high.receives(0, Class::Votes, number.to_le_bytes().to_vec())
-            .await;
-        low.receives(1, Class::Bulk, number.to_le_bytes().to_vec())
-            .await;
+        high.receives(0, Class::Votes, number.to_le_bytes().to_vec()).await;
+        low.receives(1, Class::Bulk, number.to_le_bytes().to_vec()).await;
     }
 }
 
@@ -58,31 +58,28 @@ async fn broadcast_reaches_every_peer() {
         let others = (0..4).filter(|id| *id as usize != own).map(ReplicaId::new);
         until(|| others.clone().all(|peer| replica.peers.is_connected(peer))).await;
     }
-    replicas[2]
-        .peers
-        .broadcast(Class::Votes, &Bytes::from_static(b"to all"));
+    replicas[2].peers.broadcast(Class::Votes, &Bytes::from_static(b"to all"));
     for id in [0, 1, 3] {
         let mut event = replicas[id].inbox.recv().await;
         while matches!(event, PeerEvent::Connected(_)) {
             event = replicas[id].inbox.recv().await;
         }
         let expected = Bytes::from_static(b"to all");
-        assert_eq!(
-            event,
-            PeerEvent::Frame(ReplicaId::new(2), Class::Votes, expected)
-        );
+        assert_eq!(event, PeerEvent::Frame(ReplicaId::new(2), Class::Votes, expected));
     }
 }
 
 #[tokio::test]
 async fn votes_do_not_wait_behind_bulk_that_nobody_takes() {
     let (_cluster, low, mut high) = pair().await;
-    let part = Bytes::from(vec![7; BULK_FRAME_BYTES_MAX]);
-    for _ in 0..8 {
-        low.send(1, Class::Bulk, part.clone());
-    }
+    let part = Bytes::from(vec![7; BULK_LANE_BYTES_MAX / 4]);
     let received = &high.metrics.peers[&ReplicaId::new(0)];
-    until(|| received.bulk.frames_received.get() >= 2).await;
+    // Four fill the lane, the fifth waits for room, the sixth stays in the connection.
+    for count in 1..=5 {
+        low.send(1, Class::Bulk, part.clone());
+        until(|| received.bulk.frames_received.get() == count).await;
+    }
+    low.send(1, Class::Bulk, part.clone());
     low.send(1, Class::Votes, "vote");
     until(|| received.votes.frames_received.get() == 1).await;
     high.receives(0, Class::Votes, "vote").await;
@@ -126,8 +123,7 @@ async fn outage_keeps_the_newest_votes_and_counts_the_rest() {
     let mut high = cluster.start(1).await;
     high.connected_to(0).await;
     for number in overflow..VOTE_QUEUE_COUNT_MAX + overflow {
-        high.receives(0, Class::Votes, number.to_le_bytes().to_vec())
-            .await;
+        high.receives(0, Class::Votes, number.to_le_bytes().to_vec()).await;
     }
 }
 
@@ -139,13 +135,7 @@ async fn impossible_frames_are_not_sent() {
     low.send(7, Class::Votes, "to nobody");
     low.send(1, Class::Votes, "possible");
     high.receives(0, Class::Votes, "possible").await;
-    assert_eq!(
-        low.metrics.peers[&ReplicaId::new(1)]
-            .votes
-            .frames_dropped
-            .get(),
-        2
-    );
+    assert_eq!(low.metrics.peers[&ReplicaId::new(1)].votes.frames_dropped.get(), 2);
 }
 
 #[tokio::test]
@@ -157,7 +147,7 @@ async fn impostor_is_refused_by_those_it_dials_and_by_those_who_dial_it() {
     let mut third = cluster.start(2).await;
     first.connected_to(2).await;
     third.connected_to(0).await;
-    let failures = &first.metrics.peers[&ReplicaId::new(1)].dials_failed;
+    let failures = &first.metrics.peers[&ReplicaId::new(1)].votes.dials_failed;
     until(|| failures.get() > 0 && third.metrics.handshakes_unknown_key.get() > 0).await;
     assert!(!first.peers.is_connected(ReplicaId::new(1)));
     assert!(!third.peers.is_connected(ReplicaId::new(1)));
@@ -191,11 +181,8 @@ async fn listener_may_run_on_another_thread_than_the_links() {
     let (peers, mut inbox, door) =
         Peers::start(own, &own_keys, cluster.addresses(), &metrics).unwrap();
     let (clients, _client_inbox) = Clients::new(ClientLimits::default(), &metrics);
-    let edge = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
+    let edge =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let listener = {
         let _guard = edge.enter();
         cluster.listener(1, &own_keys, &metrics).await
@@ -204,15 +191,9 @@ async fn listener_may_run_on_another_thread_than_the_links() {
 
     assert_eq!(inbox.recv().await, PeerEvent::Connected(ReplicaId::new(0)));
     low.connected_to(1).await;
-    peers.send(
-        ReplicaId::new(0),
-        Class::Votes,
-        Bytes::from_static(b"across"),
-    );
+    peers.send(ReplicaId::new(0), Class::Votes, Bytes::from_static(b"across"));
     low.receives(1, Class::Votes, "across").await;
-    tokio::task::spawn_blocking(move || drop(edge))
-        .await
-        .unwrap();
+    tokio::task::spawn_blocking(move || drop(edge)).await.unwrap();
     low.send(1, Class::Votes, "the link outlives the edge");
     let frame = Bytes::from_static(b"the link outlives the edge");
     let expected = PeerEvent::Frame(ReplicaId::new(0), Class::Votes, frame);

@@ -31,9 +31,7 @@ impl Cluster {
         let mut addresses = Vec::new();
         let mut held = Vec::new();
         for id in (0..replica_count).map(ReplicaId::new) {
-            let free = tokio::net::TcpListener::bind((host.as_str(), 0))
-                .await
-                .unwrap();
+            let free = tokio::net::TcpListener::bind((host.as_str(), 0)).await.unwrap();
             addresses.push(PeerAddress {
                 id,
                 address: free.local_addr().unwrap().to_string(),
@@ -49,8 +47,7 @@ impl Cluster {
     }
 
     pub(crate) async fn start(&self, replica: u32) -> Replica {
-        self.start_with_keys(replica, &keys(ReplicaId::new(replica)))
-            .await
+        self.start_with_keys(replica, &keys(ReplicaId::new(replica))).await
     }
 
     pub(crate) async fn start_with_keys(&self, replica: u32, keys: &SecretKeys) -> Replica {
@@ -61,13 +58,7 @@ impl Cluster {
         let (clients, client_inbox) = Clients::new(ClientLimits::default(), &metrics);
         let mut listening = JoinSet::new();
         listening.spawn(listener.run(door, clients));
-        Replica {
-            peers,
-            inbox,
-            metrics,
-            _clients: client_inbox,
-            listening,
-        }
+        Replica { peers, inbox, metrics, _clients: client_inbox, listening }
     }
 
     pub(crate) async fn listener(
@@ -76,14 +67,9 @@ impl Cluster {
         keys: &SecretKeys,
         metrics: &Arc<NetMetrics>,
     ) -> Listener {
-        let members = self
-            .addresses
-            .iter()
-            .map(|peer| (peer.link_key, Identity::Replica(peer.id)));
+        let members = self.addresses.iter().map(|peer| (peer.link_key, Identity::Replica(peer.id)));
         let allowed = AllowList::new(members).unwrap();
-        Listener::bind(self.address(replica), keys, allowed, Arc::clone(metrics))
-            .await
-            .unwrap()
+        Listener::bind(self.address(replica), keys, allowed, Arc::clone(metrics)).await.unwrap()
     }
 
     pub(crate) fn addresses(&self) -> &[PeerAddress] {
@@ -116,13 +102,11 @@ impl Replica {
     }
 
     pub(crate) async fn connected_to(&mut self, peer: u32) {
-        self.expect(PeerEvent::Connected(ReplicaId::new(peer)))
-            .await;
+        self.expect(PeerEvent::Connected(ReplicaId::new(peer))).await;
     }
 
     pub(crate) async fn disconnected_from(&mut self, peer: u32) {
-        self.expect(PeerEvent::Disconnected(ReplicaId::new(peer)))
-            .await;
+        self.expect(PeerEvent::Disconnected(ReplicaId::new(peer))).await;
     }
 
     pub(crate) fn send(&self, peer: u32, class: Class, frame: impl Into<Bytes>) {
@@ -130,8 +114,7 @@ impl Replica {
     }
 
     pub(crate) async fn receives(&mut self, peer: u32, class: Class, frame: impl Into<Bytes>) {
-        self.expect(PeerEvent::Frame(ReplicaId::new(peer), class, frame.into()))
-            .await;
+        self.expect(PeerEvent::Frame(ReplicaId::new(peer), class, frame.into())).await;
     }
 }
 

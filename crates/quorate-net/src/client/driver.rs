@@ -1,0 +1,156 @@
+//! The tasks of a client: one per link, and the one that drives the state machine.
+
+use super::{Core, LinkState, Shared};
+use crate::{
+    dial::Dialer,
+    limits::REPLIES_IN_A_ROW_MAX,
+    link::{LinkEnd, LinkReader, LinkWriter},
+    socket::SecureStream,
+};
+use bytes::Bytes;
+use pbft::{ClientOutput, Message, ReplicaId, Time, wire};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::sleep_until;
+
+/// Drives the state machine until the task is aborted.
+pub(super) async fn drive(shared: Arc<Shared>) {
+    let mut outputs = Vec::new();
+    loop {
+        let deadline = shared.step(&mut outputs);
+        shared.carry_out(&mut outputs);
+        let due = deadline.map(|time| shared.started + Duration::from_micros(time.as_micros()));
+        tokio::select! {
+            biased;
+            () = shared.wake.notified() => {}
+            () = sleep_until(due.unwrap_or(shared.started)), if due.is_some() => {}
+        }
+    }
+}
+
+impl Shared {
+    /// Tells the state machine what happened and returns when it wants to be called again.
+    fn step(&self, outputs: &mut Vec<ClientOutput>) -> Option<Time> {
+        let now = self.now();
+        let mut taken = 0;
+        while let Some((replica, frame)) = self.replies.try_take() {
+            self.on_frame(now, replica, &frame, outputs);
+            taken += 1;
+            if taken == REPLIES_IN_A_ROW_MAX {
+                // There may be more, and nobody else would say so.
+                self.wake.notify_one();
+                break;
+            }
+        }
+        let mut core = self.lock();
+        let machine = &mut core.machine;
+        if machine.next_deadline().is_some_and(|deadline| deadline <= now) {
+            machine.on_tick(now, outputs);
+        } else {
+            machine.flush(now, outputs);
+        }
+        machine.next_deadline()
+    }
+
+    /// Decodes outside the lock: callers need not wait for it.
+    fn on_frame(
+        &self,
+        now: Time,
+        replica: ReplicaId,
+        frame: &Bytes,
+        outputs: &mut Vec<ClientOutput>,
+    ) {
+        match wire::decode(self.config.domain.epoch, frame) {
+            Ok(Message::Reply(reply)) => {
+                self.lock().machine.on_reply(now, replica, reply, outputs);
+            }
+            Ok(_) | Err(_) => self.metrics.replies_rejected.increment(),
+        }
+    }
+
+    fn carry_out(&self, outputs: &mut Vec<ClientOutput>) {
+        for output in outputs.drain(..) {
+            match output {
+                ClientOutput::SendToAll(message) => {
+                    let frame = Bytes::from(wire::encode(self.config.domain.epoch, &message));
+                    for link in self.links.values() {
+                        link.counters.frames_dropped.add(link.queue.push(frame.clone()));
+                    }
+                }
+                ClientOutput::Completed(operation, completion) => {
+                    let Core { waiting, .. } = &mut *self.lock();
+                    if let Some(waiter) = waiting.remove(&operation) {
+                        // Whoever has just stopped waiting does not want it.
+                        let _ = waiter.send(completion);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The link to one replica, over and over again.
+pub(super) struct ReplicaLink {
+    shared: Arc<Shared>,
+    replica: ReplicaId,
+}
+
+impl ReplicaLink {
+    pub(super) fn new(shared: &Arc<Shared>, replica: ReplicaId) -> Self {
+        Self { shared: Arc::clone(shared), replica }
+    }
+
+    pub(super) async fn keep_up(self, mut dialer: Dialer) {
+        let replica = self.replica;
+        loop {
+            let (mut reader, mut writer) = dialer.connect().await;
+            tracing::debug!(%replica, "link to replica up");
+            let end = self.serve(&mut reader, &mut writer).await;
+            tracing::debug!(%replica, %end, "link to replica down");
+        }
+    }
+
+    async fn serve(
+        &self,
+        reader: &mut LinkReader<SecureStream>,
+        writer: &mut LinkWriter<SecureStream>,
+    ) -> LinkEnd {
+        let LinkState { queue, connected, .. } = &self.shared.links[&self.replica];
+        let _connected = Connected::mark(connected);
+        tokio::select! {
+            biased;
+            end = writer.pump(queue) => end,
+            end = self.read(reader) => end,
+        }
+    }
+
+    async fn read(&self, reader: &mut LinkReader<SecureStream>) -> LinkEnd {
+        loop {
+            match reader.next().await {
+                Ok(frame) => self.shared.replies.push(self.replica, frame).await,
+                Err(end) => return end,
+            }
+        }
+    }
+}
+
+/// Marks a link as up until it is dropped.
+struct Connected<'a>(&'a AtomicBool);
+
+impl<'a> Connected<'a> {
+    fn mark(connected: &'a AtomicBool) -> Self {
+        connected.store(true, Ordering::Relaxed);
+        Self(connected)
+    }
+}
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
