@@ -109,14 +109,14 @@ fn snapshots(tree: &mut Tree, keys: u64) -> Result<(), Box<dyn std::error::Error
     let folder = tempfile::tempdir()?;
     let backend = FileBackend::open(folder.path())?;
     let mut store = SnapshotStore::create(&backend)?;
-    let (saved, took) = timed(|| store.save(SeqNum::new(1), Vec::new(), tree));
+    let (saved, took) = timed(|| store.save(SeqNum::new(1), tree));
     saved?;
     let file_bytes = std::fs::metadata(folder.path().join("snapshot.redb"))?.len() as f64;
     let share = file_bytes / tree.bytes() as f64;
     println!("first durable snapshot: {took:.2?}, {share:.2} of the data on disk");
     let mut random = Random(9);
     (0..CHANGES).for_each(|_| tree.put(&key(random.next() % keys), value(9)));
-    let (saved, took) = timed(|| store.save(SeqNum::new(2), Vec::new(), tree));
+    let (saved, took) = timed(|| store.save(SeqNum::new(2), tree));
     saved?;
     println!("durable snapshot after {CHANGES} changes: {took:.2?}");
     drop(store);

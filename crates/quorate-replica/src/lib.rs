@@ -28,7 +28,7 @@ pub use journal::segment::SegmentNumber;
 pub use journal::{
     FRAME_BYTES_MAX, Journal, JournalConfig, JournalIdentity, RECORD_BYTES_MAX, SEGMENT_BYTES_MIN,
 };
-pub use snapshot::{META_BYTES_MAX, Snapshot, SnapshotDamage, SnapshotError, SnapshotStore};
+pub use snapshot::{Snapshot, SnapshotDamage, SnapshotError, SnapshotStore};
 pub use transfer::FetchProgress;
 pub use tree::assembler::{Assembler, BadPart};
 pub use tree::key::{NAMESPACE_BYTES_MAX, TREE_KEY_BYTES_MAX};

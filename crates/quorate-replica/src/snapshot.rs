@@ -40,9 +40,6 @@ const CACHE_BYTES_MAX: usize = 16 << 20;
 /// The rows one transaction writes, in bytes.
 const BATCH_BYTES_MAX: usize = 4 << 20;
 
-/// The most bytes the host may store with a snapshot.
-pub const META_BYTES_MAX: usize = 4 << 20;
-
 /// The durable snapshot of one replica.
 #[derive(Debug)]
 pub struct SnapshotStore {
@@ -62,8 +59,6 @@ pub struct SnapshotStore {
 pub struct Snapshot {
     /// The checkpoint's sequence number.
     pub seq: SeqNum,
-    /// What the host stored with it.
-    pub meta: Vec<u8>,
     /// The state.
     pub tree: Tree,
 }
@@ -117,7 +112,6 @@ struct Record {
     generation: u64,
     seq: SeqNum,
     root: Digest,
-    meta: Vec<u8>,
 }
 
 impl SnapshotStore {
@@ -180,20 +174,15 @@ impl SnapshotStore {
         Ok((store, snapshot))
     }
 
-    /// Stores the state at a checkpoint with what else the host needs to start from it, in place
-    /// of the snapshot before. Durable when it returns. Hashes what is not hashed yet, writes
-    /// what changed since the snapshot before, and keeps a clone of the tree.
+    /// Stores the state at a checkpoint in place of the snapshot before. Durable when it returns.
+    /// Hashes what is not hashed yet, writes what changed since the snapshot before, and keeps a
+    /// clone of the tree.
     ///
     /// # Errors
     ///
     /// If the storage fails. What is on the disk is then the snapshot before or this one, whole,
     /// and the store can only be opened again.
-    ///
-    /// # Panics
-    ///
-    /// If `meta` is longer than [`META_BYTES_MAX`].
-    pub fn save(&mut self, seq: SeqNum, meta: Vec<u8>, tree: &Tree) -> Result<(), SnapshotError> {
-        assert!(meta.len() <= META_BYTES_MAX, "{} bytes are too many for a snapshot", meta.len());
+    pub fn save(&mut self, seq: SeqNum, tree: &Tree) -> Result<(), SnapshotError> {
         if self.has_failed {
             return Err(SnapshotError::HasFailed);
         }
@@ -211,7 +200,7 @@ impl SnapshotStore {
         let values = values.flat_map(|(key, value)| Row::pieces(key, generation, *value));
         self.in_batches(pages, |batch| rows::write(&self.database, PAGES, batch))?;
         self.in_batches(values, |batch| rows::write(&self.database, VALUES, batch))?;
-        let record = Record { generation, seq, root, meta };
+        let record = Record { generation, seq, root };
         rows::write_record(&self.database, &record.encode())?;
         self.remove_replaced(&changes, generation)?;
 
@@ -252,7 +241,7 @@ impl SnapshotStore {
         }
         self.in_batches(stray_values, |batch| rows::remove(&self.database, VALUES, batch))?;
         self.in_batches(stray_pages, |batch| rows::remove(&self.database, PAGES, batch))?;
-        Ok(record.map(|record| Snapshot { seq: record.seq, meta: record.meta, tree }))
+        Ok(record.map(|record| Snapshot { seq: record.seq, tree }))
     }
 
     /// Hands `items` on, in batches of a bounded size.

@@ -110,7 +110,7 @@ impl Folder {
             other => other.into(),
         })?;
         let (snapshots, snapshot) = SnapshotStore::open(&*backend)?;
-        let snapshot = snapshot.map(|Snapshot { seq, tree, .. }| (seq, tree));
+        let snapshot = snapshot.map(|Snapshot { seq, tree }| (seq, tree));
         let found = snapshot.as_ref().map_or(SeqNum::ZERO, |(seq, _)| *seq);
 
         let oldest = journal.oldest_segment();
@@ -181,7 +181,7 @@ impl Folder {
         snapshots: &mut SnapshotStore,
         state: &CheckpointState,
     ) -> Result<(), SnapshotError> {
-        snapshots.save(state.seq(), Vec::new(), state.tree())
+        snapshots.save(state.seq(), state.tree())
     }
 }
 

@@ -57,9 +57,9 @@ fn row_count(store: &SnapshotStore, table: Table) -> u64 {
     store.database.begin_read().unwrap().open_table(table).unwrap().len().unwrap()
 }
 
-fn assert_is(snapshot: Option<&Snapshot>, seq: u64, meta: &[u8], tree: &Tree) {
+fn assert_is(snapshot: Option<&Snapshot>, seq: u64, tree: &Tree) {
     let snapshot = snapshot.expect("there is a snapshot");
-    assert_eq!((snapshot.seq, snapshot.meta.as_slice()), (SeqNum::new(seq), meta));
+    assert_eq!(snapshot.seq, SeqNum::new(seq));
     assert_eq!(snapshot.tree.root_digest(), tree.root_digest());
     assert_eq!(snapshot.tree.len(), tree.len());
     let large = |tree: &Tree| tree.get(b"large").map(<[u8]>::to_vec);
@@ -72,17 +72,17 @@ fn snapshot_is_found_again_on_a_real_disk() {
     let backend = FileBackend::open(folder.path()).unwrap();
     let mut store = SnapshotStore::create(&backend).unwrap();
     assert!(SnapshotStore::create(&backend).is_err());
-    store.save(SeqNum::new(128), b"proof".to_vec(), &first_tree()).unwrap();
+    store.save(SeqNum::new(128), &first_tree()).unwrap();
     drop(store);
     let (mut store, snapshot) = SnapshotStore::open(&backend).unwrap();
-    assert_is(snapshot.as_ref(), 128, b"proof", &first_tree());
+    assert_is(snapshot.as_ref(), 128, &first_tree());
     // The host goes on from the tree it was given.
     let mut tree = snapshot.unwrap().tree;
     tree.put(b"more", b"of it".to_vec());
-    store.save(SeqNum::new(256), vec![], &tree).unwrap();
+    store.save(SeqNum::new(256), &tree).unwrap();
     drop(store);
     let (_, snapshot) = SnapshotStore::open(&backend).unwrap();
-    assert_is(snapshot.as_ref(), 256, b"", &tree);
+    assert_is(snapshot.as_ref(), 256, &tree);
 }
 
 #[test]
@@ -96,11 +96,11 @@ fn new_store_has_no_snapshot() {
 fn empty_state_is_a_snapshot_too() {
     let backend = MemoryBackend::new();
     let mut store = create(&backend);
-    store.save(SeqNum::new(1), vec![], &first_tree()).unwrap();
-    store.save(SeqNum::new(2), vec![], &Tree::new()).unwrap();
+    store.save(SeqNum::new(1), &first_tree()).unwrap();
+    store.save(SeqNum::new(2), &Tree::new()).unwrap();
     assert_eq!((row_count(&store, PAGES), row_count(&store, VALUES)), (0, 0));
     drop(store);
-    assert_is(open(&backend).1.as_ref(), 2, b"", &Tree::new());
+    assert_is(open(&backend).1.as_ref(), 2, &Tree::new());
 }
 
 #[test]
@@ -110,11 +110,11 @@ fn only_what_changed_is_written() {
     let writes = || backend.operations().of(crate::Operation::Write);
     let mut tree = tree(5_000);
     let before = writes();
-    store.save(SeqNum::new(1), vec![], &tree).unwrap();
+    store.save(SeqNum::new(1), &tree).unwrap();
     let whole = writes() - before;
     tree.put(&key(7), vec![0; 240]);
     let before = writes();
-    store.save(SeqNum::new(2), vec![], &tree).unwrap();
+    store.save(SeqNum::new(2), &tree).unwrap();
     let changed = writes() - before;
     assert!(whole > 300 && changed < 60, "{whole} writes for all, {changed} for one change");
 }
@@ -139,7 +139,7 @@ proptest! {
                     None => tree.delete(&key(number)),
                 }
             }
-            store.save(SeqNum::new(seq), vec![], &tree).unwrap();
+            store.save(SeqNum::new(seq), &tree).unwrap();
             let everything = Tree::new();
             let everything = tree.changes_since(&everything);
             prop_assert_eq!(row_count(&store, PAGES), everything.pages.len() as u64);
@@ -164,7 +164,7 @@ fn rows_are_those_that_were_published() {
     let mut tree = Tree::new();
     tree.put(b"a", b"inline".to_vec());
     tree.put(b"b", vec![0xb0; (62 << 10) + 1]);
-    store.save(SeqNum::new(0x1234), b"meta".to_vec(), &tree).unwrap();
+    store.save(SeqNum::new(0x1234), &tree).unwrap();
     let mut text = String::new();
     let record = rows::read_record(&store.database).unwrap().unwrap();
     writeln!(text, "record {}", hex(&record)).unwrap();

@@ -27,7 +27,7 @@ const WAYS: std::ops::Range<u64> = 0..5;
 fn prepared() -> (MemoryBackend, SnapshotStore) {
     let backend = MemoryBackend::new();
     let mut store = create(&backend);
-    store.save(SeqNum::new(1), b"first".to_vec(), &first_tree()).unwrap();
+    store.save(SeqNum::new(1), &first_tree()).unwrap();
     drop(store);
     let (store, _) = open(&backend);
     (backend, store)
@@ -37,8 +37,8 @@ fn prepared() -> (MemoryBackend, SnapshotStore) {
 fn has_second(snapshot: Option<&Snapshot>) -> bool {
     let is_second = snapshot.is_some_and(|snapshot| snapshot.seq == SeqNum::new(2));
     match is_second {
-        true => assert_is(snapshot, 2, b"second", &second_tree()),
-        false => assert_is(snapshot, 1, b"first", &first_tree()),
+        true => assert_is(snapshot, 2, &second_tree()),
+        false => assert_is(snapshot, 1, &first_tree()),
     }
     is_second
 }
@@ -51,10 +51,10 @@ fn crash_at_any_write_of_a_save_leaves_one_snapshot_whole() {
         for at in 1.. {
             let (backend, mut store) = prepared();
             backend.crash_at(backend.operations().mutations() + at);
-            let saved = store.save(SeqNum::new(2), b"second".to_vec(), &second);
+            let saved = store.save(SeqNum::new(2), &second);
             if saved.is_err() {
                 assert!(matches!(saved, Err(SnapshotError::Backend(_))), "{saved:?}");
-                let again = store.save(SeqNum::new(2), vec![], &second);
+                let again = store.save(SeqNum::new(2), &second);
                 assert!(matches!(again, Err(SnapshotError::HasFailed)));
             }
             drop(store);
@@ -66,13 +66,13 @@ fn crash_at_any_write_of_a_save_leaves_one_snapshot_whole() {
 
             // What was left half done is gone, and the next save works.
             let third = tree(40);
-            store.save(SeqNum::new(3), b"third".to_vec(), &third).unwrap();
+            store.save(SeqNum::new(3), &third).unwrap();
             let everything = Tree::new();
             let everything = third.changes_since(&everything);
             assert_eq!(row_count(&store, PAGES), everything.pages.len() as u64);
             assert_eq!(row_count(&store, VALUES), 0);
             drop(store);
-            assert_is(open(&backend).1.as_ref(), 3, b"third", &third);
+            assert_is(open(&backend).1.as_ref(), 3, &third);
             if saved.is_ok() {
                 break;
             }
@@ -85,14 +85,14 @@ fn crash_at_any_write_of_a_save_leaves_one_snapshot_whole() {
 fn crash_while_opening_after_a_crash_loses_nothing() {
     let (backend, mut store) = prepared();
     let start = backend.operations().mutations();
-    store.save(SeqNum::new(2), b"second".to_vec(), &second_tree()).unwrap();
+    store.save(SeqNum::new(2), &second_tree()).unwrap();
     let length = backend.operations().mutations() - start;
     // The first crash comes somewhere in the save, so that opening has something to clear away.
     for share in [3, 5, 8] {
         for at in 1.. {
             let (backend, mut store) = prepared();
             backend.crash_at(backend.operations().mutations() + length * share / 9);
-            store.save(SeqNum::new(2), b"second".to_vec(), &second_tree()).unwrap_err();
+            store.save(SeqNum::new(2), &second_tree()).unwrap_err();
             drop(store);
             let backend = backend.restart(Crash::PowerKeepingAll);
             backend.crash_at(at);
@@ -138,9 +138,9 @@ fn failed_sync_stops_the_store() {
         let (backend, mut store) = prepared();
         let before = backend.operations().of(crate::Operation::Sync);
         backend.fail_sync_at(before + at);
-        let saved = store.save(SeqNum::new(2), b"second".to_vec(), &second_tree());
+        let saved = store.save(SeqNum::new(2), &second_tree());
         assert!(matches!(saved, Err(SnapshotError::Backend(_))), "{saved:?}");
-        let again = store.save(SeqNum::new(2), vec![], &second_tree());
+        let again = store.save(SeqNum::new(2), &second_tree());
         assert!(matches!(again, Err(SnapshotError::HasFailed)));
         drop(store);
         has_second(open(&backend.restart(Crash::PowerLosingAll)).1.as_ref());
@@ -151,11 +151,11 @@ fn failed_sync_stops_the_store() {
 fn full_disk_is_reported_as_such_and_loses_nothing() {
     let (backend, mut store) = prepared();
     backend.limit_bytes(0);
-    let saved = store.save(SeqNum::new(2), vec![], &tree(20_000));
+    let saved = store.save(SeqNum::new(2), &tree(20_000));
     assert!(
         matches!(&saved, Err(SnapshotError::Backend(error)) if error.is_disk_full()),
         "{saved:?}"
     );
     drop(store);
-    assert_is(open(&backend.restart(Crash::Process)).1.as_ref(), 1, b"first", &first_tree());
+    assert_is(open(&backend.restart(Crash::Process)).1.as_ref(), 1, &first_tree());
 }
