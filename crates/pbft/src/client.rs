@@ -71,7 +71,8 @@ pub enum Completion {
         /// The session that is open now.
         current: Session,
     },
-    /// Whether it was executed is unknown: the session was fenced while it was outstanding.
+    /// Whether it was executed is unknown: the session was fenced while it was outstanding, or the
+    /// results of a request with several operations were lost.
     Unknown,
 }
 
@@ -355,7 +356,12 @@ impl Client {
                 }
             }
             Outcome::ExecutedBefore(_) => {
-                let lost = |id| ClientOutput::Completed(id, Completion::ResultLost);
+                // Of several operations the last ones may not have been executed [CL8].
+                let completion = match done.operations.len() {
+                    1 => Completion::ResultLost,
+                    _ => Completion::Unknown,
+                };
+                let lost = |id| ClientOutput::Completed(id, completion.clone());
                 outputs.extend(done.operations.into_iter().map(lost));
             }
             Outcome::Fenced { current } if self.state == SessionState::Opening => {

@@ -36,7 +36,7 @@ pub type Services = BTreeMap<ServiceId, Box<dyn Service>>;
 pub const NO_SUCH_SERVICE: &[u8] = b"\0quorate: no such service";
 
 /// An outcome longer than this, encoded, is replaced by [`Outcome::ExecutedBefore`]: it would not
-/// fit a frame. In bytes.
+/// fit a frame. Only a single result of a service can come to that. In bytes.
 pub const OUTCOME_BYTES_MAX: usize = 12 << 20;
 
 /// The replicated state and the services that work on it.
@@ -225,6 +225,7 @@ impl Executor {
         Execution { client, session, timestamp, outcome, window: table.into_window() }
     }
 
+    /// The operations of a request, until their results are enough for one reply [CL8].
     fn execute_operations(
         &mut self,
         seq: SeqNum,
@@ -232,22 +233,38 @@ impl Executor {
         request: &Request,
         operations: &[Operation],
     ) -> Outcome {
-        let (client, time) = (request.client, self.time);
-        let results = operations.iter().map(|operation| {
-            let Some(service) = self.services.get_mut(&operation.service) else {
-                return NO_SUCH_SERVICE.to_vec();
-            };
-            let choice = choices.get(&operation.service).map_or(&[][..], Vec::as_slice);
-            let context = Context { client, seq, time, choice };
-            let prefix = layout::service_prefix(operation.service);
-            let mut state = NamespaceMut::new(&mut self.tree, &prefix);
-            service.execute(&context, &operation.body, &mut state)
-        });
-        let outcome = Outcome::Executed(results.collect());
+        let bytes_max = self.config.parameters.results_bytes_max;
+        let (mut results, mut bytes) = (Vec::new(), 0);
+        for operation in operations {
+            if bytes >= bytes_max {
+                break;
+            }
+            let result = self.execute_operation(seq, choices, request.client, operation);
+            bytes += result.len();
+            results.push(result);
+        }
+        let outcome = Outcome::Executed(results);
         if clients::encoded_bytes(&outcome) > OUTCOME_BYTES_MAX {
             return Outcome::ExecutedBefore(outcome.digest());
         }
         outcome
+    }
+
+    fn execute_operation(
+        &mut self,
+        seq: SeqNum,
+        choices: &choice::Choices,
+        client: ClientId,
+        operation: &Operation,
+    ) -> Vec<u8> {
+        let Some(service) = self.services.get_mut(&operation.service) else {
+            return NO_SUCH_SERVICE.to_vec();
+        };
+        let choice = choices.get(&operation.service).map_or(&[][..], Vec::as_slice);
+        let context = Context { client, seq, time: self.time, choice };
+        let prefix = layout::service_prefix(operation.service);
+        let mut state = NamespaceMut::new(&mut self.tree, &prefix);
+        service.execute(&context, &operation.body, &mut state)
     }
 }
 

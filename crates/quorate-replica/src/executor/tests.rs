@@ -133,6 +133,22 @@ fn long_results_are_kept_as_their_digest() {
     assert_eq!(executor.cached_outcome(client, session, Timestamp::new(1)), before);
 }
 
+/// [CL8] Once the results are long enough for one reply, the rest of the request is left undone.
+#[test]
+fn operations_beyond_the_limit_of_results_are_not_executed() {
+    let config = config_with(Parameters { results_bytes_max: 100, ..Parameters::default() });
+    let mut executor = Executor::genesis(config, recorder());
+    let mut several = request(0, 0, 1, 0, &[b'x'; 60]);
+    if let RequestBody::Operations(operations) = &mut several.body {
+        *operations = vec![operations[0].clone(); 4];
+    }
+    let Some(Outcome::Executed(results)) = run_one(&mut executor, several) else {
+        panic!("executed in part");
+    };
+    assert_eq!(results.len(), 2);
+    assert_eq!(recorded(&mut executor).len(), 2, "the service saw two operations");
+}
+
 #[test]
 fn agreed_time_never_goes_backwards_and_reaches_the_service() {
     let mut executor = executor();
