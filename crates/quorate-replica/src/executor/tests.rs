@@ -136,9 +136,13 @@ fn long_results_are_kept_as_their_digest() {
 /// [CL8] Once the results are long enough for one reply, the rest of the request is left undone.
 #[test]
 fn operations_beyond_the_limit_of_results_are_not_executed() {
-    let config = config_with(Parameters { results_bytes_max: 100, ..Parameters::default() });
+    let mut several = request(0, 0, 1, 0, b"x");
+    let Some(Outcome::Executed(one)) = run_one(&mut executor(), several.clone()) else {
+        panic!("executed");
+    };
+    let results_bytes_max = one[0].len() + 1;
+    let config = config_with(Parameters { results_bytes_max, ..Parameters::default() });
     let mut executor = Executor::genesis(config, recorder());
-    let mut several = request(0, 0, 1, 0, &[b'x'; 60]);
     if let RequestBody::Operations(operations) = &mut several.body {
         *operations = vec![operations[0].clone(); 4];
     }
