@@ -331,39 +331,4 @@ fn tls12_refused() -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(seed: u8) -> PublicKey {
-        SecretKeys::from_seeds([seed; 32], [seed + 1; 32]).public().link
-    }
-
-    #[test]
-    fn two_owners_of_one_key_are_refused() {
-        let members = [
-            (key(1), Identity::Replica(ReplicaId::new(0))),
-            (key(1), Identity::Client(ClientId::new(7))),
-        ];
-        let error = AllowList::new(members).unwrap_err();
-        assert!(error.to_string().contains("r0 and Client(c7)") || error.key == key(1), "{error}");
-    }
-
-    #[test]
-    fn only_ed25519_keys_in_their_one_form_are_parsed() {
-        let good = [&PUBLIC_PREFIX[..], key(1).as_bytes()].concat();
-        assert_eq!(parse_public(&good).unwrap(), key(1));
-        assert!(parse_public(&good[..good.len() - 1]).is_err());
-        assert!(parse_public(&[&good[..], &[0]].concat()).is_err());
-        let small_order = [&PUBLIC_PREFIX[..], &[0; 32]].concat();
-        assert!(parse_public(&small_order).is_err());
-        assert!(parse_public(&[]).is_err());
-    }
-
-    #[test]
-    fn purposes_have_different_names() {
-        let mut names: Vec<_> = Purpose::ALL.map(Purpose::alpn).to_vec();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), Purpose::ALL.len());
-    }
-}
+mod tests;
