@@ -454,6 +454,14 @@ impl Cluster {
         self.now = end;
     }
 
+    /// Time passes for all, but one replica's process stands still meanwhile.
+    pub(crate) fn pause(&mut self, replica: u32, span: Duration) {
+        let paused = self.machines[replica as usize].replica.take();
+        self.advance(span);
+        self.machines[replica as usize].replica = paused;
+        self.input(replica, Input::Tick);
+    }
+
     /// Lets time pass in small steps, delivering what `passes` lets through after each.
     pub(crate) fn run_where(&mut self, span: Duration, passes: impl Fn(&Envelope) -> bool) {
         let end = self.now.after(span);

@@ -516,3 +516,20 @@ fn vote_for_a_huge_view_moves_nobody() {
     assert_eq!(cluster.answered(0, 1, "a"), [0, 1, 2, 3]);
     assert_eq!(cluster.views(&[0, 1, 2]), [(0, true); 3]);
 }
+
+/// [TM5] A replica whose process was paused gives the primary another chance; the primary uses it.
+#[test]
+fn replica_that_stood_still_does_not_leave_the_view_alone() {
+    let mut cluster = Cluster::new(4);
+    let request = cluster.operation(0, 1, "a");
+    cluster.send_request_to(2, request);
+    cluster.network.clear();
+    cluster.pause(2, Duration::from_secs(30));
+    cluster.run(Duration::from_millis(900));
+    assert_eq!(cluster.answered(0, 1, "a"), [0, 1, 2, 3], "relayed after the pause");
+    assert_eq!(cluster.views(&[0, 1, 2, 3]), [(0, true); 4]);
+    let request = cluster.operation(0, 2, "b");
+    cluster.send_request_to(2, request);
+    cluster.run_where(Duration::from_millis(1100), |_| false);
+    assert_eq!(cluster.views(&[2]), [(1, false)], "it still judges a silent primary");
+}
