@@ -5,9 +5,10 @@ use crate::deadline::Deadline;
 use crate::etcd::etcdserverpb::ResponseHeader;
 use crate::limits::{REQUESTS_BYTES_MAX, REQUESTS_COUNT_MAX};
 use crate::members::Members;
-use crate::refusal::{Kind, refused_by_store, too_many_requests, unanswered, unreadable};
+use crate::refusal::{refused_by_store, too_many_requests, unanswered, unreadable};
 use crate::submit::Submitter;
 use pbft::View;
+use quorate_net::ClientError;
 use quorate_services::store::{Operation, Outcome, REQUEST_BYTES_MAX, Response, StoreError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,7 +17,6 @@ use tokio::time::Instant;
 use tonic::{Request, Status};
 
 /// What all requests share.
-#[derive(Debug)]
 pub(crate) struct Backend {
     submitter: Submitter,
     members: Members,
@@ -48,13 +48,14 @@ impl Backend {
         }
     }
 
-    /// Has one request executed by the cluster, at most once, and returns what a quorum of
+    /// Has one request executed by the cluster, a write at most once, and returns what a quorum of
     /// replicas agreed on.
     ///
     /// - A request that can be refused without asking anyone is refused, in etcd's order: what is
     ///   wrong with it, then its size.
-    /// - An answer that does not come in time is an error that says how much of the cluster was
-    ///   heard, and whether the outcome is unknown. It is never asked for a second time.
+    /// - An answer that does not come in time is an error that says whether the operation may have
+    ///   been executed. It is never submitted again.
+    /// - A read whose result the replicas did not keep is read once more, since that is harmless.
     pub(crate) async fn execute<T: prost::Message>(
         &self,
         request: Request<T>,
@@ -69,12 +70,15 @@ impl Backend {
         if request_bytes > REQUEST_BYTES_MAX {
             return Err(refused_by_store(StoreError::RequestTooLarge));
         }
-        let kind = if operation.is_read_only() { Kind::Read } else { Kind::Write };
+        let changes_nothing = operation.is_read_only();
         let encoded = operation.encode();
         drop(operation);
         let _room = self.room_for(encoded.len())?;
-        let answer = self.submitter.submit(encoded, deadline.at).await;
-        let answer = answer.map_err(|error| unanswered(error, deadline.set_by, kind))?;
+        let mut answer = self.submitter.submit(encoded.clone(), deadline.at).await;
+        if changes_nothing && answer == Err(ClientError::ResultLost) {
+            answer = self.submitter.submit(encoded, deadline.at).await;
+        }
+        let answer = answer.map_err(|error| unanswered(error, deadline.set_by))?;
         self.view.fetch_max(answer.view.get(), Ordering::Relaxed);
         let outcome = Outcome::decode(&answer.result).ok_or_else(unreadable)?;
         let response = outcome.result.map_err(refused_by_store)?;
@@ -121,7 +125,7 @@ mod tests {
     use tonic::Code;
 
     fn backend() -> (Arc<Backend>, Receiver<Submission>) {
-        let (submitter, submissions) = Submitter::channel();
+        let (submitter, submissions) = Submitter::queue();
         let members = Members::new(&Digest::default(), ClientId::new(0), Vec::new());
         (Arc::new(Backend::new(submitter, members, Duration::from_secs(5))), submissions)
     }
@@ -183,6 +187,24 @@ mod tests {
             assert_eq!(backend.requests.available_permits(), REQUESTS_COUNT_MAX);
             assert_eq!(backend.operation_bytes.available_permits(), REQUESTS_BYTES_MAX);
         }
+    }
+
+    #[tokio::test]
+    async fn a_read_whose_result_is_lost_is_read_again_and_a_write_is_not() {
+        let (backend, mut submissions) = backend();
+        let submitted = tokio::spawn(async move {
+            let mut reads = Vec::new();
+            while let Some(submission) = submissions.recv().await {
+                reads.push(Operation::decode(&submission.operation).unwrap().is_read_only());
+                submission.answer.send(Err(ClientError::ResultLost)).unwrap();
+            }
+            reads
+        });
+        let read = backend.execute(get(), translate::range).await.unwrap_err();
+        let write = backend.execute(put(1), translate::put).await.unwrap_err();
+        assert_eq!((read.code(), write.code()), (Code::Internal, Code::Internal));
+        drop(backend);
+        assert_eq!(submitted.await.unwrap(), [true, true, false]);
     }
 
     #[tokio::test]

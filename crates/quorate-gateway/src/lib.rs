@@ -6,8 +6,8 @@
 //!
 //! What it promises for each request:
 //!
-//! - it submits the operation to the cluster at most once and never repeats one whose outcome it
-//!   does not know: etcd's interface has no identity for a request, so a repetition could execute
+//! - it submits a write to the cluster at most once and never repeats one whose outcome it does
+//!   not know: etcd's interface has no identity for a request, so a repetition could execute
 //!   it twice;
 //! - it answers by the client's deadline, or its own, and says what is missing when it cannot;
 //! - what it does not support it refuses by name, instead of ignoring it.
@@ -32,7 +32,4 @@ mod translate;
 
 pub use gateway::{Bound, Config, Exposure, Gateway, GatewayError};
 pub use members::Members;
-pub use submit::{
-    Answer, Interruption, Reach, Refusal, SUBMISSION_QUEUE_COUNT_MAX, Submission, SubmitError,
-    Submitter,
-};
+pub use submit::{Answer, SUBMISSION_QUEUE_COUNT_MAX, Submission, Submitter};

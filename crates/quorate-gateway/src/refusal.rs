@@ -2,7 +2,7 @@
 //! otherwise a sentence that begins with `quorate:`.
 
 use crate::deadline::SetBy;
-use crate::submit::{Refusal, SubmitError};
+use quorate_net::ClientError;
 use quorate_services::store::StoreError;
 use tonic::{Code, Status};
 
@@ -11,41 +11,22 @@ pub(crate) fn refused_by_store(error: StoreError) -> Status {
     Status::new(Code::from_i32(error.code() as i32), error.to_string())
 }
 
-/// No quorum answered. A write that was sent has an unknown outcome, and the client is told so:
-/// repeating it is the client's decision, because only the client knows whether it is harmless.
-pub(crate) fn unanswered(error: SubmitError, deadline: SetBy, kind: Kind) -> Status {
-    let late = match deadline {
-        SetBy::Client => Code::DeadlineExceeded,
-        SetBy::Gateway => Code::Unavailable,
-    };
+/// No quorum answered. The sentence says whether the operation may have been executed; repeating
+/// it is the client's decision, because only the client knows whether that is harmless.
+pub(crate) fn unanswered(error: ClientError, deadline: SetBy) -> Status {
     let code = match error {
-        SubmitError::Refused(Refusal::QueueFull) => return too_many_requests(),
-        SubmitError::Refused(Refusal::TooLarge) => {
-            return refused_by_store(StoreError::RequestTooLarge);
+        ClientError::Overloaded => return too_many_requests(),
+        ClientError::TooLarge { .. } => return refused_by_store(StoreError::RequestTooLarge),
+        ClientError::NoQuorum { .. } | ClientError::Timeout { .. } => match deadline {
+            SetBy::Client => Code::DeadlineExceeded,
+            SetBy::Gateway => Code::Unavailable,
+        },
+        ClientError::Fenced { .. } | ClientError::Unknown | ClientError::Closed { .. } => {
+            Code::Unavailable
         }
-        SubmitError::Refused(Refusal::Stopping | Refusal::Fenced) => Code::Unavailable,
-        SubmitError::Unsent(_) | SubmitError::Unanswered(_) => late,
-        SubmitError::Interrupted(_) => Code::Unavailable,
-        SubmitError::ResultLost => Code::Internal,
+        ClientError::ResultLost => Code::Internal,
     };
-    let fate = match (kind, error) {
-        (Kind::Read, _) | (_, SubmitError::Refused(_)) => "",
-        (Kind::Write, SubmitError::Unsent(_)) => {
-            "; the request was not sent and will not be executed"
-        }
-        (Kind::Write, SubmitError::Unanswered(_) | SubmitError::Interrupted(_)) => {
-            "; the outcome is unknown: the request may have been executed, or may yet be"
-        }
-        (Kind::Write, SubmitError::ResultLost) => "; the request was executed",
-    };
-    Status::new(code, format!("quorate: {error}{fate}"))
-}
-
-/// Whether the operation changes anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Read,
-    Write,
+    Status::new(code, format!("quorate: {error}"))
 }
 
 /// The gateway is as busy as it lets itself be; nothing was sent.
@@ -69,10 +50,8 @@ pub(crate) fn unreadable() -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::submit::{Interruption, Reach};
-
-    const TWO_OF_FOUR: SubmitError =
-        SubmitError::Unanswered(Reach::Heard { answering: 2, replica_count: 4, needed: 3 });
+    use pbft::Session;
+    use quorate_net::Fate;
 
     #[test]
     fn store_errors_keep_etcds_code_and_words() {
@@ -84,45 +63,30 @@ mod tests {
     }
 
     #[test]
-    fn a_write_without_an_answer_says_that_its_outcome_is_unknown() {
-        let status = unanswered(TWO_OF_FOUR, SetBy::Gateway, Kind::Write);
-        assert_eq!(status.code(), Code::Unavailable);
-        assert_eq!(
-            status.message(),
-            "quorate: only 2 of 4 replicas answer; 3 needed; the outcome is unknown: \
-             the request may have been executed, or may yet be"
-        );
-        let status =
-            unanswered(SubmitError::Interrupted(Interruption::Fenced), SetBy::Client, Kind::Write);
-        assert_eq!(status.code(), Code::Unavailable);
-        assert!(status.message().contains("the outcome is unknown"));
-    }
-
-    #[test]
-    fn a_read_without_an_answer_by_the_clients_deadline_exceeds_it() {
-        let status = unanswered(TWO_OF_FOUR, SetBy::Client, Kind::Read);
-        assert_eq!(status.code(), Code::DeadlineExceeded);
-        assert_eq!(status.message(), "quorate: only 2 of 4 replicas answer; 3 needed");
-    }
-
-    #[test]
-    fn a_write_whose_result_is_lost_is_known_to_be_executed() {
-        let status = unanswered(SubmitError::ResultLost, SetBy::Client, Kind::Write);
-        assert_eq!(status.code(), Code::Internal);
-        assert!(status.message().ends_with("the request was executed"), "{status}");
-    }
-
-    #[test]
-    fn what_was_not_sent_is_never_called_unknown() {
-        for refusal in [Refusal::QueueFull, Refusal::TooLarge, Refusal::Stopping, Refusal::Fenced] {
-            let status = unanswered(SubmitError::Refused(refusal), SetBy::Client, Kind::Write);
-            assert!(!status.message().contains("unknown"), "{refusal:?}");
+    fn what_comes_too_late_depends_on_whose_deadline_it_was() {
+        let no_quorum = ClientError::NoQuorum { reachable: 2, needed: 3, fate: Fate::Unknown };
+        for error in [no_quorum, ClientError::Timeout { fate: Fate::NotExecuted }] {
+            assert_eq!(unanswered(error, SetBy::Client).code(), Code::DeadlineExceeded);
+            let status = unanswered(error, SetBy::Gateway);
+            assert_eq!(status.code(), Code::Unavailable);
+            assert_eq!(status.message(), format!("quorate: {error}"));
         }
-        let status = unanswered(SubmitError::Unsent(Reach::Unknown), SetBy::Gateway, Kind::Write);
-        assert_eq!(
-            status.message(),
-            "quorate: the replicas did not answer in time; \
-             the request was not sent and will not be executed"
-        );
+    }
+
+    #[test]
+    fn every_error_has_a_code() {
+        let code = |error| unanswered(error, SetBy::Client).code();
+        assert_eq!(code(ClientError::Overloaded), Code::ResourceExhausted);
+        assert_eq!(code(ClientError::TooLarge { bytes_max: 1 }), Code::InvalidArgument);
+        assert_eq!(code(ClientError::Fenced { current: Session::new(2) }), Code::Unavailable);
+        assert_eq!(code(ClientError::Unknown), Code::Unavailable);
+        assert_eq!(code(ClientError::Closed { fate: Fate::Unknown }), Code::Unavailable);
+        assert_eq!(code(ClientError::ResultLost), Code::Internal);
+    }
+
+    #[test]
+    fn a_request_that_is_too_large_is_so_in_etcds_words() {
+        let status = unanswered(ClientError::TooLarge { bytes_max: 1 }, SetBy::Gateway);
+        assert_eq!(status.message(), "etcdserver: request is too large");
     }
 }

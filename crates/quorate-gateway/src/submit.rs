@@ -1,28 +1,38 @@
-//! The way from the gateway to the cluster: a bounded queue of operations, each with the moment
-//! by which it must be answered. Whoever drives the PBFT client takes them out at the other end.
+//! The way from the gateway to whatever executes operations: the client of a cluster, or a bounded
+//! queue that something else empties, such as a test.
 
 use pbft::View;
-use std::fmt;
+use pbft::message::{Operation, ServiceId};
+use quorate_net::{Client, ClientError, Fate};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-/// How many submissions wait in the queue before new ones are refused.
+/// How many submissions wait in a queue before new ones are refused.
 pub const SUBMISSION_QUEUE_COUNT_MAX: usize = 1024;
 
-/// How long after its deadline a submission is given up even if its driver says nothing.
-const DRIVER_GRACE: Duration = Duration::from_millis(20);
+/// How long after its deadline a submission is given up even if nobody says anything.
+const QUEUE_GRACE: Duration = Duration::from_millis(20);
 
-/// One operation on its way to the cluster.
+/// A handle on whatever executes operations; clones share it.
+#[derive(Clone)]
+pub struct Submitter(Way);
+
+#[derive(Clone)]
+enum Way {
+    Cluster { client: Client, service: ServiceId },
+    Queue(mpsc::Sender<Submission>),
+}
+
+/// One operation in a queue.
 #[derive(Debug)]
 pub struct Submission {
     /// The operation, encoded for the service that executes it.
     pub operation: Vec<u8>,
     /// When to give up.
     pub deadline: Instant,
-    /// Where the answer goes. Nobody waits for it any more once the other end is closed, but an
-    /// operation that was sent stays sent.
-    pub answer: oneshot::Sender<Result<Answer, SubmitError>>,
+    /// Where the answer goes. Nobody waits for it any more once the other end is closed.
+    pub answer: oneshot::Sender<Result<Answer, ClientError>>,
 }
 
 /// What a quorum of replicas answered.
@@ -34,134 +44,52 @@ pub struct Answer {
     pub view: View,
 }
 
-/// Why there is no agreed answer. What matters most to whoever asked is whether the operation was
-/// executed, so each kind says that first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SubmitError {
-    /// It will not be executed: it was not accepted.
-    Refused(Refusal),
-    /// It will not be executed: the deadline passed before it could be sent.
-    Unsent(Reach),
-    /// It may or may not be executed, now or later: the deadline passed without enough equal
-    /// answers. It is never sent again under a new identity.
-    Unanswered(Reach),
-    /// It may or may not be executed, now or later: the client ended while it was under way.
-    Interrupted(Interruption),
-    /// It was executed, but no replica kept its result.
-    ResultLost,
-}
-
-/// Why an operation was not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// Too many operations wait already.
-    QueueFull,
-    /// The operation is longer than one request can carry.
-    TooLarge,
-    /// The client is stopping.
-    Stopping,
-    /// Another session of the same client was opened later, and the replicas heed only that one.
-    Fenced,
-}
-
-/// What ended the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interruption {
-    /// The process stops.
-    Stopped,
-    /// Another session of the same client was opened.
-    Fenced,
-}
-
-/// How much of the cluster answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
-    /// So many replicas of so many were heard, and so many equal answers are needed.
-    Heard {
-        /// Replicas heard from since the operation was accepted.
-        answering: u32,
-        /// Replicas in the cluster.
-        replica_count: u32,
-        /// Equal answers that make a result.
-        needed: u32,
-    },
-    /// The driver of the client did not say.
-    Unknown,
-}
-
-impl fmt::Display for SubmitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(refusal) => f.write_str(match refusal {
-                Refusal::QueueFull => "too many operations wait",
-                Refusal::TooLarge => "the operation is too large",
-                Refusal::Stopping => "the gateway is stopping",
-                Refusal::Fenced => {
-                    "another gateway with the same client key was started later; \
-                     each gateway needs its own key"
-                }
-            }),
-            Self::Unsent(reach) | Self::Unanswered(reach) => reach.fmt(f),
-            Self::Interrupted(Interruption::Stopped) => {
-                f.write_str("the gateway stopped before the replicas answered")
-            }
-            Self::Interrupted(Interruption::Fenced) => f.write_str(
-                "another gateway with the same client key took over before the replicas answered",
-            ),
-            Self::ResultLost => f.write_str("the replicas no longer have the result"),
-        }
-    }
-}
-
-impl fmt::Display for Reach {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Heard { answering, replica_count, needed } if answering < needed => {
-                write!(f, "only {answering} of {replica_count} replicas answer; {needed} needed")
-            }
-            Self::Heard { answering, replica_count, needed } => write!(
-                f,
-                "{answering} of {replica_count} replicas answer, \
-                 but fewer than {needed} gave the same answer in time"
-            ),
-            Self::Unknown => f.write_str("the replicas did not answer in time"),
-        }
-    }
-}
-
-impl std::error::Error for SubmitError {}
-
-/// A handle on the queue of submissions; clones share it.
-#[derive(Clone, Debug)]
-pub struct Submitter {
-    queue: mpsc::Sender<Submission>,
-}
-
 impl Submitter {
-    /// A queue of at most [`SUBMISSION_QUEUE_COUNT_MAX`] submissions, and the end that drives it.
-    pub fn channel() -> (Self, mpsc::Receiver<Submission>) {
-        let (queue, submissions) = mpsc::channel(SUBMISSION_QUEUE_COUNT_MAX);
-        (Self { queue }, submissions)
+    /// Operations go to the cluster of `client`, for its service `service`.
+    ///
+    /// The client must believe only what a quorum of replicas answers
+    /// ([`ReplyRule::AlwaysQuorum`](pbft::ReplyRule::AlwaysQuorum)).
+    pub fn cluster(client: Client, service: ServiceId) -> Self {
+        Self(Way::Cluster { client, service })
     }
 
-    /// Submits an operation once and waits for what a quorum answers, until `deadline`.
+    /// Operations go into a queue of at most [`SUBMISSION_QUEUE_COUNT_MAX`].
+    pub fn queue() -> (Self, mpsc::Receiver<Submission>) {
+        let (queue, submissions) = mpsc::channel(SUBMISSION_QUEUE_COUNT_MAX);
+        (Self(Way::Queue(queue)), submissions)
+    }
+
+    /// Submits an operation once and waits for its answer, until `deadline`.
     pub(crate) async fn submit(
         &self,
         operation: Vec<u8>,
         deadline: Instant,
-    ) -> Result<Answer, SubmitError> {
-        let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Submission { operation, deadline, answer }).map_err(|error| {
-            SubmitError::Refused(match error {
-                mpsc::error::TrySendError::Full(_) => Refusal::QueueFull,
-                mpsc::error::TrySendError::Closed(_) => Refusal::Stopping,
-            })
-        })?;
-        match tokio::time::timeout_at(deadline + DRIVER_GRACE, answered).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_dropped)) => Err(SubmitError::Interrupted(Interruption::Stopped)),
-            Err(_elapsed) => Err(SubmitError::Unanswered(Reach::Unknown)),
+    ) -> Result<Answer, ClientError> {
+        match &self.0 {
+            Way::Cluster { client, service } => {
+                let operation = Operation { service: *service, body: operation };
+                let result = client.submit(operation, deadline).await?;
+                Ok(Answer { result, view: client.view() })
+            }
+            Way::Queue(queue) => enqueue(queue, operation, deadline).await,
         }
+    }
+}
+
+async fn enqueue(
+    queue: &mpsc::Sender<Submission>,
+    operation: Vec<u8>,
+    deadline: Instant,
+) -> Result<Answer, ClientError> {
+    let (answer, answered) = oneshot::channel();
+    queue.try_send(Submission { operation, deadline, answer }).map_err(|error| match error {
+        mpsc::error::TrySendError::Full(_) => ClientError::Overloaded,
+        mpsc::error::TrySendError::Closed(_) => ClientError::Closed { fate: Fate::NotExecuted },
+    })?;
+    match tokio::time::timeout_at(deadline + QUEUE_GRACE, answered).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_dropped)) => Err(ClientError::Closed { fate: Fate::Unknown }),
+        Err(_elapsed) => Err(ClientError::Timeout { fate: Fate::Unknown }),
     }
 }
 
@@ -174,17 +102,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_driver_that_says_nothing_cannot_hang_a_request() {
-        let (submitter, _submissions) = Submitter::channel();
+    async fn a_queue_nobody_empties_cannot_hang_a_request() {
+        let (submitter, _submissions) = Submitter::queue();
         let started = Instant::now();
         let outcome = submitter.submit(b"op".to_vec(), soon()).await;
-        assert_eq!(outcome, Err(SubmitError::Unanswered(Reach::Unknown)));
+        assert_eq!(outcome, Err(ClientError::Timeout { fate: Fate::Unknown }));
         assert_eq!(started.elapsed().as_secs(), 5);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_full_queue_refuses_at_once() {
-        let (submitter, submissions) = Submitter::channel();
+        let (submitter, submissions) = Submitter::queue();
         let waiting: Vec<_> = (0..SUBMISSION_QUEUE_COUNT_MAX)
             .map(|_| {
                 let submitter = submitter.clone();
@@ -195,32 +123,19 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let outcome = submitter.submit(Vec::new(), soon()).await;
-        assert_eq!(outcome, Err(SubmitError::Refused(Refusal::QueueFull)));
+        assert_eq!(outcome, Err(ClientError::Overloaded));
         waiting.iter().for_each(tokio::task::JoinHandle::abort);
     }
 
     #[tokio::test]
-    async fn a_driver_that_is_gone_refuses_and_one_that_goes_leaves_the_outcome_unknown() {
-        let (submitter, mut submissions) = Submitter::channel();
+    async fn what_a_queue_that_ends_took_is_unknown_and_what_it_did_not_take_is_not_executed() {
+        let (submitter, mut submissions) = Submitter::queue();
         let (outcome, ()) = tokio::join!(submitter.submit(Vec::new(), soon()), async {
             drop(submissions.recv().await);
         });
-        assert_eq!(outcome, Err(SubmitError::Interrupted(Interruption::Stopped)));
+        assert_eq!(outcome, Err(ClientError::Closed { fate: Fate::Unknown }));
         drop(submissions);
         let outcome = submitter.submit(Vec::new(), soon()).await;
-        assert_eq!(outcome, Err(SubmitError::Refused(Refusal::Stopping)));
-    }
-
-    #[test]
-    fn sentences_say_what_is_missing() {
-        let heard = |answering| {
-            SubmitError::Unanswered(Reach::Heard { answering, replica_count: 4, needed: 3 })
-                .to_string()
-        };
-        assert_eq!(heard(2), "only 2 of 4 replicas answer; 3 needed");
-        assert_eq!(
-            heard(4),
-            "4 of 4 replicas answer, but fewer than 3 gave the same answer in time"
-        );
+        assert_eq!(outcome, Err(ClientError::Closed { fate: Fate::NotExecuted }));
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 /// The service's implementation.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Kv {
     backend: Arc<Backend>,
 }

@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 const ETCD_VERSION: &str = "3.4.0";
 
 /// The service's implementation.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Maintenance {
     backend: Arc<Backend>,
 }

@@ -2,8 +2,9 @@
 
 use crate::harness::{gateway_answering, gateway_before};
 use pbft::View;
+use quorate_gateway::Answer;
 use quorate_gateway::etcd::etcdserverpb as pb;
-use quorate_gateway::{Answer, Reach, SubmitError};
+use quorate_net::{ClientError, Fate};
 use quorate_services::store::{
     self, Operation, Outcome, PutResponse, RangeResponse, Response, StatusResponse, StoreError,
 };
@@ -12,7 +13,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tonic::{Code, Request};
 
-fn agreed(revision: i64, response: Response) -> Result<Outcome, SubmitError> {
+const NO_QUORUM: ClientError =
+    ClientError::NoQuorum { reachable: 2, needed: 3, fate: Fate::Unknown };
+
+fn agreed(revision: i64, response: Response) -> Result<Outcome, ClientError> {
     Ok(Outcome { revision, result: Ok(response) })
 }
 
@@ -194,15 +198,15 @@ async fn a_write_the_cluster_does_not_answer_is_submitted_once_and_its_outcome_c
     let count = Arc::clone(&submitted);
     let gateway = gateway_answering(move |_| {
         count.fetch_add(1, Ordering::Relaxed);
-        Err(SubmitError::Unanswered(Reach::Heard { answering: 2, replica_count: 4, needed: 3 }))
+        Err(NO_QUORUM)
     })
     .await;
     let refused = gateway.kv().put(put("k", "v")).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);
     assert_eq!(
         refused.message(),
-        "quorate: only 2 of 4 replicas answer; 3 needed; the outcome is unknown: \
-         the request may have been executed, or may yet be"
+        "quorate: only 2 replicas can be reached and 3 must agree; whether the operation was \
+         executed is unknown; start the others or look at the network"
     );
     assert_eq!(submitted.load(Ordering::Relaxed), 1);
 }
@@ -215,7 +219,7 @@ async fn a_cluster_that_says_nothing_cannot_hang_a_client_that_gave_a_deadline()
     request.set_timeout(Duration::from_millis(400));
     let refused = gateway.kv().range(request).await.unwrap_err();
     assert_eq!(refused.code(), Code::DeadlineExceeded);
-    assert_eq!(refused.message(), "quorate: the replicas did not answer in time");
+    assert!(refused.message().contains("did not agree on a result in time"), "{refused}");
 }
 
 #[tokio::test]

@@ -2,8 +2,11 @@
 
 use crate::etcdctl::{Ended, etcdctl, is_installed};
 use crate::harness::{TestGateway, gateway_answering, gateway_with_store};
-use quorate_gateway::{Reach, SubmitError};
+use quorate_net::{ClientError, Fate};
 use tokio::task::spawn_blocking;
+
+const NO_QUORUM: ClientError =
+    ClientError::NoQuorum { reachable: 2, needed: 3, fate: Fate::Unknown };
 
 /// Runs etcdctl with each list of arguments, at the gateway's address with this before it.
 async fn etcdctl_at(gateway: &TestGateway, scheme: &str, lines: &[&str]) -> Vec<Ended> {
@@ -52,10 +55,7 @@ async fn health_is_the_clusters_and_not_the_gateways() {
     }
     let healthy = etcdctl_at(&gateway_with_store().await, "", &["endpoint health"]).await;
     assert_eq!(healthy[0].exit_code, 0, "{healthy:?}");
-    let stalled = gateway_answering(|_| {
-        Err(SubmitError::Unanswered(Reach::Heard { answering: 2, replica_count: 4, needed: 3 }))
-    })
-    .await;
+    let stalled = gateway_answering(|_| Err(NO_QUORUM)).await;
     let unhealthy = etcdctl_at(&stalled, "", &["--command-timeout=1s endpoint health"]).await;
     assert_eq!(unhealthy[0].exit_code, 1, "{unhealthy:?}");
     assert_eq!(unhealthy[0].error, "Error: unhealthy cluster\n");
@@ -92,19 +92,21 @@ async fn a_cluster_without_a_quorum_is_said_to_be_one() {
     if !is_installed() {
         return;
     }
-    let gateway = gateway_answering(|_| {
-        Err(SubmitError::Unanswered(Reach::Heard { answering: 2, replica_count: 4, needed: 3 }))
-    })
-    .await;
+    let gateway = gateway_answering(|_| Err(NO_QUORUM)).await;
     let ended = etcdctl_at(&gateway, "", &["put key value", "del key", "endpoint status"]).await;
     for ended in &ended[..2] {
         assert_eq!(ended.exit_code, 1);
         assert_eq!(
             ended.error,
-            "Error: rpc error: code = DeadlineExceeded desc = quorate: only 2 of 4 replicas answer; \
-             3 needed; the outcome is unknown: the request may have been executed, or may yet be\n"
+            "Error: rpc error: code = DeadlineExceeded desc = quorate: only 2 replicas can be \
+             reached and 3 must agree; whether the operation was executed is unknown; start the \
+             others or look at the network\n"
         );
     }
     assert_eq!(ended[2].exit_code, 1);
-    assert!(ended[2].stderr.contains("only 2 of 4 replicas answer; 3 needed"), "{:?}", ended[2]);
+    assert!(
+        ended[2].stderr.contains("only 2 replicas can be reached and 3 must agree"),
+        "{:?}",
+        ended[2]
+    );
 }

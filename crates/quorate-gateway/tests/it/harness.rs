@@ -6,9 +6,8 @@ use pbft::{ClientId, Context, Digest, SeqNum, Service, State, StateRead, View, W
 use quorate_gateway::etcd::etcdserverpb::cluster_client::ClusterClient;
 use quorate_gateway::etcd::etcdserverpb::kv_client::KvClient;
 use quorate_gateway::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
-use quorate_gateway::{
-    Answer, Config, Gateway, GatewayError, Members, Submission, SubmitError, Submitter,
-};
+use quorate_gateway::{Answer, Config, Gateway, GatewayError, Members, Submission, Submitter};
+use quorate_net::ClientError;
 use quorate_services::store::{Operation, Outcome, Store};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -28,12 +27,17 @@ pub(crate) async fn gateway_before<D>(mut drive: D) -> TestGateway
 where
     D: FnMut(Submission) + Send + 'static,
 {
-    let (submitter, mut submissions) = Submitter::channel();
+    let (submitter, mut submissions) = Submitter::queue();
     tokio::spawn(async move {
         while let Some(submission) = submissions.recv().await {
             drive(submission);
         }
     });
+    gateway_with(submitter).await
+}
+
+/// A gateway whose operations go wherever `submitter` leads.
+pub(crate) async fn gateway_with(submitter: Submitter) -> TestGateway {
     let listen = "127.0.0.1:0".parse().unwrap();
     let bound = Gateway::bind(Config::loopback(listen)).await.unwrap();
     let addr = bound.local_addr();
@@ -50,7 +54,7 @@ where
 /// A gateway before replicas that agree on what `answer` returns.
 pub(crate) async fn gateway_answering<A>(mut answer: A) -> TestGateway
 where
-    A: FnMut(Operation) -> Result<Outcome, SubmitError> + Send + 'static,
+    A: FnMut(Operation) -> Result<Outcome, ClientError> + Send + 'static,
 {
     gateway_before(move |submission| {
         let operation = Operation::decode(&submission.operation).unwrap();
@@ -88,7 +92,7 @@ pub(crate) async fn gateway_with_store_ahead_by(revisions: i64) -> TestGateway {
 
 /// The replicated state without replicas.
 #[derive(Default)]
-struct Memory(BTreeMap<Vec<u8>, Vec<u8>>);
+pub(crate) struct Memory(BTreeMap<Vec<u8>, Vec<u8>>);
 
 impl StateRead for Memory {
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {

@@ -1,0 +1,183 @@
+//! The gateway before four replicas behind mutual TLS, some of which lie or say nothing. Each
+//! executes what it is asked at once: there is one client here, so the order is its own.
+
+use crate::harness::{Memory, TestGateway, gateway_with};
+use pbft::message::{Outcome, Reply, ReplyBody, Request, RequestBody, ServiceId};
+use pbft::{
+    ClientId, ClientParameters, Config, Context, Digest, Domain, Epoch, Message, Parameters,
+    ReplicaId, SeqNum, Service, VerificationKey, View, WallTime, wire,
+};
+use quorate_gateway::Submitter;
+use quorate_gateway::etcd::etcdserverpb as pb;
+use quorate_net::identity::SecretKeys;
+use quorate_net::metrics::NetMetrics;
+use quorate_net::{
+    AllowList, Client, ClientInbox, ClientLimits, ClientSettings, Clients, Identity, Listener,
+    PeerAddress, Peers,
+};
+use quorate_services::store::{self, Store};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tonic::Code;
+
+const CLIENT: ClientId = ClientId::new(0);
+const EPOCH: Epoch = Epoch::new(0);
+const VIEW: View = View::new(2);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Script {
+    Honest,
+    /// Pretends that every store is further on than it is: the liars agree with each other.
+    Lie,
+    Silent,
+    /// Is not there at all.
+    Down,
+}
+use Script::{Down, Honest, Lie, Silent};
+
+/// A gateway and its replicas, which live as long as this.
+struct Cluster {
+    gateway: TestGateway,
+    _replicas: JoinSet<()>,
+}
+
+async fn cluster_of(scripts: [Script; 4]) -> Cluster {
+    let mut replicas = JoinSet::new();
+    let mut addresses = Vec::new();
+    for (id, script) in (0..).map(ReplicaId::new).zip(scripts) {
+        let allowed = [(client_keys().public().link, Identity::Client(CLIENT))];
+        let metrics = Arc::new(NetMetrics::default());
+        let keys = replica_keys(id);
+        let allowed = AllowList::new(allowed).unwrap();
+        let listener = Listener::bind("127.0.0.1:0", &keys, allowed, Arc::clone(&metrics)).await;
+        let listener = listener.unwrap();
+        let address = listener.local_address().unwrap().to_string();
+        addresses.push(PeerAddress { id, address, link_key: keys.public().link });
+        if script == Down {
+            continue;
+        }
+        let (_, peers, door) = Peers::start(id, &keys, &[], &metrics).unwrap();
+        let (clients, inbox) = Clients::new(ClientLimits::default(), &metrics);
+        let accepted = clients.clone();
+        replicas.spawn(async move {
+            let _peers = peers;
+            match listener.run(door, accepted).await {}
+        });
+        replicas.spawn(answer_all(id, script, clients, inbox));
+    }
+    let client = Client::start(ClientSettings {
+        config: Arc::new(config()),
+        id: CLIENT,
+        keys: client_keys(),
+        replicas: addresses,
+        parameters: ClientParameters::default(),
+    });
+    let submitter = Submitter::cluster(client.unwrap(), ServiceId(0));
+    Cluster { gateway: gateway_with(submitter).await, _replicas: replicas }
+}
+
+async fn answer_all(id: ReplicaId, script: Script, clients: Clients, mut inbox: ClientInbox) {
+    let mut store = Store::new();
+    let mut state = Memory::default();
+    loop {
+        let (client, frame) = inbox.recv().await;
+        let Ok(Message::Request(request)) = wire::decode(EPOCH, &frame) else {
+            panic!("the client sent something else than a request");
+        };
+        let request = request.request();
+        if script == Silent {
+            continue;
+        }
+        let reply = Reply {
+            view: VIEW,
+            session: request.session,
+            timestamp: request.timestamp,
+            tentative: false,
+            designated: id,
+            body: ReplyBody::Full(outcome(request, script, &mut store, &mut state)),
+        };
+        clients.send(client, &wire::encode(EPOCH, &Message::Reply(reply)).into());
+    }
+}
+
+fn outcome(request: &Request, script: Script, store: &mut Store, state: &mut Memory) -> Outcome {
+    let RequestBody::Operations(operations) = &request.body else {
+        return Outcome::SessionOpened;
+    };
+    let results = operations.iter().map(|operation| {
+        let seq = SeqNum::new(request.timestamp.get());
+        let context = Context { client: CLIENT, seq, time: WallTime::default(), choice: &[] };
+        let result = store.execute(&context, &operation.body, state);
+        if script != Lie {
+            return result;
+        }
+        let mut outcome = store::Outcome::decode(&result).unwrap();
+        outcome.revision += 100;
+        outcome.encode()
+    });
+    Outcome::Executed(results.collect())
+}
+
+fn config() -> Config {
+    let key =
+        |keys: SecretKeys| VerificationKey::from_bytes(*keys.public().signing.as_bytes()).unwrap();
+    let digest = Digest::of("test", &[]);
+    let replicas = (0..4).map(|id| key(replica_keys(ReplicaId::new(id)))).collect();
+    let domain = Domain { cluster: digest, epoch: EPOCH };
+    Config::new(domain, digest, replicas, vec![key(client_keys())], Parameters::default()).unwrap()
+}
+
+fn replica_keys(replica: ReplicaId) -> SecretKeys {
+    let seed = u8::try_from(replica.get()).unwrap();
+    SecretKeys::from_seeds([seed; 32], [seed + 100; 32])
+}
+
+fn client_keys() -> SecretKeys {
+    SecretKeys::from_seeds([200; 32], [201; 32])
+}
+
+fn put(value: &str) -> pb::PutRequest {
+    pb::PutRequest { key: b"k".to_vec(), value: value.into(), ..pb::PutRequest::default() }
+}
+
+fn get() -> pb::RangeRequest {
+    pb::RangeRequest { key: b"k".to_vec(), ..pb::RangeRequest::default() }
+}
+
+#[tokio::test]
+async fn one_replica_that_lies_or_is_silent_or_missing_changes_nothing() {
+    for faulty in [Lie, Silent, Down] {
+        let cluster = cluster_of([Honest, faulty, Honest, Honest]).await;
+        let mut kv = cluster.gateway.kv();
+        for (value, revision) in [("one", 2), ("two", 3)] {
+            let header = kv.put(put(value)).await.unwrap().into_inner().header.unwrap();
+            assert_eq!(header.revision, revision);
+            assert_eq!(header.raft_term, VIEW.get() + 1);
+            let range = kv.range(get()).await.unwrap().into_inner();
+            assert_eq!(range.kvs[0].value, value.as_bytes());
+            assert_eq!(range.header.unwrap().revision, revision);
+        }
+        let status = cluster.gateway.maintenance().status(pb::StatusRequest {}).await.unwrap();
+        assert_eq!(status.into_inner().raft_index, 3);
+    }
+}
+
+#[tokio::test]
+async fn without_a_quorum_of_equal_answers_there_is_an_error_and_never_an_answer() {
+    let scripts = [
+        // As many liars as honest replicas: the client believes neither.
+        ([Honest, Lie, Honest, Lie], "did not agree on a result in time"),
+        ([Honest, Silent, Silent, Honest], "did not agree on a result in time"),
+        ([Honest, Lie, Honest, Silent], "did not agree on a result in time"),
+        ([Honest, Down, Down, Honest], "only 2 replicas can be reached and 3 must agree"),
+    ];
+    for (scripts, said) in scripts {
+        let cluster = cluster_of(scripts).await;
+        let mut request = tonic::Request::new(put("v"));
+        request.set_timeout(Duration::from_millis(700));
+        let refused = cluster.gateway.kv().put(request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::DeadlineExceeded, "{refused}");
+        assert!(refused.message().contains(said), "{refused}");
+    }
+}
