@@ -4,4 +4,13 @@
 #![warn(missing_docs)]
 
 pub mod linearizability;
+pub mod network;
 pub mod rng;
+pub mod swarm;
+pub mod world;
+
+mod checker;
+mod workload;
+
+pub use checker::Violation;
+pub use workload::forge_store_outcome;

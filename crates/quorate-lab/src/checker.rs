@@ -1,0 +1,122 @@
+//! What must hold in every run, one property a file.
+//!
+//! The checkers see what correct replicas send, what they say happened to them and what clients
+//! accept, and judge it with arithmetic of their own: no threshold and no predicate comes from the
+//! code under test.
+
+mod agreement;
+mod certificates;
+mod equivocation;
+mod exactly_once;
+mod left_views;
+mod state;
+
+use core::fmt;
+use pbft::message::Request;
+use pbft::{ClientId, Event, Message, ReplicaId, SeqNum, Time};
+use quorate_adversary::Endpoint;
+
+/// Something the checkers are shown. Unless said otherwise it concerns correct replicas only.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Observation<'a> {
+    /// A replica sent a message; it is on the wire.
+    Sent {
+        /// Who.
+        from: ReplicaId,
+        /// To whom.
+        to: Endpoint,
+        /// What.
+        message: &'a Message,
+    },
+    /// A replica says that something happened.
+    Happened {
+        /// Which replica.
+        at: ReplicaId,
+        /// What.
+        event: &'a Event,
+    },
+    /// A replica's service executed an operation.
+    Executed {
+        /// Which replica.
+        at: ReplicaId,
+        /// Which generation of its state: a restart or a transfer makes a new one.
+        generation: u64,
+        /// In the batch with this number.
+        seq: SeqNum,
+        /// The client who asked.
+        client: ClientId,
+        /// What, in the service's encoding.
+        operation: &'a [u8],
+    },
+    /// A correct client sends a request.
+    Requested {
+        /// Which.
+        request: &'a Request,
+    },
+    /// A correct client accepted a result.
+    Accepted {
+        /// Which client.
+        client: ClientId,
+        /// Of which operation.
+        operation: &'a [u8],
+        /// The result.
+        result: &'a [u8],
+    },
+}
+
+/// A property that was found not to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which property.
+    pub property: &'static str,
+    /// When it was noticed, in virtual time.
+    pub at: Time,
+    /// What was seen.
+    pub what: String,
+}
+
+/// One property.
+pub(crate) trait Checker: fmt::Debug {
+    /// The property in a few words.
+    fn property(&self) -> &'static str;
+
+    /// Judges the next observation.
+    fn observe(&mut self, observation: &Observation<'_>) -> Result<(), String>;
+}
+
+/// All properties that can be judged step by step.
+#[derive(Debug)]
+pub(crate) struct Checkers {
+    all: Vec<Box<dyn Checker>>,
+}
+
+impl Checkers {
+    pub(crate) fn new() -> Self {
+        Self {
+            all: vec![
+                Box::<agreement::Agreement>::default(),
+                Box::<state::EqualStates>::default(),
+                Box::<equivocation::NoEquivocation>::default(),
+                Box::<left_views::LeftViews>::default(),
+                Box::<exactly_once::ExactlyOnce>::default(),
+                Box::<certificates::ReplyCertificates>::default(),
+            ],
+        }
+    }
+
+    /// Shows the observation to every property; returns the first that does not hold.
+    pub(crate) fn observe(&mut self, at: Time, observation: &Observation<'_>) -> Option<Violation> {
+        self.all.iter_mut().find_map(|checker| {
+            let what = checker.observe(observation).err()?;
+            Some(Violation { property: checker.property(), at, what })
+        })
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.at.as_micros() / 1_000_000;
+        let micros = self.at.as_micros() % 1_000_000;
+        write!(f, "{} does not hold at {seconds}.{micros:06} s: {}", self.property, self.what)
+    }
+}

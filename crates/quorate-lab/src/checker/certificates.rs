@@ -1,0 +1,78 @@
+//! What a client accepts, a correct replica answered; and correct replicas answer alike.
+
+use super::{Checker, Observation};
+use pbft::message::{Outcome, ReplyBody, RequestBody};
+use pbft::{ClientId, Digest, Message, ReplicaId, Session, Timestamp};
+use quorate_adversary::Endpoint;
+use std::collections::BTreeMap;
+
+type RequestName = (ClientId, Session, Timestamp);
+
+#[derive(Debug, Default)]
+pub(super) struct ReplyCertificates {
+    /// The outcome of each request, as the first correct replica told it.
+    outcomes: BTreeMap<RequestName, (Digest, ReplicaId)>,
+    /// The results in it, where it was told whole.
+    results: BTreeMap<RequestName, Vec<Vec<u8>>>,
+    /// In which request, and at which place in it, an operation went out.
+    carried: BTreeMap<Digest, (RequestName, usize)>,
+}
+
+impl Checker for ReplyCertificates {
+    fn property(&self) -> &'static str {
+        "accepted results are results of correct replicas"
+    }
+
+    fn observe(&mut self, observation: &Observation<'_>) -> Result<(), String> {
+        match observation {
+            Observation::Requested { request } => {
+                let name = (request.client, request.session, request.timestamp);
+                if let RequestBody::Operations(operations) = &request.body {
+                    for (place, operation) in operations.iter().enumerate() {
+                        self.carried.insert(name_of(&operation.body), (name, place));
+                    }
+                }
+                Ok(())
+            }
+            Observation::Sent {
+                from,
+                to: Endpoint::Client(client),
+                message: Message::Reply(reply),
+            } => self.hear((*client, reply.session, reply.timestamp), *from, &reply.body),
+            Observation::Accepted { client, operation, result } => {
+                let told = self
+                    .carried
+                    .get(&name_of(operation))
+                    .and_then(|(name, place)| self.results.get(name)?.get(*place));
+                if told.is_some_and(|told| told == result) {
+                    return Ok(());
+                }
+                Err(format!("client {client} accepted a result that no correct replica gave"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ReplyCertificates {
+    fn hear(&mut self, name: RequestName, from: ReplicaId, body: &ReplyBody) -> Result<(), String> {
+        let digest = match body {
+            ReplyBody::Digest(digest) | ReplyBody::Full(Outcome::ExecutedBefore(digest)) => *digest,
+            // These depend on when the question was asked, not only on the request.
+            ReplyBody::Full(Outcome::Fenced { .. } | Outcome::OutsideWindow) => return Ok(()),
+            ReplyBody::Full(outcome) => outcome.digest(),
+        };
+        if let ReplyBody::Full(Outcome::Executed(results)) = body {
+            self.results.entry(name).or_insert_with(|| results.clone());
+        }
+        let (known, first) = self.outcomes.entry(name).or_insert((digest, from));
+        if *known == digest {
+            return Ok(());
+        }
+        Err(format!("replicas {first} and {from} answered request {name:?} differently"))
+    }
+}
+
+fn name_of(operation: &[u8]) -> Digest {
+    Digest::of("quorate lab 1 operation", &[operation])
+}

@@ -1,0 +1,179 @@
+//! Many runs, each of another world: every seed draws a cluster, a network, a workload, faults and
+//! adversaries within the budget.
+
+use crate::network::{Delay, NetworkOptions};
+use crate::rng::{Seed, Stream};
+use crate::world::{self, Counts, CrashKind, Fault, Options, Verdict};
+use core::time::Duration;
+use pbft::ReplicaId;
+use quorate_adversary::{Behaviour, Slowed};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// What a swarm came to.
+#[derive(Clone, Debug, Default)]
+pub struct Swarm {
+    /// How many worlds were run.
+    pub runs: u64,
+    /// The seeds that did not pass, with what went wrong.
+    pub failures: Vec<(Seed, Verdict)>,
+    /// In how many runs something happened that is worth having happened.
+    pub coverage: BTreeMap<&'static str, u64>,
+}
+
+/// Runs the worlds of these seeds.
+pub fn swarm(seeds: Range<u64>) -> Swarm {
+    let mut swarm = Swarm::default();
+    for seed in seeds.map(Seed::new) {
+        let options = options_of(seed);
+        let outcome = world::run(seed, &options);
+        swarm.runs += 1;
+        for (what, happened) in coverage(&options, &outcome.counts) {
+            *swarm.coverage.entry(what).or_default() += u64::from(happened);
+        }
+        if outcome.verdict != Verdict::Pass {
+            swarm.failures.push((seed, outcome.verdict));
+        }
+    }
+    swarm
+}
+
+/// The world that a seed of the swarm stands for.
+pub fn options_of(seed: Seed) -> Options {
+    let mut rng = seed.stream("options");
+    let replica_count = *rng.pick(&[4, 4, 4, 5, 6, 7, 7, 8, 10, 13]).unwrap_or(&4);
+    let mut options = Options::calm(replica_count);
+    let period = rng.within(1..=10);
+    options.parameters.checkpoint_period = period;
+    options.parameters.log_window = period * rng.within(2..=6);
+    options.parameters.instances_in_flight_max = rng.within(1..=6);
+    options.parameters.batch_requests_max = rng.index(8) + 1;
+    options.parameters.client_window = rng.within(2..=16);
+    options.workload.clients = u32::try_from(rng.within(1..=5)).unwrap_or(1);
+    options.workload.operations = rng.within(20..=200);
+    options.workload.concurrency = u32::try_from(rng.within(1..=6)).unwrap_or(1);
+    options.workload.keys = rng.within(1..=8);
+    options.client.outstanding_max = rng.within(1..=6);
+    options.network = any_network(&mut rng);
+    if rng.chance(200_000) {
+        options.sync.1 = Duration::from_millis(rng.within(1..=30));
+    }
+    options.heals_at = Duration::from_millis(rng.within(0..=12_000));
+    options.workload.think_max = options.heals_at / 20 + Duration::from_millis(1);
+    add_adversaries(&mut rng, &mut options);
+    add_faults(&mut rng, &mut options);
+    options.timeline.sort_by_key(|(at, _)| *at);
+    options
+}
+
+fn any_network(rng: &mut Stream) -> NetworkOptions {
+    let min = Duration::from_micros(rng.within(20..=20_000));
+    let max = min * u32::try_from(rng.within(1..=8)).unwrap_or(1);
+    let is_bad = rng.chance(500_000);
+    NetworkOptions {
+        delay: Delay {
+            min,
+            max,
+            tail_per_million: if is_bad { rng.below(50_000) } else { 0 },
+            tail_max: max * 10,
+        },
+        loss_per_million: if is_bad { rng.below(150_000) } else { 0 },
+        duplicate_per_million: if is_bad { rng.below(150_000) } else { 0 },
+        reorders: is_bad && rng.chance(700_000),
+    }
+}
+
+/// At most f replicas misbehave, from the start or from some moment on.
+fn add_adversaries(rng: &mut Stream, options: &mut Options) {
+    if rng.chance(400_000) {
+        return;
+    }
+    let count = rng.within(1..=u64::from(options.fault_bound()));
+    let mut ids: Vec<ReplicaId> = (0..options.replica_count).map(ReplicaId::new).collect();
+    rng.shuffle(&mut ids);
+    for id in ids.into_iter().take(usize::try_from(count).unwrap_or(0)) {
+        let mut behaviour = *rng.pick(&Behaviour::ALL).unwrap_or(&Behaviour::NonResponding);
+        if let Behaviour::Slow { delay, slowed } = &mut behaviour {
+            *delay = Duration::from_millis(rng.within(1..=3_000));
+            *slowed = if rng.chance(300_000) { Slowed::Replies } else { Slowed::Everything };
+        }
+        if let Behaviour::DosAttacker { factor } = &mut behaviour {
+            *factor = 3;
+        }
+        let at = if rng.chance(500_000) { Duration::ZERO } else { any_time(rng, options) };
+        options.timeline.push((at, Fault::Behave(id, behaviour)));
+    }
+}
+
+fn add_faults(rng: &mut Stream, options: &mut Options) {
+    let all: Vec<ReplicaId> = (0..options.replica_count).map(ReplicaId::new).collect();
+    for _ in 0..rng.below(5) {
+        let at = any_time(rng, options);
+        let mut ids = all.clone();
+        rng.shuffle(&mut ids);
+        let split = rng.index(ids.len()) + 1;
+        let (one, other) = ids.split_at(split.min(ids.len()));
+        match rng.below(8) {
+            0 | 1 => {
+                options.timeline.push((at, Fault::Cut(one.to_vec(), other.to_vec())));
+                if rng.chance(600_000) {
+                    options.timeline.push((at, Fault::Cut(other.to_vec(), one.to_vec())));
+                }
+                options.timeline.push((at + any_span(rng), Fault::Mend));
+            }
+            2 => {
+                options.timeline.push((at, Fault::CutFromClients(ids[0])));
+                options.timeline.push((at + any_span(rng), Fault::Mend));
+            }
+            3 => {
+                let kind = any_crash(rng);
+                for id in &all {
+                    options.timeline.push((at, Fault::Crash(*id, kind)));
+                    options.timeline.push((at + any_span(rng), Fault::Restart(*id)));
+                }
+            }
+            4 | 5 => {
+                options.timeline.push((at, Fault::Crash(ids[0], any_crash(rng))));
+                options.timeline.push((at + any_span(rng), Fault::Restart(ids[0])));
+            }
+            6 => {
+                let fault = Fault::CrashAt(ids[0], rng.within(1..=40), any_crash(rng));
+                options.timeline.push((at, fault));
+                options.timeline.push((at + any_span(rng), Fault::Restart(ids[0])));
+            }
+            _ => options.timeline.push((at, Fault::Network(any_network(rng)))),
+        }
+    }
+    // Nothing is broken after the world has healed.
+    let heals_at = options.heals_at;
+    options.timeline.retain(|(at, fault)| *at < heals_at || matches!(fault, Fault::Behave(..)));
+}
+
+fn any_crash(rng: &mut Stream) -> CrashKind {
+    *rng.pick(&[CrashKind::Process, CrashKind::Power, CrashKind::Torn]).unwrap_or(&CrashKind::Power)
+}
+
+fn any_time(rng: &mut Stream, options: &Options) -> Duration {
+    let micros = u64::try_from(options.heals_at.as_micros()).unwrap_or(u64::MAX);
+    Duration::from_micros(rng.within(0..=micros))
+}
+
+fn any_span(rng: &mut Stream) -> Duration {
+    Duration::from_millis(rng.within(1..=5_000))
+}
+
+/// What a run should sometimes contain.
+fn coverage(options: &Options, counts: &Counts) -> Vec<(&'static str, bool)> {
+    let happened = |name: &str| counts.events.contains_key(name);
+    let faulty = |f: &dyn Fn(&Fault) -> bool| options.timeline.iter().any(|(_, fault)| f(fault));
+    vec![
+        ("a view change", happened("view change started")),
+        ("two views entered and more", counts.view.get() >= 2),
+        ("a state transfer", happened("state transferred")),
+        ("evidence", happened("evidence found")),
+        ("a crash", faulty(&|fault| matches!(fault, Fault::Crash(..) | Fault::CrashAt(..)))),
+        ("an adversary", faulty(&|fault| matches!(fault, Fault::Behave(..)))),
+        ("a partition", faulty(&|fault| matches!(fault, Fault::Cut(..)))),
+        ("a stable checkpoint", happened("checkpoint stable")),
+    ]
+}

@@ -1,0 +1,150 @@
+//! What clients do: operations on a few keys of the store, as etcd's clients would ask for them,
+//! and what the answers mean to the linearizability checker.
+
+use crate::linearizability::{Answer, Call, Expected, Found, Response};
+use crate::rng::Stream;
+use pbft::message::ServiceId;
+use pbft::{Context, Service, State, StateRead};
+use quorate_services::store::{
+    Compare, CompareResult, CompareTarget, DeleteRangeRequest, Operation, Outcome, PutRequest,
+    RangeRequest, Response as StoreResponse, TxnRequest,
+};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Draws the next call on one of `keys` keys. Values are unique, so that a reader knows which
+/// write it saw.
+pub(crate) fn any_call(rng: &mut Stream, keys: u64, serial: u64) -> (Vec<u8>, Call) {
+    let key = format!("key-{}", rng.below(keys)).into_bytes();
+    let value = format!("value-{serial}").into_bytes();
+    let call = match rng.below(10) {
+        0..=3 => Call::Get,
+        4..=6 => Call::Put(value),
+        7 => Call::Delete,
+        8 => {
+            let expected = format!("value-{}", rng.below(serial + 1)).into_bytes();
+            Call::CompareAndSwap { expected: Expected::Value(expected), value }
+        }
+        _ => Call::CompareAndSwap { expected: Expected::ModRevision(0), value },
+    };
+    (key, call)
+}
+
+/// The bytes to be ordered for a call: a tag that makes it unique, and the store's operation.
+pub(crate) fn encode(tag: u64, key: &[u8], call: &Call) -> Vec<u8> {
+    let key = key.to_vec();
+    let operation: Operation = match call {
+        Call::Get => RangeRequest { key, ..RangeRequest::default() }.into(),
+        Call::Put(value) => {
+            PutRequest { key, value: value.clone(), ..PutRequest::default() }.into()
+        }
+        Call::Delete => DeleteRangeRequest { key, ..DeleteRangeRequest::default() }.into(),
+        Call::CompareAndSwap { expected, value } => {
+            let target = match expected {
+                Expected::Value(value) => CompareTarget::Value(value.clone()),
+                Expected::ModRevision(revision) => {
+                    CompareTarget::Mod(i64::try_from(*revision).unwrap_or(i64::MAX))
+                }
+            };
+            let compare = Compare { key: key.clone(), result: CompareResult::Equal, target };
+            let put = PutRequest { key, value: value.clone(), ..PutRequest::default() };
+            TxnRequest { compare: vec![compare], success: vec![put.into()], failure: Vec::new() }
+                .into()
+        }
+    };
+    [tag.to_le_bytes().as_slice(), &operation.encode()].concat()
+}
+
+/// What the store's answer means; `None` if it is no answer to any of our calls.
+pub(crate) fn decode(result: &[u8]) -> Option<Answer> {
+    let outcome = Outcome::decode(result)?;
+    let response = match outcome.result.ok()? {
+        StoreResponse::Range(range) => {
+            let found = range.kvs.into_iter().next().map(|kv| {
+                let mod_revision = u64::try_from(kv.mod_revision).unwrap_or(0);
+                Found { value: kv.value, mod_revision }
+            });
+            Response::Got(found)
+        }
+        StoreResponse::Put(_) => Response::Put,
+        StoreResponse::DeleteRange(deletion) => Response::Deleted(deletion.deleted > 0),
+        StoreResponse::Txn(txn) => Response::Swapped(txn.succeeded),
+        StoreResponse::Compact | StoreResponse::Status(_) => return None,
+    };
+    Some(Answer { revision: u64::try_from(outcome.revision).ok()?, response })
+}
+
+/// A well-formed lie about an outcome of the store: a value that nobody wrote where a value was
+/// read. Everything else it leaves as it is.
+pub fn forge_store_outcome(result: &[u8]) -> Vec<u8> {
+    let Some(mut outcome) = Outcome::decode(result) else { return result.to_vec() };
+    if let Ok(StoreResponse::Range(range)) = &mut outcome.result {
+        for kv in &mut range.kvs {
+            kv.value = b"a lie".to_vec();
+        }
+    }
+    outcome.encode()
+}
+
+/// A service that is watched: it removes the tag, notes what is executed and hands the rest on.
+pub(crate) struct Watched<S> {
+    inner: S,
+    log: ExecutionLog,
+    /// How often the state was replaced.
+    generation: u64,
+}
+
+/// What watched services executed and nobody has looked at yet.
+pub(crate) type ExecutionLog = Arc<Mutex<Vec<Execution>>>;
+
+/// One execution of one operation.
+#[derive(Debug)]
+pub(crate) struct Execution {
+    pub(crate) generation: u64,
+    pub(crate) seq: pbft::SeqNum,
+    pub(crate) client: pbft::ClientId,
+    pub(crate) operation: Vec<u8>,
+}
+
+/// What the workload's operations are for.
+pub(crate) const SERVICE: ServiceId = ServiceId(0);
+
+const TAG_BYTES: usize = 8;
+
+impl<S> Watched<S> {
+    pub(crate) fn new(inner: S, log: ExecutionLog, generation: u64) -> Self {
+        Self { inner, log, generation }
+    }
+}
+
+impl<S: Service> Service for Watched<S> {
+    fn execute(
+        &mut self,
+        context: &Context<'_>,
+        operation: &[u8],
+        state: &mut dyn State,
+    ) -> Vec<u8> {
+        let execution = Execution {
+            generation: self.generation,
+            seq: context.seq,
+            client: context.client,
+            operation: operation.to_vec(),
+        };
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).push(execution);
+        let inner = operation.get(TAG_BYTES..).unwrap_or_default();
+        self.inner.execute(context, inner, state)
+    }
+
+    fn query(
+        &self,
+        context: &Context<'_>,
+        operation: &[u8],
+        state: &dyn StateRead,
+    ) -> Option<Vec<u8>> {
+        self.inner.query(context, operation.get(TAG_BYTES..).unwrap_or_default(), state)
+    }
+
+    fn restored(&mut self, state: &dyn StateRead) {
+        self.generation += 1;
+        self.inner.restored(state);
+    }
+}

@@ -1,0 +1,496 @@
+//! A whole cluster in one thread and in virtual time: the unchanged replicas on simulated machines,
+//! the unchanged clients, the simulated network, and everything that goes wrong.
+
+mod clients;
+mod machine;
+mod options;
+mod outcome;
+
+pub use options::{CrashKind, Fault, Options, Workload};
+pub use outcome::{Counts, Outcome, Verdict};
+
+use crate::checker::{Checkers, Observation, Violation};
+use crate::network::{Network, NetworkOptions};
+use crate::rng::Seed;
+use clients::Clients;
+use core::time::Duration;
+use machine::{Chore, Machine, Sent, Standing};
+use outcome::Trace;
+use pbft::{
+    ClientId, Config, Digest, Domain, Epoch, Evidence, Message, Now, Reject, ReplicaId, Sender,
+    SigningKey, Time, Verified, WallTime,
+};
+use quorate_adversary::Endpoint;
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Runs the world that `seed` and `options` decide.
+///
+/// # Panics
+/// If the options describe no valid cluster.
+pub fn run(seed: Seed, options: &Options) -> Outcome {
+    World::new(seed, options).run()
+}
+
+struct World<'a> {
+    options: &'a Options,
+    seed: Seed,
+    config: Arc<Config>,
+    now: Time,
+    /// What will happen, by time, and in the order of scheduling where times are equal.
+    agenda: BTreeMap<(Time, u64), Happening>,
+    scheduled: u64,
+    network: Network,
+    machines: Vec<Machine>,
+    clients: Clients,
+    checkers: Checkers,
+    trace: Trace,
+    violation: Option<Violation>,
+}
+
+enum Happening {
+    Arrival {
+        from: Endpoint,
+        to: Endpoint,
+        flight: Rc<Flight>,
+    },
+    /// A machine has sent a message that its adversary held back.
+    Departure {
+        from: ReplicaId,
+        to: Endpoint,
+        flight: Rc<Flight>,
+    },
+    Linked {
+        at: ReplicaId,
+        peer: ReplicaId,
+    },
+    /// The deadline of a replica may have come.
+    Deadline {
+        at: ReplicaId,
+        start: u64,
+    },
+    /// A machine has done a chore, if it is still up.
+    Done {
+        at: ReplicaId,
+        start: u64,
+        chore: Chore,
+    },
+    ClientDeadline(ClientId),
+    ClientCalls(ClientId),
+    Fault(usize),
+    Heal,
+}
+
+/// A message under way, to one receiver or to many: the door is the same for all of them.
+struct Flight {
+    message: Arc<Message>,
+    verified: OnceCell<Result<Verified, Reject>>,
+}
+
+impl Flight {
+    fn new(message: Arc<Message>) -> Rc<Self> {
+        Rc::new(Self { message, verified: OnceCell::new() })
+    }
+
+    fn admitted(&self, config: &Config, sender: Sender) -> Result<Verified, Reject> {
+        self.verified.get_or_init(|| config.admit(sender, Message::clone(&self.message))).clone()
+    }
+}
+
+/// The wall clock at the beginning of every run, in milliseconds since the Unix epoch.
+const WALL_START_MS: u64 = 1_800_000_000_000;
+
+impl<'a> World<'a> {
+    fn new(seed: Seed, options: &'a Options) -> Self {
+        let (config, replica_keys, client_keys) = cluster(options);
+        let machines = (0..options.replica_count)
+            .map(ReplicaId::new)
+            .zip(replica_keys)
+            .map(|(id, key)| Machine::new(Arc::clone(&config), id, key, options, seed))
+            .collect();
+        let clients = Clients::new(&config, client_keys, options, seed);
+        Self {
+            options,
+            seed,
+            config,
+            now: Time::ZERO,
+            agenda: BTreeMap::new(),
+            scheduled: 0,
+            network: Network::new(options.network.clone(), seed.stream("network")),
+            machines,
+            clients,
+            checkers: Checkers::new(),
+            trace: Trace::default(),
+            violation: None,
+        }
+    }
+
+    fn run(mut self) -> Outcome {
+        for (index, (at, fault)) in self.options.timeline.iter().enumerate() {
+            if at.is_zero() {
+                self.on_fault(fault);
+            } else {
+                self.schedule(Time::ZERO.after(*at), Happening::Fault(index));
+            }
+        }
+        self.schedule(Time::ZERO.after(self.options.heals_at), Happening::Heal);
+        for id in self.ids() {
+            self.start(id);
+        }
+        for client in self.clients.ids() {
+            for _ in 0..self.options.workload.concurrency {
+                self.schedule(Time::ZERO, Happening::ClientCalls(client));
+            }
+        }
+        let deadline = Time::ZERO.after(self.options.heals_at).after(self.options.recovery_max);
+        let mut is_done = false;
+        while let Some(((at, _), happening)) = self.agenda.pop_first() {
+            self.now = at;
+            if at > deadline || self.violation.is_some() {
+                break;
+            }
+            let may_end = self.on(happening);
+            if may_end && self.is_done() {
+                is_done = true;
+                break;
+            }
+        }
+        self.conclude(is_done)
+    }
+
+    /// Lets something happen. Returns whether it is worth looking if all is done.
+    fn on(&mut self, happening: Happening) -> bool {
+        match happening {
+            Happening::Arrival { from, to, flight } => self.on_arrival(from, to, &flight),
+            Happening::Departure { from, to, flight } => {
+                self.depart(Endpoint::Replica(from), to, &flight);
+            }
+            Happening::Linked { at, peer } => {
+                self.with(at, |machine, now, sent| machine.on_linked(now, peer, sent));
+            }
+            Happening::Deadline { at, start } => {
+                let now = self.now;
+                let machine = self.machine(at);
+                if machine.start_number() == start && machine.forget_deadline(now) {
+                    self.with(at, |machine, now, sent| machine.on_tick(now, sent));
+                }
+                return true;
+            }
+            Happening::Done { at, start, chore } => {
+                if self.machine(at).start_number() == start {
+                    self.with(at, |machine, now, sent| machine.on_done(now, chore, sent));
+                }
+            }
+            Happening::ClientDeadline(client) => self.client(client, Clients::on_tick),
+            Happening::ClientCalls(client) => self.client(client, Clients::call),
+            Happening::Fault(index) => {
+                let (_, fault) = &self.options.timeline[index];
+                self.on_fault(fault);
+            }
+            Happening::Heal => self.heal(),
+        }
+        false
+    }
+
+    fn on_arrival(&mut self, from: Endpoint, to: Endpoint, flight: &Rc<Flight>) {
+        self.trace.arrived(self.now, from, to, &flight.message);
+        match (from, to) {
+            (Endpoint::Replica(from), Endpoint::Client(client)) => {
+                if let Message::Reply(reply) = &*flight.message {
+                    let reply = reply.clone();
+                    self.client(client, |clients, now, client| {
+                        clients.on_reply(now, client, from, reply)
+                    });
+                }
+            }
+            (from, Endpoint::Replica(to)) => {
+                let sender = match from {
+                    Endpoint::Replica(replica) => Sender::Replica(replica),
+                    Endpoint::Client(client) => Sender::Client(client),
+                };
+                if let Ok(verified) = flight.admitted(&self.config, sender) {
+                    self.with(to, |machine, now, sent| {
+                        machine.on_message(now, from, verified, sent)
+                    });
+                }
+            }
+            (Endpoint::Client(_), Endpoint::Client(_)) => {}
+        }
+    }
+
+    /// Lets a machine do something and takes care of what follows.
+    fn with(&mut self, at: ReplicaId, act: impl FnOnce(&mut Machine, Now, &mut Vec<Sent>)) {
+        let now = self.clocks();
+        let mut sent = Vec::new();
+        act(self.machine(at), now, &mut sent);
+        self.follow_up(at, sent);
+    }
+
+    fn follow_up(&mut self, at: ReplicaId, sent: Vec<Sent>) {
+        let is_correct = !self.machine(at).is_faulty();
+        for execution in self.machine(at).take_executions() {
+            if is_correct {
+                self.check(&Observation::Executed {
+                    at,
+                    generation: execution.generation,
+                    seq: execution.seq,
+                    client: execution.client,
+                    operation: &execution.operation,
+                });
+            }
+        }
+        if let Some(rule) = self.machine(at).broken_invariant() {
+            self.violation.get_or_insert(Violation {
+                property: "the replica's own invariants",
+                at: self.now,
+                what: format!("replica {at}: {rule}"),
+            });
+        }
+        let mut flights: Vec<Rc<Flight>> = Vec::new();
+        for effect in sent {
+            match effect {
+                Sent::Event(event) => {
+                    self.trace.happened(self.now, at, &event);
+                    if is_correct {
+                        self.check(&Observation::Happened { at, event: &event });
+                    }
+                }
+                Sent::Message { delay, to, message } => {
+                    if is_correct {
+                        self.check(&Observation::Sent { from: at, to, message: &message });
+                    }
+                    // A broadcast is many sendings of one message: let it be judged once.
+                    let shared = flights.iter().find(|f| Arc::ptr_eq(&f.message, &message));
+                    let flight = shared.cloned().unwrap_or_else(|| Flight::new(message));
+                    flights.push(Rc::clone(&flight));
+                    if delay.is_zero() {
+                        self.depart(Endpoint::Replica(at), to, &flight);
+                    } else {
+                        let when = self.now.after(delay);
+                        self.schedule(when, Happening::Departure { from: at, to, flight });
+                    }
+                }
+                Sent::Evidence(evidence) => self.on_evidence(&evidence),
+                Sent::Chore { takes, chore } => {
+                    let start = self.machine(at).start_number();
+                    self.schedule(self.now.after(takes), Happening::Done { at, start, chore });
+                }
+            }
+        }
+        if let Some(deadline) = self.machine(at).new_deadline() {
+            let start = self.machine(at).start_number();
+            self.schedule(deadline.max(self.now), Happening::Deadline { at, start });
+        }
+    }
+
+    /// Evidence must convict, and only the faulty.
+    fn on_evidence(&mut self, evidence: &Evidence) {
+        let what = match evidence.verify(&self.config) {
+            None => "evidence that proves nothing".to_owned(),
+            Some(conviction) if !self.machine(conviction.replica).is_faulty() => {
+                format!("correct replica {} is convicted of {}", conviction.replica, conviction.lie)
+            }
+            Some(conviction) => return self.trace.convicted(self.now, conviction.replica),
+        };
+        let property = "only the faulty are convicted";
+        self.violation.get_or_insert(Violation { property, at: self.now, what });
+    }
+
+    /// Lets a client do something and takes care of what follows.
+    fn client(
+        &mut self,
+        client: ClientId,
+        act: impl FnOnce(&mut Clients, Time, ClientId) -> clients::Doings,
+    ) {
+        let doings = act(&mut self.clients, self.now, client);
+        for (operation, result) in &doings.accepted {
+            self.check(&Observation::Accepted { client, operation, result });
+        }
+        for message in doings.to_all {
+            if let Message::Request(request) = &*message {
+                self.check(&Observation::Requested { request: request.request() });
+            }
+            let flight = Flight::new(message);
+            for id in self.ids() {
+                self.depart(Endpoint::Client(client), Endpoint::Replica(id), &flight);
+            }
+        }
+        for when in doings.calls_at {
+            self.schedule(when, Happening::ClientCalls(client));
+        }
+        if let Some(when) = doings.deadline {
+            self.schedule(when.max(self.now), Happening::ClientDeadline(client));
+        }
+    }
+
+    fn depart(&mut self, from: Endpoint, to: Endpoint, flight: &Rc<Flight>) {
+        self.trace.departed(&flight.message);
+        for arrival in self.network.arrivals(self.now, from, to) {
+            let flight = Rc::clone(flight);
+            self.schedule(arrival, Happening::Arrival { from, to, flight });
+        }
+    }
+
+    fn on_fault(&mut self, fault: &Fault) {
+        self.trace.fault(self.now);
+        match fault {
+            Fault::Cut(from, to) => {
+                for (from, to) in from.iter().flat_map(|a| to.iter().map(move |b| (*a, *b))) {
+                    if from != to {
+                        self.network.cut(Endpoint::Replica(from), Endpoint::Replica(to));
+                    }
+                }
+            }
+            Fault::Mend => self.mend(),
+            Fault::CutFromClients(replica) => {
+                for client in self.clients.ids() {
+                    self.network.cut(Endpoint::Client(client), Endpoint::Replica(*replica));
+                    self.network.cut(Endpoint::Replica(*replica), Endpoint::Client(client));
+                }
+            }
+            Fault::Crash(replica, kind) => self.machine(*replica).crash(*kind),
+            Fault::CrashAt(replica, operation, kind) => {
+                self.machine(*replica).crash_at(*operation, *kind);
+            }
+            Fault::Restart(replica) => {
+                if !self.machine(*replica).is_up() {
+                    self.start(*replica);
+                }
+            }
+            Fault::Behave(replica, behaviour) => {
+                let seed = self.seed.stream_of("adversary", u64::from(replica.get())).bits();
+                self.machine(*replica).behave(*behaviour, seed);
+            }
+            Fault::Network(options) => self.network.change(options.clone()),
+        }
+    }
+
+    fn start(&mut self, id: ReplicaId) {
+        self.with(id, Machine::start);
+        for peer in self.ids() {
+            if peer != id && self.machine(peer).is_up() {
+                self.link(id, peer);
+            }
+        }
+    }
+
+    /// Both ends of a link learn that it was established.
+    fn link(&mut self, a: ReplicaId, b: ReplicaId) {
+        for (at, peer) in [(a, b), (b, a)] {
+            self.schedule(self.now, Happening::Linked { at, peer });
+        }
+    }
+
+    fn mend(&mut self) {
+        for a in self.ids() {
+            for client in self.clients.ids() {
+                self.network.mend(Endpoint::Client(client), Endpoint::Replica(a));
+                self.network.mend(Endpoint::Replica(a), Endpoint::Client(client));
+            }
+            for b in self.ids() {
+                if self.network.mend(Endpoint::Replica(a), Endpoint::Replica(b)) {
+                    self.link(a, b);
+                }
+            }
+        }
+    }
+
+    fn heal(&mut self) {
+        self.network.change(NetworkOptions::LOCAL);
+        self.mend();
+        for id in self.ids() {
+            self.machine(id).stop_crashing();
+            if !self.machine(id).is_up() {
+                self.start(id);
+            }
+        }
+        self.trace.healed(self.now);
+    }
+
+    /// Whether the world has healed, all work is done and every correct replica has all of it.
+    /// Those active must be so in one view. At most f may have left it alone: nobody follows them
+    /// while the others get on, and they come back with the next view.
+    fn is_done(&self) -> bool {
+        if !self.trace.has_healed() || !self.clients.are_done() {
+            return false;
+        }
+        let correct: Option<Vec<Standing>> =
+            self.machines.iter().filter(|m| !m.is_faulty()).map(Machine::standing).collect();
+        let Some(correct) = correct else { return false };
+        let (active, left): (Vec<Standing>, Vec<Standing>) =
+            correct.iter().partition(|standing| standing.is_active);
+        correct.iter().all(|standing| standing.last_executed == correct[0].last_executed)
+            && active.iter().all(|standing| standing.view == active[0].view)
+            && left.len() <= self.options.fault_bound() as usize
+    }
+
+    fn conclude(mut self, is_done: bool) -> Outcome {
+        let history = self.clients.history();
+        if self.violation.is_none() {
+            self.violation = outcome::linearizability(self.now, history);
+        }
+        let verdict = match self.violation.take() {
+            Some(violation) => Verdict::Violation(violation),
+            None if is_done => Verdict::Pass,
+            None => Verdict::NoProgress(self.describe()),
+        };
+        self.trace.into_outcome(verdict, self.now, &self.clients, &self.machines)
+    }
+
+    /// Where everybody stands, for a run that did not finish.
+    fn describe(&self) -> String {
+        let replicas: Vec<String> = self.machines.iter().map(Machine::describe).collect();
+        format!("{}\n{}", self.clients.describe(), replicas.join("\n"))
+    }
+
+    fn check(&mut self, observation: &Observation<'_>) {
+        if let Some(violation) = self.checkers.observe(self.now, observation) {
+            self.violation.get_or_insert(violation);
+        }
+    }
+
+    fn schedule(&mut self, at: Time, happening: Happening) {
+        self.scheduled += 1;
+        self.agenda.insert((at, self.scheduled), happening);
+    }
+
+    fn clocks(&self) -> Now {
+        let wall = WallTime::from_millis(WALL_START_MS + self.now.as_micros() / 1_000);
+        Now { monotonic: self.now, wall }
+    }
+
+    fn machine(&mut self, id: ReplicaId) -> &mut Machine {
+        &mut self.machines[id.get() as usize]
+    }
+
+    fn ids(&self) -> impl Iterator<Item = ReplicaId> + use<> {
+        (0..self.options.replica_count).map(ReplicaId::new)
+    }
+}
+
+/// The configuration and all private keys. Keys do not depend on the seed: they are never the
+/// reason why a run goes as it goes.
+fn cluster(options: &Options) -> (Arc<Config>, Vec<SigningKey>, Vec<SigningKey>) {
+    let key = |kind: &str, index: u32| {
+        let seed = Digest::of("quorate lab 1 key", &[kind.as_bytes(), &index.to_le_bytes()]);
+        SigningKey::from_seed((*seed.as_bytes()).into())
+    };
+    let replicas: Vec<_> = (0..options.replica_count).map(|i| key("replica", i)).collect();
+    let clients: Vec<_> = (0..options.workload.clients).map(|i| key("client", i)).collect();
+    let domain = Domain { cluster: Digest::of("quorate lab 1 cluster", &[]), epoch: Epoch::ZERO };
+    let config = Config::new(
+        domain,
+        Digest::of("quorate lab 1 configuration", &[]),
+        replicas.iter().map(SigningKey::verification_key).collect(),
+        clients.iter().map(SigningKey::verification_key).collect(),
+        options.parameters.clone(),
+    )
+    .expect("the options describe a valid cluster");
+    (Arc::new(config), replicas, clients)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

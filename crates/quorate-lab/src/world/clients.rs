@@ -1,0 +1,163 @@
+//! The clients of a run: correct ones, each with a few calls outstanding, and the history of what
+//! they saw.
+
+use super::{Options, Workload};
+use crate::linearizability::{History, OperationId};
+use crate::rng::{Seed, Stream};
+use crate::workload;
+use core::time::Duration;
+use pbft::message::{Operation, Reply};
+use pbft::{
+    Client, ClientId, ClientOutput, Completion, Config, Message, ReplicaId, Session, SigningKey,
+    Time,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub(crate) struct Clients {
+    each: Vec<Caller>,
+    workload: Workload,
+    /// Operations that nobody has called yet.
+    left: u64,
+    serial: u64,
+    history: History,
+}
+
+struct Caller {
+    client: Client,
+    rng: Stream,
+    outstanding: BTreeMap<pbft::OperationId, Waiting>,
+    deadline: Option<Time>,
+}
+
+/// A call that waits for its answer.
+struct Waiting {
+    bytes: Vec<u8>,
+    id: OperationId,
+}
+
+/// What a client does in answer to something.
+#[derive(Default)]
+pub(crate) struct Doings {
+    /// Sent to every replica.
+    pub(crate) to_all: Vec<Arc<Message>>,
+    /// Results accepted: the operation and its result.
+    pub(crate) accepted: Vec<(Vec<u8>, Vec<u8>)>,
+    /// When it will call again.
+    pub(crate) calls_at: Vec<Time>,
+    /// A deadline that was not known before.
+    pub(crate) deadline: Option<Time>,
+}
+
+impl Clients {
+    pub(crate) fn new(
+        config: &Arc<Config>,
+        keys: Vec<SigningKey>,
+        options: &Options,
+        seed: Seed,
+    ) -> Self {
+        let each = (0u32..)
+            .zip(keys)
+            .map(|(index, key)| {
+                let (id, session) = (ClientId::new(index), Session::new(1));
+                let parameters = options.client.clone();
+                Caller {
+                    client: Client::new(Arc::clone(config), id, key, session, parameters),
+                    rng: seed.stream_of("client", u64::from(index)),
+                    outstanding: BTreeMap::new(),
+                    deadline: None,
+                }
+            })
+            .collect();
+        let workload = options.workload.clone();
+        let left = workload.operations;
+        Self { each, workload, left, serial: 0, history: History::default() }
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ClientId> + use<> {
+        (0..self.workload.clients).map(ClientId::new)
+    }
+
+    pub(crate) fn history(&self) -> &History {
+        &self.history
+    }
+
+    pub(crate) fn are_done(&self) -> bool {
+        self.left == 0 && self.each.iter().all(|caller| caller.outstanding.is_empty())
+    }
+
+    /// One more call of this client, if there is anything left to call.
+    pub(crate) fn call(&mut self, now: Time, id: ClientId) -> Doings {
+        let caller = &mut self.each[id.get() as usize];
+        let mut outputs = Vec::new();
+        if self.left > 0 {
+            self.left -= 1;
+            self.serial += 1;
+            let (key, call) = workload::any_call(&mut caller.rng, self.workload.keys, self.serial);
+            let bytes = workload::encode(self.serial, &key, &call);
+            let operation = Operation { service: workload::SERVICE, body: bytes.clone() };
+            let submitted = caller.client.submit(operation);
+            let submitted = submitted.expect("the queue of a client has room for its calls");
+            let operation = self.history.invoke(id.get(), &key, call);
+            caller.outstanding.insert(submitted, Waiting { bytes, id: operation });
+            caller.client.flush(now, &mut outputs);
+        }
+        self.take(now, id, outputs)
+    }
+
+    pub(crate) fn on_reply(
+        &mut self,
+        now: Time,
+        id: ClientId,
+        from: ReplicaId,
+        reply: Reply,
+    ) -> Doings {
+        let mut outputs = Vec::new();
+        self.each[id.get() as usize].client.on_reply(now, from, reply, &mut outputs);
+        self.take(now, id, outputs)
+    }
+
+    pub(crate) fn on_tick(&mut self, now: Time, id: ClientId) -> Doings {
+        let caller = &mut self.each[id.get() as usize];
+        if caller.deadline != Some(now) {
+            return Doings::default();
+        }
+        caller.deadline = None;
+        let mut outputs = Vec::new();
+        caller.client.on_tick(now, &mut outputs);
+        self.take(now, id, outputs)
+    }
+
+    /// What the clients still wait for, for a run that did not finish.
+    pub(crate) fn describe(&self) -> String {
+        let waiting: usize = self.each.iter().map(|caller| caller.outstanding.len()).sum();
+        format!("{} operations were never called, {waiting} were not answered", self.left)
+    }
+
+    fn take(&mut self, now: Time, id: ClientId, outputs: Vec<ClientOutput>) -> Doings {
+        let mut doings = Doings::default();
+        let caller = &mut self.each[id.get() as usize];
+        for output in outputs {
+            match output {
+                ClientOutput::SendToAll(message) => doings.to_all.push(message),
+                ClientOutput::Completed(operation, completion) => {
+                    let Some(call) = caller.outstanding.remove(&operation) else { continue };
+                    if let Completion::Executed(result) = completion {
+                        if let Some(answer) = workload::decode(&result) {
+                            self.history.complete(call.id, answer);
+                        }
+                        doings.accepted.push((call.bytes, result));
+                    }
+                    let think = caller.rng.within(0..=super::micros(self.workload.think_max));
+                    doings.calls_at.push(now.after(Duration::from_micros(think)));
+                }
+            }
+        }
+        let deadline = caller.client.next_deadline();
+        if deadline != caller.deadline {
+            caller.deadline = deadline;
+            doings.deadline = deadline;
+        }
+        doings
+    }
+}

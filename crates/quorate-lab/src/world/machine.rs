@@ -1,0 +1,420 @@
+//! One replica's machine: its disk, its process when that is up, and its adversary if it has one.
+
+use super::options::{CrashKind, Options};
+use crate::rng::{Seed, Stream};
+use crate::workload::{Execution, ExecutionLog, SERVICE, Watched, forge_store_outcome};
+use core::time::Duration;
+use pbft::{
+    Config, Event, Evidence, Message, Now, Recipients, ReplicaId, SeqNum, SigningKey, Time,
+    Verified, View,
+};
+use quorate_adversary::{Adversary, Behaviour, Endpoint, Identity};
+use quorate_replica::{
+    Backend, CheckpointState, Crash, Effect, Folder, FolderError, HaltCause, Host, HostInput,
+    HostStatus, JournalConfig, JournalIdentity, JournalTask, MemoryBackend, Services,
+    SnapshotPolicy, Start, Stored,
+};
+use quorate_services::store::Store;
+use std::collections::VecDeque;
+use std::sync::{Arc, PoisonError};
+
+pub(crate) struct Machine {
+    config: Arc<Config>,
+    id: ReplicaId,
+    key: SigningKey,
+    /// Whether it misbehaves at any time of the run.
+    is_faulty: bool,
+    adversary: Option<Adversary>,
+    disk: MemoryBackend,
+    /// Whether the replica's folder was created: then it is never created again.
+    has_folder: bool,
+    snapshot_policy: SnapshotPolicy,
+    sync_span: (Duration, Duration),
+    /// How the machine goes down when its disk says that it has.
+    crash_kind: CrashKind,
+    process: Option<Process>,
+    /// Why the replica stopped for good, if it did.
+    halted: Option<HaltCause>,
+    rng: Stream,
+    /// How often it has started.
+    starts: u64,
+    log: ExecutionLog,
+}
+
+/// A running replica.
+struct Process {
+    host: Host,
+    folder: Folder,
+    /// What the journal has to do next.
+    tasks: Vec<JournalTask>,
+    /// Whether a sync is under way.
+    is_syncing: bool,
+    /// The deadline that is on the agenda.
+    deadline: Option<Time>,
+}
+
+/// What leaves a machine, in order.
+pub(crate) enum Sent {
+    Message {
+        delay: Duration,
+        to: Endpoint,
+        message: Arc<Message>,
+    },
+    Event(Event),
+    Evidence(Evidence),
+    /// The machine has something to do for itself that takes time.
+    Chore {
+        takes: Duration,
+        chore: Chore,
+    },
+}
+
+/// Something that takes time, and then is done.
+pub(crate) enum Chore {
+    /// A sync of the journal.
+    Sync,
+    /// The digest of a checkpoint.
+    Hash(CheckpointState),
+    /// A durable snapshot.
+    Snapshot(CheckpointState),
+}
+
+/// How far a replica is; those that have everything stand alike.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Standing {
+    pub(crate) view: View,
+    pub(crate) is_active: bool,
+    pub(crate) last_executed: SeqNum,
+}
+
+impl Machine {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        id: ReplicaId,
+        key: SigningKey,
+        options: &Options,
+        seed: Seed,
+    ) -> Self {
+        Self {
+            config,
+            id,
+            key,
+            is_faulty: options.is_faulty(id),
+            adversary: None,
+            disk: MemoryBackend::new(),
+            has_folder: false,
+            snapshot_policy: options.snapshot_policy,
+            sync_span: options.sync,
+            crash_kind: CrashKind::Power,
+            process: None,
+            halted: None,
+            rng: seed.stream_of("machine", u64::from(id.get())),
+            starts: 0,
+            log: ExecutionLog::default(),
+        }
+    }
+
+    pub(crate) fn is_faulty(&self) -> bool {
+        self.is_faulty
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Which start of the machine this is: what was begun before a crash never ends after it.
+    pub(crate) fn start_number(&self) -> u64 {
+        self.starts
+    }
+
+    pub(crate) fn behave(&mut self, behaviour: Behaviour, seed: u64) {
+        let identity = Identity {
+            config: Arc::clone(&self.config),
+            id: self.id,
+            key: self.key.clone(),
+            forge: forge_store_outcome,
+        };
+        self.adversary = Some(Adversary::new(behaviour, identity, seed));
+    }
+
+    /// Starts the replica from what the disk holds. The disk may fail it while it starts.
+    pub(crate) fn start(&mut self, now: Now, sent: &mut Vec<Sent>) {
+        self.starts += 1;
+        let mut effects = VecDeque::new();
+        match self.open(now, &mut effects) {
+            Ok(process) => {
+                self.process = Some(process);
+                self.carry_out(effects, sent);
+            }
+            Err(error) => self.on_disk_error(&error),
+        }
+    }
+
+    /// The machine goes down now.
+    pub(crate) fn crash(&mut self, kind: CrashKind) {
+        self.process = None;
+        let rng = &mut self.rng;
+        let mut survivors = |versions: usize| rng.index(versions + 1);
+        let crash = match kind {
+            CrashKind::Process => Crash::Process,
+            CrashKind::Power => Crash::PowerLosingAll,
+            CrashKind::Torn => Crash::PowerTearing(&mut survivors),
+        };
+        self.disk = self.disk.restart(crash);
+    }
+
+    /// The machine will go down at the so-many-th write or sync from now on.
+    pub(crate) fn crash_at(&mut self, operation: u64, kind: CrashKind) {
+        self.crash_kind = kind;
+        self.disk.crash_at(self.disk.operations().mutations() + operation);
+    }
+
+    /// How many writes and syncs the disk has seen since the machine came up.
+    pub(crate) fn disk_operations(&self) -> u64 {
+        self.disk.operations().mutations()
+    }
+
+    /// A crash that was to come does not come.
+    pub(crate) fn stop_crashing(&mut self) {
+        self.disk.crash_at(u64::MAX);
+    }
+
+    pub(crate) fn on_message(
+        &mut self,
+        now: Now,
+        from: Endpoint,
+        verified: Verified,
+        sent: &mut Vec<Sent>,
+    ) {
+        if let Some(adversary) = &mut self.adversary {
+            let message = Message::clone(verified.message());
+            if adversary.on_receive(from, message).is_none() {
+                return;
+            }
+        }
+        self.handle(now, HostInput::Message(verified), sent);
+    }
+
+    pub(crate) fn on_linked(&mut self, now: Now, peer: ReplicaId, sent: &mut Vec<Sent>) {
+        self.handle(now, HostInput::Connected(peer), sent);
+    }
+
+    pub(crate) fn on_tick(&mut self, now: Now, sent: &mut Vec<Sent>) {
+        self.handle(now, HostInput::Tick, sent);
+    }
+
+    /// A chore is done.
+    pub(crate) fn on_done(&mut self, now: Now, chore: Chore, sent: &mut Vec<Sent>) {
+        let Some(process) = &mut self.process else { return };
+        let input = match chore {
+            Chore::Sync => {
+                process.is_syncing = false;
+                let tasks = std::mem::take(&mut process.tasks);
+                match Folder::perform(&mut process.folder.journal, tasks) {
+                    Ok(None) => return,
+                    Ok(Some(position)) => HostInput::Durable(position),
+                    Err(error) => return self.on_disk_error(&error.into()),
+                }
+            }
+            Chore::Hash(state) => HostInput::CheckpointHashed { seq: state.seq(), id: state.id() },
+            Chore::Snapshot(state) => {
+                if let Err(error) = Folder::save(&mut process.folder.snapshots, &state) {
+                    return self.on_disk_error(&error.into());
+                }
+                HostInput::SnapshotDurable { seq: state.seq() }
+            }
+        };
+        self.handle(now, input, sent);
+    }
+
+    /// A deadline that is not on the agenda yet and comes before the one that is.
+    pub(crate) fn new_deadline(&mut self) -> Option<Time> {
+        let process = self.process.as_mut()?;
+        let deadline = process.host.next_deadline()?;
+        if process.deadline.is_some_and(|known| known <= deadline) {
+            return None;
+        }
+        process.deadline = Some(deadline);
+        Some(deadline)
+    }
+
+    /// The agenda has come to a deadline; is it still meant?
+    pub(crate) fn forget_deadline(&mut self, now: Time) -> bool {
+        let Some(process) = &mut self.process else { return false };
+        let is_meant = process.deadline.is_some_and(|known| known <= now);
+        if is_meant {
+            process.deadline = None;
+        }
+        is_meant
+    }
+
+    /// What the service executed since this was last asked.
+    pub(crate) fn take_executions(&mut self) -> Vec<Execution> {
+        std::mem::take(&mut self.log.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What does not hold at this replica although it is correct.
+    pub(crate) fn broken_invariant(&self) -> Option<String> {
+        if self.is_faulty {
+            return None;
+        }
+        if let Some(cause) = &self.halted {
+            return Some(format!("it stopped: {cause}"));
+        }
+        let broken = self.process.as_ref()?.host.core().broken_invariant()?;
+        Some(broken.to_owned())
+    }
+
+    /// `None` while the process is down.
+    pub(crate) fn standing(&self) -> Option<Standing> {
+        let status = self.status()?.replica;
+        Some(Standing {
+            view: status.view,
+            is_active: status.active,
+            last_executed: status.last_executed,
+        })
+    }
+
+    pub(crate) fn status(&self) -> Option<HostStatus> {
+        self.process.as_ref().map(|process| process.host.status())
+    }
+
+    pub(crate) fn describe(&self) -> String {
+        let fault = if self.is_faulty { " (faulty)" } else { "" };
+        match (&self.halted, self.status()) {
+            (Some(cause), _) => format!("replica {}{fault} stopped: {cause}", self.id),
+            (None, None) => format!("replica {}{fault} is down", self.id),
+            (None, Some(HostStatus { replica: core, fetch, messages_held, .. })) => format!(
+                "replica {}{fault}: view {}{}, executed {} of {}, stable {}, {} requests wait, \
+                 {messages_held} messages held{}{}",
+                self.id,
+                core.view,
+                if core.active { "" } else { " (inactive)" },
+                core.last_executed,
+                core.highest_known,
+                core.stable_checkpoint.0,
+                core.waiting_requests,
+                if core.admitted { "" } else { ", not admitted" },
+                fetch.map_or_else(String::new, |fetch| format!(", fetching {fetch:?}")),
+            ),
+        }
+    }
+
+    fn open(&mut self, now: Now, effects: &mut VecDeque<Effect>) -> Result<Process, FolderError> {
+        let backend: Arc<dyn Backend> = Arc::new(self.disk.clone());
+        let identity = JournalIdentity { cluster: self.config.domain.cluster, replica: self.id };
+        let config = JournalConfig { segment_bytes: SEGMENT_BYTES };
+        let (folder, stored) = if self.has_folder {
+            Folder::open(backend, identity, config)?
+        } else {
+            match Folder::create(Arc::clone(&backend), identity, config) {
+                Ok(folder) => (folder, Stored::default()),
+                // A crash interrupted the creation at its very end.
+                Err(FolderError::Exists) => Folder::open(backend, identity, config)?,
+                Err(error) => return Err(error),
+            }
+        };
+        self.has_folder = true;
+        let service = Watched::new(Store::new(), Arc::clone(&self.log), self.starts << 32);
+        let mut boot_id = [0; 16];
+        boot_id[..8].copy_from_slice(&self.rng.bits().to_le_bytes());
+        let start = Start {
+            config: Arc::clone(&self.config),
+            id: self.id,
+            key: self.key.clone(),
+            boot_id,
+            services: Services::from([(SERVICE, Box::new(service) as Box<_>)]),
+            snapshot_policy: self.snapshot_policy,
+            stored,
+        };
+        let mut first = Vec::new();
+        let host = Host::start(start, now, &mut first)
+            .expect("the snapshot is one that this replica made");
+        effects.extend(first);
+        Ok(Process { host, folder, tasks: Vec::new(), is_syncing: false, deadline: None })
+    }
+
+    fn handle(&mut self, now: Now, input: HostInput, sent: &mut Vec<Sent>) {
+        let Some(process) = &mut self.process else { return };
+        let mut effects = Vec::new();
+        process.host.handle(now, input, &mut effects);
+        self.carry_out(effects.into(), sent);
+    }
+
+    fn carry_out(&mut self, effects: VecDeque<Effect>, sent: &mut Vec<Sent>) {
+        for effect in effects {
+            self.carry_out_one(effect, sent);
+        }
+    }
+
+    fn carry_out_one(&mut self, effect: Effect, sent: &mut Vec<Sent>) {
+        let Some(process) = &mut self.process else { return };
+        match effect {
+            Effect::Journal(task) => {
+                process.tasks.push(task);
+                if !process.is_syncing {
+                    process.is_syncing = true;
+                    self.chore(Chore::Sync, sent);
+                }
+            }
+            Effect::WriteSnapshot(state) => self.chore(Chore::Snapshot(state), sent),
+            Effect::HashCheckpoint(state) => self.chore(Chore::Hash(state), sent),
+            Effect::Send { to: Recipients::Others, message } => {
+                let own = self.id;
+                for peer in self.config.replica_ids().filter(|peer| *peer != own) {
+                    self.send(Endpoint::Replica(peer), Arc::clone(&message), sent);
+                }
+            }
+            Effect::Send { to: Recipients::One(peer), message } => {
+                self.send(Endpoint::Replica(peer), message, sent);
+            }
+            Effect::Reply { client, reply } => {
+                self.send(Endpoint::Client(client), Arc::new(Message::Reply(reply)), sent);
+            }
+            Effect::Evidence(evidence) => sent.push(Sent::Evidence(evidence)),
+            Effect::Event(event) => sent.push(Sent::Event(event)),
+            Effect::Halt(cause) => {
+                self.halted = Some(cause);
+                self.process = None;
+            }
+        }
+    }
+
+    fn send(&mut self, to: Endpoint, message: Arc<Message>, sent: &mut Vec<Sent>) {
+        let Some(adversary) = &mut self.adversary else {
+            sent.push(Sent::Message { delay: Duration::ZERO, to, message });
+            return;
+        };
+        let sendings = adversary.on_send(to, Message::clone(&message));
+        sent.extend(sendings.into_iter().map(|sending| Sent::Message {
+            delay: sending.delay,
+            to: sending.to,
+            message: Arc::new(sending.message),
+        }));
+    }
+
+    /// Begins something that takes time: as long as a sync does, now and then much longer.
+    fn chore(&mut self, chore: Chore, sent: &mut Vec<Sent>) {
+        let (min, max) = self.sync_span;
+        let span = self.rng.within(super::micros(min)..=super::micros(max));
+        let factor = match chore {
+            Chore::Sync => 1,
+            Chore::Hash(_) | Chore::Snapshot(_) => 1 + self.rng.below(50),
+        };
+        sent.push(Sent::Chore { takes: Duration::from_micros(span.saturating_mul(factor)), chore });
+    }
+
+    /// The disk failed: because the machine was to crash there, or because of damage, which stops
+    /// the replica for good.
+    fn on_disk_error(&mut self, error: &FolderError) {
+        self.process = None;
+        if self.disk.has_crashed() {
+            self.crash(self.crash_kind);
+        } else {
+            self.halted = Some(HaltCause::Storage(error.to_string()));
+        }
+    }
+}
+
+/// The journal's segments are small, so that short runs rotate them too.
+const SEGMENT_BYTES: u64 = 32 << 10;

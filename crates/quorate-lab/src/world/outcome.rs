@@ -1,0 +1,192 @@
+//! What a run came to: its verdict, the hash of everything that happened, and counts.
+
+use super::clients::Clients;
+use super::machine::Machine;
+use crate::checker::Violation;
+use crate::linearizability::{self, History};
+use core::fmt;
+use pbft::message::Kind;
+use pbft::{Event, Message, ReplicaId, SeqNum, Time, View};
+use quorate_adversary::Endpoint;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// A hash of everything that happened, in order.
+    pub trace_hash: u64,
+    /// When it ended, in virtual time.
+    pub ended: Time,
+    /// What was counted.
+    pub counts: Counts,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every property held and all work was done in time.
+    Pass,
+    /// Every safety property held, but the work was not done in time. Says where everybody stood.
+    NoProgress(String),
+    /// A property did not hold.
+    Violation(Violation),
+}
+
+/// What was counted in a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Messages that left a replica or client, by kind.
+    pub sent: BTreeMap<Kind, u64>,
+    /// Events, by name.
+    pub events: BTreeMap<&'static str, u64>,
+    /// Replicas that evidence convicts.
+    pub convicted: BTreeSet<ReplicaId>,
+    /// Operations answered.
+    pub operations: u64,
+    /// Writes and syncs of each replica's disk since it last came up.
+    pub disk_operations: Vec<u64>,
+    /// The highest view any correct replica was active in.
+    pub view: View,
+    /// The highest number a correct replica executed.
+    pub last_executed: SeqNum,
+    /// The virtual time between healing and the end.
+    pub recovery: core::time::Duration,
+}
+
+/// Collects what happens.
+#[derive(Debug, Default)]
+pub(super) struct Trace {
+    hash: u64,
+    counts: Counts,
+    healed: Option<Time>,
+}
+
+impl Trace {
+    pub(super) fn arrived(&mut self, at: Time, from: Endpoint, to: Endpoint, message: &Message) {
+        let (view, seq) = match message {
+            Message::PrePrepare(signed, _) => (signed.body.view, signed.body.seq),
+            Message::Prepare(vote) | Message::Commit(vote) => (vote.view, vote.seq),
+            Message::ViewChange(signed) => (signed.body.new_view, signed.body.low_water_mark),
+            Message::NewView(proof) => (proof.new_view.body.view, SeqNum::ZERO),
+            Message::Checkpoint(signed) => (View::ZERO, signed.body.seq),
+            Message::Status(status) => (status.view, status.last_executed),
+            _ => (View::ZERO, SeqNum::ZERO),
+        };
+        self.mix(&[
+            at.as_micros(),
+            number(from),
+            number(to),
+            message.kind() as u64,
+            view.get(),
+            seq.get(),
+        ]);
+    }
+
+    pub(super) fn departed(&mut self, message: &Message) {
+        *self.counts.sent.entry(message.kind()).or_default() += 1;
+    }
+
+    pub(super) fn happened(&mut self, at: Time, replica: ReplicaId, event: &Event) {
+        let name = name(event);
+        *self.counts.events.entry(name).or_default() += 1;
+        self.mix(&[at.as_micros(), u64::from(replica.get())]);
+        for byte in name.bytes() {
+            self.mix(&[u64::from(byte)]);
+        }
+    }
+
+    pub(super) fn convicted(&mut self, at: Time, replica: ReplicaId) {
+        self.counts.convicted.insert(replica);
+        self.mix(&[at.as_micros(), u64::from(replica.get())]);
+    }
+
+    pub(super) fn fault(&mut self, at: Time) {
+        self.mix(&[at.as_micros()]);
+    }
+
+    pub(super) fn healed(&mut self, at: Time) {
+        self.healed = Some(at);
+        self.mix(&[at.as_micros()]);
+    }
+
+    pub(super) fn has_healed(&self) -> bool {
+        self.healed.is_some()
+    }
+
+    pub(super) fn into_outcome(
+        mut self,
+        verdict: Verdict,
+        ended: Time,
+        clients: &Clients,
+        machines: &[Machine],
+    ) -> Outcome {
+        self.counts.operations = clients.history().answered_count() as u64;
+        self.counts.recovery = self.healed.map_or_else(Default::default, |at| ended.since(at));
+        self.counts.disk_operations = machines.iter().map(Machine::disk_operations).collect();
+        for standing in machines.iter().filter(|m| !m.is_faulty()).filter_map(Machine::standing) {
+            self.counts.last_executed = standing.last_executed.max(self.counts.last_executed);
+            if standing.is_active {
+                self.counts.view = standing.view.max(self.counts.view);
+            }
+        }
+        Outcome { verdict, trace_hash: self.hash, ended, counts: self.counts }
+    }
+
+    /// Folds numbers into the hash, one after the other, so that order counts.
+    fn mix(&mut self, numbers: &[u64]) {
+        for number in numbers {
+            let mixed = (self.hash ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            self.hash = mixed ^ (mixed >> 29);
+        }
+    }
+}
+
+/// Judges the history of all clients.
+pub(super) fn linearizability(at: Time, history: &History) -> Option<Violation> {
+    let what = match linearizability::check(history) {
+        Ok(linearizability::Verdict::Linearizable) => return None,
+        Ok(linearizability::Verdict::Violation(violation)) => violation.to_string(),
+        Err(error) => error.to_string(),
+    };
+    Some(Violation { property: "linearizability", at, what })
+}
+
+fn number(endpoint: Endpoint) -> u64 {
+    match endpoint {
+        Endpoint::Replica(replica) => u64::from(replica.get()),
+        Endpoint::Client(client) => 1 << 32 | u64::from(client.get()),
+    }
+}
+
+fn name(event: &Event) -> &'static str {
+    match event {
+        Event::Admitted => "admitted",
+        Event::Rejected { .. } => "rejected",
+        Event::RequestWaiting { .. } => "request waiting",
+        Event::PrePrepared { .. } => "pre-prepared",
+        Event::Prepared { .. } => "prepared",
+        Event::Committed { .. } => "committed",
+        Event::Executed { .. } => "executed",
+        Event::CheckpointTaken { .. } => "checkpoint taken",
+        Event::CheckpointStable { .. } => "checkpoint stable",
+        Event::ViewChangeStarted { .. } => "view change started",
+        Event::NewViewTimerStarted { .. } => "new-view timer started",
+        Event::ViewEntered { .. } => "view entered",
+        Event::StateTransferStarted { .. } => "state transfer started",
+        Event::StateTransferred { .. } => "state transferred",
+        Event::EvidenceFound { .. } => "evidence found",
+        Event::Halted(_) => "halted",
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pass => f.write_str("pass"),
+            Self::NoProgress(what) => write!(f, "no progress: {what}"),
+            Self::Violation(violation) => write!(f, "violation: {violation}"),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Clusters to which nothing happens.
+
+use super::pass;
+use core::time::Duration;
+use pbft::message::Kind;
+use quorate_lab::rng::Seed;
+use quorate_lab::swarm;
+use quorate_lab::world::{Options, run};
+
+#[test]
+fn clusters_of_every_size_agree_without_a_view_change() {
+    for replica_count in [4, 5, 6, 7, 8, 10, 13] {
+        let outcome = pass(u64::from(replica_count), &Options::calm(replica_count));
+        assert_eq!(outcome.counts.operations, 120);
+        assert_eq!(outcome.counts.view.get(), 0);
+        assert!(!outcome.counts.sent.contains_key(&Kind::ViewChange));
+        assert!(outcome.counts.events.contains_key("checkpoint stable"));
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in [1, 2, 3, 4].map(Seed::new) {
+        let options = swarm::options_of(seed);
+        assert_eq!(run(seed, &options), run(seed, &options));
+    }
+    let options = Options::calm(4);
+    assert_ne!(run(Seed::new(1), &options).trace_hash, run(Seed::new(2), &options).trace_hash);
+}
+
+#[test]
+fn an_idle_cluster_changes_no_view_and_stops_talking_much() {
+    let mut options = Options::calm(4);
+    options.workload.operations = 1;
+    options.heals_at = Duration::from_secs(60);
+    let outcome = pass(1, &options);
+    assert_eq!(outcome.counts.view.get(), 0);
+    let sent: u64 = outcome.counts.sent.values().sum();
+    // A STATUS of each replica to each other every second, and little else.
+    assert!(sent < 60 * 12 * 2, "{:?}", outcome.counts.sent);
+}
