@@ -43,11 +43,12 @@ impl fmt::Debug for Signature {
 pub struct VerificationKey(ed25519_zebra::VerificationKey);
 
 impl VerificationKey {
-    /// The key with this encoding; `None` if it is no point of the curve or has a component of
-    /// small order [AU2].
+    /// The key with this encoding; `None` if it is no point of the curve, not the point's only
+    /// canonical encoding, or has a component of small order [AU2].
     pub fn from_bytes(bytes: [u8; 32]) -> Option<Self> {
         let point = CompressedEdwardsY(bytes).decompress()?;
-        if point.is_small_order() || !point.is_torsion_free() {
+        let is_canonical = point.compress().to_bytes() == bytes;
+        if !is_canonical || point.is_small_order() || !point.is_torsion_free() {
             return None;
         }
         ed25519_zebra::VerificationKey::try_from(bytes).ok().map(Self)
