@@ -8,6 +8,7 @@ mod cluster;
 
 mod checkpoints;
 mod evidence;
+mod golden;
 mod normal_case;
 mod repair;
 mod requests;
