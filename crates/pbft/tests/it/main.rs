@@ -8,7 +8,6 @@ mod cluster;
 
 mod checkpoints;
 mod evidence;
-mod golden;
 mod normal_case;
 mod repair;
 mod requests;
