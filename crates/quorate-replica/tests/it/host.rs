@@ -1,0 +1,7 @@
+//! Whole replicas, each on a disk of its own, in a cluster without threads and clocks.
+
+mod cluster;
+mod crash;
+mod durability;
+mod folder;
+mod transfer;

@@ -1,0 +1,117 @@
+//! Replicas that fell behind, on real state.
+
+use super::cluster::{Cluster, replica};
+use pbft::Event;
+use quorate_replica::Crash;
+use std::time::Duration;
+
+/// A cluster that went on without replica 3 until only a transfer of state helps it.
+fn with_laggard() -> Cluster {
+    let mut cluster = Cluster::new();
+    cluster.start_all();
+    cluster.operate();
+    cluster.settle();
+    cluster.cut(3);
+    for _ in 0..14 {
+        cluster.operate();
+    }
+    cluster
+}
+
+fn transfers(cluster: &Cluster) -> usize {
+    let is_transfer = |(id, event): &&(_, _)| {
+        *id == replica(3) && matches!(event, Event::StateTransferred { .. })
+    };
+    cluster.events.iter().filter(is_transfer).count()
+}
+
+fn check_alike(cluster: &Cluster, story: &str) {
+    let log = cluster.log_of(0);
+    let id = cluster.host(0).state().id();
+    for other in 1..4 {
+        assert_eq!(cluster.log_of(other), log, "{story}");
+        assert_eq!(cluster.host(other).state().id(), id, "{story}");
+    }
+    assert!(cluster.halts.is_empty(), "{story}: {:?}", cluster.halts);
+}
+
+/// [CU1] [CU2]
+#[test]
+fn replica_that_fell_behind_fetches_the_state_and_takes_part_again() {
+    let mut cluster = with_laggard();
+    let before = cluster.last_executed(3);
+    cluster.heal(3);
+    cluster.settle();
+    assert_eq!(transfers(&cluster), 1);
+    assert!(cluster.last_executed(3) > before);
+    assert_eq!(cluster.host(3).status().fetch, None);
+    check_alike(&cluster, "after the transfer");
+    cluster.cut(2);
+    cluster.operate();
+    cluster.heal(2);
+    cluster.settle();
+    check_alike(&cluster, "with the vote of replica 3");
+}
+
+#[test]
+fn replica_restarts_from_the_state_it_fetched() {
+    let mut cluster = with_laggard();
+    cluster.heal(3);
+    cluster.settle();
+    cluster.kill(3);
+    let disk = cluster.disk(3).restart(Crash::PowerLosingAll);
+    cluster.set_disk(3, disk);
+    cluster.start(3);
+    check_alike(&cluster, "restarted");
+    cluster.operate();
+    cluster.settle();
+    assert_eq!(transfers(&cluster), 1);
+    check_alike(&cluster, "afterwards");
+}
+
+/// [CU2] The others went on while the fetched state was being made durable.
+#[test]
+fn state_that_was_overtaken_while_it_was_written_is_installed_all_the_same() {
+    let mut cluster = with_laggard();
+    cluster.slow_down(3);
+    cluster.heal(3);
+    for _ in 0..4 {
+        for _ in 0..6 {
+            cluster.operate();
+        }
+        cluster.pass(Duration::from_millis(900));
+    }
+    assert_eq!(transfers(&cluster), 0);
+    cluster.hasten(3);
+    cluster.settle();
+    assert!(transfers(&cluster) >= 1);
+    check_alike(&cluster, "after all");
+}
+
+/// [CU2] [DU1]
+#[test]
+fn crash_at_any_operation_of_a_transfer_leaves_one_state_or_the_other() {
+    let operations = {
+        let mut cluster = with_laggard();
+        let before = cluster.disk(3).operations().mutations();
+        cluster.heal(3);
+        cluster.settle();
+        cluster.disk(3).operations().mutations() - before
+    };
+    for k in 1..=operations {
+        let mut cluster = with_laggard();
+        let before = cluster.disk(3).operations().mutations();
+        cluster.disk(3).crash_at(before + k);
+        cluster.heal(3);
+        let restart_if_down = |cluster: &mut Cluster| {
+            if !cluster.is_up(3) {
+                let crash = if k % 2 == 0 { Crash::PowerLosingAll } else { Crash::Process };
+                let disk = cluster.disk(3).restart(crash);
+                cluster.set_disk(3, disk);
+                cluster.start(3);
+            }
+        };
+        cluster.settle_with(restart_if_down);
+        check_alike(&cluster, &format!("crash at operation {k}"));
+    }
+}
