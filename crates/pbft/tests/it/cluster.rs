@@ -121,6 +121,9 @@ pub(crate) struct Cluster {
     pub(crate) evidence: Vec<(u32, Evidence)>,
     pub(crate) replies: Vec<GivenReply>,
     pub(crate) halted: Vec<(u32, HaltReason)>,
+    /// What the replicas did, in order, once somebody wants to know: a message stands where it
+    /// left, not where it began to wait for the disk.
+    pub(crate) trace: Option<Vec<(Time, u32, Output)>>,
     serves_state: bool,
 }
 
@@ -192,6 +195,7 @@ impl Cluster {
             evidence: Vec::new(),
             replies: Vec::new(),
             halted: Vec::new(),
+            trace: None,
             serves_state: true,
         }
     }
@@ -328,6 +332,9 @@ impl Cluster {
     fn carry_out(&mut self, replica: u32, outputs: Vec<Output>) {
         let mut answers = VecDeque::new();
         for output in outputs {
+            if !matches!(output, Output::Send { .. } | Output::Reply { .. }) {
+                self.note(replica, &output);
+            }
             let machine = &mut self.machines[replica as usize];
             match output {
                 Output::Persist { position, record } => {
@@ -382,7 +389,14 @@ impl Cluster {
         Some(Input::StateInstalled { seq, id, clients })
     }
 
+    fn note(&mut self, replica: u32, output: &Output) {
+        if let Some(trace) = &mut self.trace {
+            trace.push((self.now, replica, output.clone()));
+        }
+    }
+
     fn emit(&mut self, from: u32, output: Output) {
+        self.note(from, &output);
         match output {
             Output::Send { to, message, .. } => {
                 let to: Vec<u32> = match to {

@@ -8,9 +8,13 @@ mod cluster;
 
 mod checkpoints;
 mod evidence;
+mod golden;
 mod normal_case;
+mod properties;
 mod repair;
 mod requests;
 mod restart;
+mod scenarios;
+mod signatures;
 mod stories;
 mod view_changes;

@@ -1,0 +1,434 @@
+//! The bytes of every message, every record of the journal and every kind of evidence, pinned.
+//! A difference here means that replicas of two builds do not understand each other, or that a
+//! replica cannot read its own disk: it takes a new version, not a blessing.
+
+use crate::cluster::{client_key, config_with, replica_key};
+use pbft::message::{
+    Batch, Checkpoint, CheckpointId, Committed, Hello, HelloReply, NewView, NewViewProof,
+    Operation, Outcome, PartId, PrePrepare, PreparedEntry, Rejoin, Reply, ReplyBody, Request,
+    RequestBody, ServiceId, SignedBody, SlotSet, StatePart, StatePartRequest, Status, ViewChange,
+    Vote,
+};
+use pbft::{
+    ClientId, Config, Digest, Epoch, Evidence, Incarnation, Message, Parameters, Record, ReplicaId,
+    Sender, SeqNum, Session, Signed, SignedRequest, Timestamp, View, WallTime, wire,
+};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Fields have values that are easy to find in the bytes: a digest repeats one byte, and no two
+/// numbers of a message are equal.
+fn digest(byte: u8) -> Digest {
+    Digest::from_bytes([byte; 32])
+}
+
+fn config() -> Config {
+    let parameters = Parameters { checkpoint_period: 4, log_window: 16, ..Parameters::default() };
+    config_with(4, parameters)
+}
+
+fn sign<T: SignedBody>(signer: u32, body: T) -> Signed<T> {
+    Signed::sign(&config().domain, &replica_key(signer), ReplicaId::new(signer), body)
+}
+
+fn checkpoint_id(byte: u8) -> CheckpointId {
+    CheckpointId { state_root: digest(byte), history_root: digest(byte + 1) }
+}
+
+fn request(body: RequestBody) -> Arc<SignedRequest> {
+    let is_first = body == RequestBody::OpenSession;
+    let request = Request {
+        client: ClientId::new(2),
+        session: Session::new(0x5e),
+        timestamp: Timestamp::new(if is_first { 0 } else { 0x11 }),
+        acknowledged_below: Timestamp::new(if is_first { 0 } else { 0x10 }),
+        body,
+    };
+    Arc::new(SignedRequest::sign(&config().domain, &client_key(2), request))
+}
+
+fn operations() -> Arc<SignedRequest> {
+    let operation =
+        |service, body: &[u8]| Operation { service: ServiceId(service), body: body.to_vec() };
+    request(RequestBody::Operations(vec![operation(1, b"put"), operation(0x0201, b"")]))
+}
+
+fn batch() -> Arc<Batch> {
+    let time = WallTime::from_millis(0x0102_0304_0506);
+    Arc::new(Batch {
+        time,
+        choice: b"choice".to_vec(),
+        requests: vec![operations()],
+        rejoins: vec![],
+    })
+}
+
+fn pre_prepare(view: u64) -> PrePrepare {
+    PrePrepare { view: View::new(view), seq: SeqNum::new(9), digest: batch().digest() }
+}
+
+fn entry(seq: u64, byte: u8, view: u64) -> PreparedEntry {
+    PreparedEntry { seq: SeqNum::new(seq), digest: digest(byte), view: View::new(view) }
+}
+
+fn view_change(replica: u32) -> Arc<Signed<ViewChange>> {
+    let body = ViewChange {
+        new_view: View::new(5),
+        replica: ReplicaId::new(replica),
+        low_water_mark: SeqNum::new(8),
+        checkpoints: vec![
+            (SeqNum::new(8), checkpoint_id(0xc0)),
+            (SeqNum::new(12), checkpoint_id(0xc2)),
+        ],
+        prepared: vec![entry(9, 0xa1, 3)],
+        pre_prepared: vec![entry(9, 0xa1, 3), entry(10, 0xa2, 4)],
+    };
+    Arc::new(sign(replica, body))
+}
+
+fn new_view() -> Arc<NewViewProof> {
+    let view_changes: Vec<_> = [0, 2, 3].map(view_change).to_vec();
+    let body = NewView {
+        view: View::new(5),
+        view_changes: view_changes.iter().map(|vc| (vc.signer, vc.digest())).collect(),
+        checkpoint: (SeqNum::new(8), checkpoint_id(0xc0)),
+        chosen: vec![digest(0xa1), Batch::NULL],
+    };
+    Arc::new(NewViewProof { new_view: sign(1, body), view_changes })
+}
+
+fn checkpoint() -> Signed<Checkpoint> {
+    let body =
+        Checkpoint { seq: SeqNum::new(8), id: checkpoint_id(0xc0), replica: ReplicaId::new(3) };
+    sign(3, body)
+}
+
+fn status() -> Status {
+    let set = |members: &[u64]| {
+        let mut set = SlotSet::with_room(16);
+        members.iter().for_each(|member| set.insert(*member));
+        set
+    };
+    Status {
+        view: View::new(5),
+        active: true,
+        low_water_mark: SeqNum::new(8),
+        last_executed: SeqNum::new(10),
+        pre_prepared: set(&[0, 1, 9]),
+        prepared: set(&[0, 9]),
+        committed: set(&[9]),
+        view_changes: {
+            let mut set = SlotSet::with_room(4);
+            set.insert(2);
+            set
+        },
+        new_view: View::new(4),
+        missing: vec![digest(0xd1)],
+    }
+}
+
+fn reply(tentative: bool, body: ReplyBody) -> Message {
+    Message::Reply(Reply {
+        view: View::new(5),
+        session: Session::new(0x5e),
+        timestamp: Timestamp::new(0x11),
+        tentative,
+        designated: ReplicaId::new(3),
+        body,
+    })
+}
+
+fn vote() -> Vote {
+    Vote { view: View::new(5), seq: SeqNum::new(9), digest: digest(0xa1) }
+}
+
+fn part() -> PartId {
+    PartId { path: b"path".to_vec(), digest: digest(0xd2) }
+}
+
+/// Every message, by the name it has in `docs/wire.md`.
+fn messages() -> Vec<(&'static str, Message)> {
+    let hello = Hello {
+        config: digest(0xcf),
+        versions: (1, 2),
+        key_epoch: 3,
+        boot_counter: 4,
+        boot_id: [0xb0; 16],
+        incarnation: Incarnation::new(6),
+    };
+    let full = |outcome| ReplyBody::Full(outcome);
+    let part_request =
+        StatePartRequest { seq: SeqNum::new(8), state_root: digest(0xc0), parts: vec![part()] };
+    let state_part = |content| StatePart { seq: SeqNum::new(8), part: part(), content };
+    let rejoin =
+        Rejoin { replica: ReplicaId::new(3), incarnation: Incarnation::new(7), boot_counter: 8 };
+    let executed = Outcome::Executed(vec![b"result".to_vec(), vec![]]);
+    let fenced = Outcome::Fenced { current: Session::new(0x5f) };
+    vec![
+        ("HELLO", Message::Hello(hello)),
+        ("HELLO-REPLY", Message::HelloReply(HelloReply { boot_id: [0xb0; 16], seen: 9 })),
+        ("REQUEST, open session", Message::Request(request(RequestBody::OpenSession))),
+        ("REQUEST, operations", Message::Request(operations())),
+        ("REPLY, session opened", reply(false, full(Outcome::SessionOpened))),
+        ("REPLY, executed", reply(false, full(executed.clone()))),
+        ("REPLY, executed before", reply(false, full(Outcome::ExecutedBefore(executed.digest())))),
+        ("REPLY, fenced", reply(false, full(fenced))),
+        ("REPLY, outside the window", reply(false, full(Outcome::OutsideWindow))),
+        ("REPLY, tentative, by digest", reply(true, ReplyBody::Digest(executed.digest()))),
+        ("PRE-PREPARE", Message::PrePrepare(sign(1, pre_prepare(5)), batch())),
+        ("PREPARE", Message::Prepare(vote())),
+        ("COMMIT", Message::Commit(vote())),
+        ("CHECKPOINT", Message::Checkpoint(checkpoint())),
+        ("VIEW-CHANGE", Message::ViewChange(view_change(2))),
+        ("NEW-VIEW", Message::NewView(new_view())),
+        ("STATUS", Message::Status(status())),
+        ("COMMITTED", Message::Committed(Committed { seq: SeqNum::new(9), digest: digest(0xa1) })),
+        ("FETCH-BATCH", Message::FetchBatch(digest(0xa1))),
+        ("BATCH", Message::Batch(batch())),
+        ("FETCH-PRE-PREPARE", Message::FetchPrePrepare(View::new(5), SeqNum::new(9))),
+        ("PRE-PREPARE-SEEN", Message::PrePrepareSeen(sign(1, pre_prepare(5)))),
+        ("FETCH-STATE", Message::FetchState(part_request)),
+        ("STATE-PART", Message::StatePart(state_part(Some(b"content".to_vec())))),
+        ("STATE-PART, not held", Message::StatePart(state_part(None))),
+        ("REJOIN", Message::Rejoin(sign(3, rejoin))),
+    ]
+}
+
+/// Every record, by the name of its variant.
+fn records() -> Vec<(&'static str, Record)> {
+    let (seq, id) = (SeqNum::new(8), checkpoint_id(0xc0));
+    let boot_id = [0xb0; 16];
+    let signed = Some(sign(1, pre_prepare(5)));
+    vec![
+        ("Boot", Record::Boot { counter: 4, boot_id, incarnation: Incarnation::new(6) }),
+        ("PeerBoot", Record::PeerBoot { replica: ReplicaId::new(2), counter: 4, boot_id, seen: 3 }),
+        ("Batch", Record::Batch(batch())),
+        ("PrePrepared", Record::PrePrepared { entry: pre_prepare(5), signed }),
+        (
+            "PrePrepared, chosen by a NEW-VIEW",
+            Record::PrePrepared { entry: pre_prepare(5), signed: None },
+        ),
+        ("Prepared", Record::Prepared(pre_prepare(5))),
+        ("Committed", Record::Committed { seq: SeqNum::new(9), digest: digest(0xa1) }),
+        ("Checkpoint", Record::Checkpoint(checkpoint())),
+        ("Stable", Record::Stable { seq, id, proof: vec![checkpoint()] }),
+        ("ViewChange", Record::ViewChange(view_change(2))),
+        ("NewView", Record::NewView(new_view())),
+        ("StateInstalled", Record::StateInstalled { seq, id }),
+    ]
+}
+
+fn evidence() -> Vec<(&'static str, Evidence)> {
+    let other = PrePrepare { digest: digest(0xbb), ..pre_prepare(5) };
+    let proof = new_view();
+    let mut second = proof.new_view.body.clone();
+    second.chosen.clear();
+    let mut changed = view_change(2).body.clone();
+    changed.prepared.clear();
+    vec![
+        (
+            "two PRE-PREPAREs",
+            Evidence::TwoPrePrepares(Box::new((sign(1, pre_prepare(5)), sign(1, other)))),
+        ),
+        (
+            "two NEW-VIEWs",
+            Evidence::TwoNewViews(Box::new((proof.new_view.clone(), sign(1, second)))),
+        ),
+        (
+            "a PRE-PREPARE against its NEW-VIEW",
+            Evidence::NewViewAgainstPrePrepare(Box::new((proof.new_view.clone(), sign(1, other)))),
+        ),
+        ("two VIEW-CHANGEs", Evidence::TwoViewChanges(view_change(2), Arc::new(sign(2, changed)))),
+    ]
+}
+
+fn path(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file)
+}
+
+/// A comment of what the file is, then for each value its name and its bytes, 32 a line.
+fn dump(header: &str, values: &[(&'static str, Vec<u8>)]) -> String {
+    let mut text: String = header.lines().map(|line| format!("# {}\n", line.trim())).collect();
+    for (name, bytes) in values {
+        let _ = writeln!(text, "\n# {name}: {} bytes", bytes.len());
+        for line in bytes.chunks(32) {
+            line.iter().for_each(|byte| {
+                let _ = write!(text, "{byte:02x}");
+            });
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// The byte strings of a golden file, in order.
+fn parse(text: &str) -> Vec<Vec<u8>> {
+    let blocks = text.split("\n\n").skip(1);
+    let digits =
+        |block: &str| -> String { block.lines().filter(|line| !line.starts_with('#')).collect() };
+    let byte = |pair: &[u8]| {
+        let pair = std::str::from_utf8(pair).expect("hexadecimal digits");
+        u8::from_str_radix(pair, 16).expect("hexadecimal digits")
+    };
+    blocks.map(|block| digits(block).as_bytes().chunks(2).map(byte).collect()).collect()
+}
+
+/// Compares with the golden file, or rewrites it when told so, and returns what the file holds.
+fn pinned(file: &str, header: &str, values: &[(&'static str, Vec<u8>)]) -> Vec<Vec<u8>> {
+    let text = dump(header, values);
+    if std::env::var_os("QUORATE_BLESS").is_some() {
+        std::fs::write(path(file), &text).expect("the golden folder can be written");
+    }
+    let golden = std::fs::read_to_string(path(file)).expect("the golden file");
+    assert!(golden == text, "{file} differs; now the bytes are:\n{text}");
+    parse(&golden)
+}
+
+#[test]
+fn bytes_of_every_message_are_those_of_wire_version_1() {
+    let epoch = Epoch::ZERO;
+    let all = messages();
+    let values: Vec<_> = all.iter().map(|(name, m)| (*name, wire::encode(epoch, m))).collect();
+    let header = "Every message between replicas and clients, wire version 1, epoch 0.
+        docs/wire.md explains the bytes: 2 of version, 8 of epoch, 1 of tag, the fields.";
+    let golden = pinned("wire-1.hex", header, &values);
+    let mut tags = Vec::new();
+    for ((name, message), bytes) in all.iter().zip(golden) {
+        assert_eq!(wire::decode(epoch, &bytes).as_ref(), Ok(message), "{name}");
+        tags.push(bytes[10]);
+    }
+    tags.dedup();
+    assert_eq!(tags, (0..=18).collect::<Vec<u8>>(), "every kind is here, in its order");
+}
+
+/// [AU1] The pinned signatures are good, so the golden bytes pin what is signed as well.
+#[test]
+fn pinned_messages_pass_the_door() {
+    let config = config();
+    for (name, message) in messages() {
+        let sender = Sender::Replica(ReplicaId::new(1));
+        let admitted = config.admit(sender, message.clone()).map(|_| ());
+        let expected = match message {
+            Message::Reply(_) => Err(pbft::Reject::NotForReplicas),
+            _ => Ok(()),
+        };
+        assert_eq!(admitted, expected, "{name}");
+    }
+}
+
+#[test]
+fn bytes_of_every_record_are_those_of_journal_version_1() {
+    let all = records();
+    let values: Vec<_> = all.iter().map(|(name, record)| (*name, record.encode())).collect();
+    let header = "Every record of the journal, version 1; docs/storage.md says where they stand.
+        1 byte of tag, then the fields as on the wire.";
+    let golden = pinned("record-1.hex", header, &values);
+    let mut tags = Vec::new();
+    for ((name, record), bytes) in all.iter().zip(golden) {
+        assert_eq!(Record::decode(&bytes).as_ref(), Some(record), "{name}");
+        tags.push(bytes[0]);
+    }
+    tags.dedup();
+    assert_eq!(tags, (0..=10).collect::<Vec<u8>>(), "every kind is here, in its order");
+}
+
+/// [EV1] Evidence of today convicts tomorrow.
+#[test]
+fn bytes_of_every_kind_of_evidence_are_those_of_version_1() {
+    let all = evidence();
+    let encode = |evidence: &Evidence| borsh::to_vec(evidence).expect("memory");
+    let values: Vec<_> = all.iter().map(|(name, e)| (*name, encode(e))).collect();
+    let header = "Every kind of evidence, version 1, as `quorate verify` reads it.
+        1 byte of tag, then the two signed messages as on the wire.";
+    let golden = pinned("evidence-1.hex", header, &values);
+    for ((name, value), bytes) in all.iter().zip(golden) {
+        assert_eq!(borsh::from_slice::<Evidence>(&bytes).as_ref().ok(), Some(value), "{name}");
+        assert!(value.verify(&config()).is_some(), "{name} convicts");
+    }
+}
+
+/// A writer that knows nothing but the tables of `docs/wire.md`.
+#[derive(Default)]
+struct ByTheBook(Vec<u8>);
+
+impl ByTheBook {
+    fn message(tag: u8) -> Self {
+        Self::default().u16(1).u64(0).u8(tag)
+    }
+
+    fn raw(mut self, bytes: &[u8]) -> Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    fn u8(self, value: u8) -> Self {
+        self.raw(&[value])
+    }
+
+    fn u16(self, value: u16) -> Self {
+        self.raw(&value.to_le_bytes())
+    }
+
+    fn u32(self, value: u32) -> Self {
+        self.raw(&value.to_le_bytes())
+    }
+
+    fn u64(self, value: u64) -> Self {
+        self.raw(&value.to_le_bytes())
+    }
+
+    fn digest(self, byte: u8) -> Self {
+        self.raw(&[byte; 32])
+    }
+
+    fn bytes(self, value: &[u8]) -> Self {
+        self.u32(value.len() as u32).raw(value)
+    }
+
+    fn checkpoint(self, seq: u64, byte: u8) -> Self {
+        self.u64(seq).digest(byte).digest(byte + 1)
+    }
+
+    fn entry(self, seq: u64, byte: u8, view: u64) -> Self {
+        self.u64(seq).digest(byte).u64(view)
+    }
+}
+
+/// The tables of `docs/wire.md`, followed to the letter, give the same bytes; of signatures only
+/// the place is checked.
+#[test]
+fn bytes_follow_the_documented_tables() {
+    let epoch = Epoch::ZERO;
+    let pinned = |name: &str| {
+        let all = messages();
+        let (_, message) = all.iter().find(|(n, _)| *n == name).expect("a pinned message");
+        wire::encode(epoch, message)
+    };
+    let hello = ByTheBook::message(0).digest(0xcf).u16(1).u16(2).u64(3).u64(4).raw(&[0xb0; 16]);
+    assert_eq!(pinned("HELLO"), hello.u64(6).0);
+    let operation_bytes = ByTheBook::message(2).u32(2).u64(0x5e).u64(0x11).u64(0x10).u8(1).u32(2);
+    let operation_bytes = operation_bytes.u16(1).bytes(b"put").u16(0x0201).bytes(b"").0;
+    let request = pinned("REQUEST, operations");
+    assert_eq!(request[..request.len() - 64], operation_bytes);
+    let reply = ByTheBook::message(3).u64(5).u64(0x5e).u64(0x11).u8(0).u32(3).u8(0);
+    let executed = reply.u8(1).u32(2).bytes(b"result").bytes(b"").0;
+    assert_eq!(pinned("REPLY, executed"), executed);
+    let vote = |tag| ByTheBook::message(tag).u64(5).u64(9).digest(0xa1).0;
+    assert_eq!(pinned("PREPARE"), vote(5));
+    assert_eq!(pinned("COMMIT"), vote(6));
+    let view_change = ByTheBook::message(8).u32(2).u64(5).u32(2).u64(8);
+    let view_change = view_change.u32(2).checkpoint(8, 0xc0).checkpoint(12, 0xc2);
+    let view_change = view_change.u32(1).entry(9, 0xa1, 3);
+    let view_change = view_change.u32(2).entry(9, 0xa1, 3).entry(10, 0xa2, 4).0;
+    let bytes = pinned("VIEW-CHANGE");
+    assert_eq!(bytes[..bytes.len() - 64], view_change);
+    let status = ByTheBook::message(10).u64(5).u8(1).u64(8).u64(10);
+    let status = status.bytes(&[0b11, 0b10]).bytes(&[1, 0b10]).bytes(&[0, 0b10]).bytes(&[0b100]);
+    assert_eq!(pinned("STATUS"), status.u64(4).u32(1).digest(0xd1).0);
+    let fetch = ByTheBook::message(16).u64(8).digest(0xc0).u32(1).bytes(b"path").digest(0xd2).0;
+    assert_eq!(pinned("FETCH-STATE"), fetch);
+    let part = || ByTheBook::message(17).u64(8).bytes(b"path").digest(0xd2);
+    assert_eq!(pinned("STATE-PART"), part().u8(1).bytes(b"content").0);
+    assert_eq!(pinned("STATE-PART, not held"), part().u8(0).0);
+}
