@@ -6,6 +6,9 @@ use tokio::time::Instant;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
+/// The most by which an answer is due before the client's deadline.
+const MARGIN_MAX: Duration = Duration::from_millis(500);
+
 /// The moment by which a request is answered, one way or the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deadline {
@@ -45,7 +48,7 @@ impl Deadline {
 /// How much earlier than the client's deadline the answer is due, so that it arrives while the
 /// client still listens and its sentence is read.
 fn margin(timeout: Duration) -> Duration {
-    (timeout / 10).min(Duration::from_millis(100))
+    (timeout / 10).min(MARGIN_MAX)
 }
 
 /// Reads a timeout as gRPC writes it: one to eight digits and a unit.
@@ -74,10 +77,14 @@ mod tests {
 
     const FIVE_SECONDS: Duration = Duration::from_secs(5);
 
-    fn deadline(timeout: &str, now: Instant) -> Result<Deadline, Status> {
+    fn metadata(timeout: &str) -> MetadataMap {
         let mut metadata = MetadataMap::new();
         metadata.insert("grpc-timeout", timeout.parse().expect("a header value"));
-        Deadline::of(&metadata, now, FIVE_SECONDS)
+        metadata
+    }
+
+    fn deadline(timeout: &str, now: Instant) -> Result<Deadline, Status> {
+        Deadline::of(&metadata(timeout), now, FIVE_SECONDS)
     }
 
     #[test]
@@ -93,6 +100,10 @@ mod tests {
         let one_second = deadline("1S", now).unwrap();
         assert_eq!(one_second.set_by, SetBy::Client);
         assert_eq!(one_second.at, now + Duration::from_millis(900));
+        let four_seconds = deadline("4S", now).unwrap();
+        assert_eq!(four_seconds.at, now + Duration::from_millis(3600));
+        let six_seconds = Deadline::of(&metadata("6S"), now, Duration::from_secs(60)).unwrap();
+        assert_eq!(six_seconds.at, now + Duration::from_millis(5500));
         let ten_millis = deadline("10000u", now).unwrap();
         assert_eq!(ten_millis.at, now + Duration::from_millis(9));
     }

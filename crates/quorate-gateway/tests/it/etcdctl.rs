@@ -114,6 +114,8 @@ pub(crate) fn etcdctl(endpoint: &str, arguments: &[&str], stdin: &str) -> Ended 
         .env("PATH", env::var_os("PATH").unwrap_or_default())
         .env("ETCDCTL_API", "3")
         .args(["--endpoints", endpoint])
+        // A slow machine is no difference. An invocation may still ask for less.
+        .args(["--dial-timeout=60s", "--command-timeout=60s"])
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

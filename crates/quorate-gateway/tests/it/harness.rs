@@ -11,9 +11,13 @@ use quorate_net::ClientError;
 use quorate_services::store::{Operation, Outcome, Store};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
+
+/// Far beyond what any request takes when it passes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running gateway; it stops with the test's runtime, or when told to.
 pub(crate) struct TestGateway {
@@ -33,13 +37,14 @@ where
             drive(submission);
         }
     });
-    gateway_with(submitter).await
+    gateway_with(submitter, PATIENCE).await
 }
 
 /// A gateway whose operations go wherever `submitter` leads.
-pub(crate) async fn gateway_with(submitter: Submitter) -> TestGateway {
+pub(crate) async fn gateway_with(submitter: Submitter, request_timeout: Duration) -> TestGateway {
     let listen = "127.0.0.1:0".parse().unwrap();
-    let bound = Gateway::bind(Config::loopback(listen)).await.unwrap();
+    let config = Config { request_timeout, ..Config::loopback(listen) };
+    let bound = Gateway::bind(config).await.unwrap();
     let addr = bound.local_addr();
     let (stop, stopped) = oneshot::channel::<()>();
     let served = tokio::spawn(bound.serve(members(), submitter, async {
