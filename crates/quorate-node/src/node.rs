@@ -1,0 +1,278 @@
+//! A running replica, and its threads:
+//!
+//! - `core`: the protocol, in the form of [`quorate_replica::Host`], and the links between
+//!   replicas, on one single-threaded runtime, because a hand-off between threads costs as much as
+//!   a message;
+//! - `outer`: accepts connections, serves clients' sockets and the admin endpoint;
+//! - `journal`: writes records, many with one sync;
+//! - `snapshot`, `hash`, `evidence`: what may take long;
+//! - `verify`: checks signatures when more than one message waits, those of replicas and those of
+//!   clients apart, so that replicas never wait behind clients.
+//!
+//! The core never blocks on any of them: what it hands out goes into a [`WorkQueue`], what comes
+//! back into a channel, and while the disk is behind it takes in no new messages.
+
+mod clock;
+mod core;
+mod counters;
+mod disk;
+mod evidence;
+mod links;
+mod outer;
+mod verifier;
+
+pub use quorate_replica::{HaltCause, Services};
+
+use crate::admin::{BindError, Request, Response};
+use crate::cluster::{Cluster, Durability};
+use crate::home::{Home, HomeError, Membership};
+use crate::work_queue::WorkQueue;
+use core::Ground;
+use pbft::{ReplicaId, SigningKey};
+use quorate_net::ListenError;
+use quorate_net::identity::SecretKeys;
+use quorate_replica::{
+    Backend, BackendError, FileBackend, Folder, FolderError, JournalConfig, JournalIdentity,
+    StateError, Stored,
+};
+use std::sync::Arc;
+use std::sync::mpsc as sync_mpsc;
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+use zeroize::Zeroizing;
+
+/// What a replica is started with.
+pub struct NodeConfig {
+    /// Its folder.
+    pub home: Home,
+    /// What is replicated.
+    pub services: Services,
+    /// How a service's result is falsified, should this replica be told to lie.
+    pub forge: fn(&[u8]) -> Vec<u8>,
+}
+
+/// A running replica. Dropping it stops the replica without waiting.
+pub struct Node {
+    id: ReplicaId,
+    address: std::net::SocketAddr,
+    control: Control,
+    ended: oneshot::Receiver<Ended>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// How a replica ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to stop.
+    Stopped,
+    /// It stopped for good, and has noted why in its folder.
+    Halted(HaltCause),
+    /// One of its threads failed, which is a fault of this program.
+    Failed,
+}
+
+/// Why a replica does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// Its folder cannot be used.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// Its memory cannot be opened.
+    #[error("{path}: {source}")]
+    Backend {
+        /// The folder of the memory.
+        path: std::path::PathBuf,
+        /// Why.
+        source: BackendError,
+    },
+    /// Its memory cannot be used.
+    #[error("{path}: {source}")]
+    Folder {
+        /// The folder of the memory.
+        path: std::path::PathBuf,
+        /// Why.
+        source: FolderError,
+    },
+    /// Its state cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// It cannot listen.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// It cannot offer its admin endpoint.
+    #[error(transparent)]
+    Admin(#[from] BindError),
+    /// The TLS library refused the keys.
+    #[error("cannot use the link key: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The system gave no thread, event queue or randomness.
+    #[error("the operating system refused what a replica needs: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// Commands that wait for the protocol thread.
+const COMMAND_COUNT_MAX: usize = 16;
+
+/// Bytes of records that wait for the journal; above it no new messages are taken in.
+const JOURNAL_QUEUE_BYTES_MAX: usize = 32 << 20;
+
+impl Node {
+    /// Starts a replica and returns when it listens. Its memory is read and executed again first.
+    ///
+    /// # Errors
+    /// See [`NodeError`]; each says what to do.
+    pub fn start(config: NodeConfig) -> Result<Self, NodeError> {
+        let NodeConfig { home, services, forge } = config;
+        home.check_not_halted()?;
+        let Membership { cluster, keys } = home.membership()?;
+        let id = home.replica(&Membership { cluster: cluster.clone(), keys: keys.clone() })?;
+        let listen = match home.listen()? {
+            Some(listen) => listen,
+            None => cluster.address(id).unwrap_or_default().to_owned(),
+        };
+        let (memory, stored) = open_memory(&home, &cluster, id)?;
+        let (commands, received) = mpsc::channel(COMMAND_COUNT_MAX);
+        let control = Control { commands };
+        let outer = outer::start(outer::Settings {
+            listen,
+            keys: keys.clone(),
+            cluster: cluster.clone(),
+            id,
+            admin: home.admin_path(),
+            control: control.clone(),
+        })?;
+        let address = outer.address;
+        let (ended_sender, ended) = oneshot::channel();
+        let (started_sender, started) = sync_mpsc::channel();
+        let ground = Ground {
+            home,
+            cluster,
+            id,
+            signing_key: signing_key(&keys),
+            keys,
+            forge,
+            services,
+            stored,
+            memory,
+            commands: received,
+            outer: outer.ends,
+        };
+        let core = std::thread::Builder::new().name("core".to_owned()).spawn(move || {
+            // The other end is gone only when nobody wants to know.
+            let _ = ended_sender.send(core::run(ground, &started_sender));
+        })?;
+        let threads = vec![outer.thread, core];
+        started.recv().map_err(|_| std::io::Error::other("a thread ended while starting"))??;
+        Ok(Self { id, address, control, ended, threads })
+    }
+
+    /// Which replica this is.
+    pub fn id(&self) -> ReplicaId {
+        self.id
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.address
+    }
+
+    /// A handle for questions and commands.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Waits until the replica has ended by itself. Cancellation safe.
+    pub async fn ended(&mut self) -> Ended {
+        (&mut self.ended).await.unwrap_or(Ended::Failed)
+    }
+
+    /// Stops the replica: no more messages are taken in, what was handed to the journal becomes
+    /// durable. Blocks until that is done.
+    pub fn stop(self) {
+        // Fails only if the replica has already ended, or has more commands than it can take.
+        let _ = self.control.commands.blocking_send(Command::Stop);
+        self.join();
+    }
+
+    /// Blocks until the replica has ended and its threads are gone.
+    fn join(self) {
+        let Self { threads, .. } = self;
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the replica panicked");
+            }
+        }
+    }
+}
+
+/// Asks and commands a running replica. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Control {
+    commands: mpsc::Sender<Command>,
+}
+
+/// What the protocol thread is told by its owner.
+#[derive(Debug)]
+enum Command {
+    Ask(Request, oneshot::Sender<Response>),
+    Stop,
+}
+
+impl Control {
+    /// Asks the replica what its admin endpoint can be asked; `None` if it has ended.
+    pub async fn ask(&self, request: Request) -> Option<Response> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(Command::Ask(request, answer)).await.ok()?;
+        answered.await.ok()
+    }
+
+    /// Tells the replica to stop; [`Node::ended`] says when it has.
+    pub async fn stop(&self) {
+        // Fails only if the replica has already ended.
+        let _ = self.commands.send(Command::Stop).await;
+    }
+}
+
+/// Where a replica's promises are kept.
+enum Memory {
+    /// On its disk.
+    Durable(Folder),
+    /// In this process alone.
+    Volatile,
+}
+
+fn open_memory(
+    home: &Home,
+    cluster: &Cluster,
+    id: ReplicaId,
+) -> Result<(Memory, Stored), NodeError> {
+    if cluster.durability == Durability::Memory {
+        return Ok((Memory::Volatile, Stored::default()));
+    }
+    let has_started = home.has_started(cluster, id)?;
+    let path = home.data_path();
+    let backend_error = |source| NodeError::Backend { path: path.clone(), source };
+    let folder_error = |source| NodeError::Folder { path: path.clone(), source };
+    let backend = if path.is_dir() { FileBackend::open(&path) } else { FileBackend::create(&path) };
+    let backend: Arc<dyn Backend> = Arc::new(backend.map_err(backend_error)?);
+    let identity = JournalIdentity { cluster: cluster.config.domain.cluster, replica: id };
+    let journal = JournalConfig::default();
+    if !has_started {
+        match Folder::create(Arc::clone(&backend), identity, journal) {
+            Ok(folder) => {
+                home.note_started(cluster, id)?;
+                return Ok((Memory::Durable(folder), Stored::default()));
+            }
+            // The start before this one was cut short before it could note that it was one.
+            Err(FolderError::Exists) => {}
+            Err(error) => return Err(folder_error(error)),
+        }
+    }
+    let (folder, stored) = Folder::open(backend, identity, journal).map_err(folder_error)?;
+    home.note_started(cluster, id)?;
+    Ok((Memory::Durable(folder), stored))
+}
+
+fn signing_key(keys: &SecretKeys) -> SigningKey {
+    SigningKey::from_seed(Zeroizing::new(*keys.signing_seed()))
+}

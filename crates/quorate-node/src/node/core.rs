@@ -1,0 +1,444 @@
+//! The protocol thread: takes inputs in the order in which they are best taken, gives them to the
+//! host, and does what the host asks for.
+
+use super::clock::Clock;
+use super::counters::{Counters, VIEWS_ENTERED};
+use super::disk::Disk;
+use super::evidence::Archive;
+use super::links::{self, Links};
+use super::outer::Ends;
+use super::verifier::{Checked, Content, Verifier};
+use super::{Command, Ended, Memory, NodeError};
+use crate::admin::{NodeStatus, Request, Response};
+use crate::cluster::Cluster;
+use crate::home::Home;
+use pbft::{Config, Message, Reject, ReplicaId, Sender, SigningKey, Verified, wire};
+use quorate_adversary::Behaviour;
+use quorate_net::identity::SecretKeys;
+use quorate_net::{Class, PeerEvent, PeerInbox, Peers};
+use quorate_replica::{
+    Effect, HaltCause, Host, HostInput, HostStatus, Services, SnapshotPolicy, Start, Stored,
+};
+use std::sync::Arc;
+use std::sync::mpsc as sync_mpsc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+/// Inputs taken in a row before the links, which share this thread, get their turn.
+const INPUTS_IN_A_ROW_MAX: u32 = 64;
+
+/// Inputs of replicas taken in a row while a client's request waits; then one of those is taken.
+const REPLICAS_IN_A_ROW_MAX: u32 = 16;
+
+/// Everything the thread is given.
+pub(super) struct Ground {
+    pub(super) home: Home,
+    pub(super) cluster: Cluster,
+    pub(super) id: ReplicaId,
+    pub(super) keys: SecretKeys,
+    pub(super) signing_key: SigningKey,
+    pub(super) forge: fn(&[u8]) -> Vec<u8>,
+    pub(super) services: Services,
+    pub(super) stored: Stored,
+    pub(super) memory: Memory,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) outer: Ends,
+}
+
+/// Where other threads report what they have done. What waits there is bounded by what they were
+/// given to do.
+#[derive(Clone)]
+pub(super) struct Done(mpsc::UnboundedSender<HostInput>);
+
+impl Done {
+    /// False if nobody wants to know any more.
+    pub(super) fn send(&self, input: HostInput) -> bool {
+        self.0.send(input).is_ok()
+    }
+}
+
+/// Runs a replica until it is told to stop, or stops for good. Tells `started` when it runs, or
+/// why it does not.
+pub(super) fn run(ground: Ground, started: &sync_mpsc::Sender<Result<(), NodeError>>) -> Ended {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = started.send(Err(error.into()));
+            return Ended::Failed;
+        }
+    };
+    let ended = runtime.block_on(async {
+        let (core, inputs) = match Core::start(ground) {
+            Ok(parts) => parts,
+            Err(error) => {
+                // The starting thread waits for this, and for nothing else.
+                let _ = started.send(Err(error));
+                return Ended::Failed;
+            }
+        };
+        let _ = started.send(Ok(()));
+        core.run(inputs).await
+    });
+    runtime.shutdown_background();
+    ended
+}
+
+/// What comes in, from most to least urgent.
+struct Inputs {
+    commands: mpsc::Receiver<Command>,
+    done: mpsc::UnboundedReceiver<HostInput>,
+    checked: mpsc::UnboundedReceiver<Checked>,
+    peers: PeerInbox,
+    requests: mpsc::UnboundedReceiver<Checked>,
+    replicas_in_a_row: u32,
+}
+
+enum Next {
+    Command(Command),
+    Done(HostInput),
+    Checked(Checked),
+    Peer(PeerEvent),
+    Deadline,
+}
+
+impl Inputs {
+    /// Waits for the next input. While the disk is behind nothing new is taken in.
+    async fn next(&mut self, deadline: Option<Instant>, is_behind: bool) -> Next {
+        let far = || Instant::now() + Duration::from_secs(3600);
+        tokio::select! {
+            biased;
+            Some(command) = self.commands.recv() => Next::Command(command),
+            Some(input) = self.done.recv() => Next::Done(input),
+            Some(checked) = self.checked.recv(), if !is_behind => Next::Checked(checked),
+            event = self.peers.recv(), if !is_behind => Next::Peer(event),
+            Some(request) = self.requests.recv(), if !is_behind => Next::Checked(request),
+            () = sleep_until(deadline.unwrap_or_else(far)), if !is_behind => Next::Deadline,
+        }
+    }
+
+    /// The next input, if there is one.
+    fn try_next(&mut self, is_behind: bool) -> Option<Next> {
+        if let Ok(command) = self.commands.try_recv() {
+            return Some(Next::Command(command));
+        }
+        if let Ok(input) = self.done.try_recv() {
+            return Some(Next::Done(input));
+        }
+        if is_behind {
+            return None;
+        }
+        if self.replicas_in_a_row >= REPLICAS_IN_A_ROW_MAX {
+            self.replicas_in_a_row = 0;
+            if let Ok(request) = self.requests.try_recv() {
+                return Some(Next::Checked(request));
+            }
+        }
+        self.replicas_in_a_row += 1;
+        if let Ok(checked) = self.checked.try_recv() {
+            return Some(Next::Checked(checked));
+        }
+        if let Some(event) = self.peers.try_recv() {
+            return Some(Next::Peer(event));
+        }
+        self.replicas_in_a_row = 0;
+        self.requests.try_recv().ok().map(Next::Checked)
+    }
+}
+
+struct Core {
+    home: Home,
+    lab: bool,
+    config: Arc<Config>,
+    clock: Clock,
+    host: Host,
+    links: Links,
+    disk: Disk,
+    archive: Archive,
+    verifier: Verifier,
+    counters: Counters,
+    effects: Vec<Effect>,
+    ended: Option<Ended>,
+    outer: OuterRest,
+}
+
+/// What of the outer thread must live as long as this one.
+struct OuterRest {
+    metrics: Arc<quorate_net::metrics::NetMetrics>,
+    _alive: tokio::sync::oneshot::Sender<()>,
+}
+
+impl Core {
+    fn start(ground: Ground) -> Result<(Self, Inputs), NodeError> {
+        let Ground { home, cluster, id, keys, signing_key, forge, services, .. } = ground;
+        let Ends { clients, requests, metrics, door, _alive } = ground.outer;
+        let config = Arc::clone(&cluster.config);
+        let clock = Clock::new();
+        let mut effects = Vec::new();
+        let start = Start {
+            config: Arc::clone(&config),
+            id,
+            key: signing_key.clone(),
+            boot_id: draw_boot_id()?,
+            services,
+            snapshot_policy: SnapshotPolicy::default(),
+            stored: ground.stored,
+        };
+        let host = Host::start(start, clock.now(), &mut effects)?;
+        let (done, done_received) = mpsc::unbounded_channel();
+        let disk = Disk::start(ground.memory, Done(done))?;
+        let archive = Archive::start(home.evidence_path(), Arc::clone(&config))?;
+        let (verifier, checked) =
+            Verifier::start(Arc::clone(&config), config.replica_count() as usize)?;
+        let (peers, inbox, peer_door) = Peers::start(id, &keys, &cluster.replicas, &metrics)?;
+        // The outer thread is gone only if it panicked; then there is no use in going on either.
+        let _ = door.send(peer_door);
+        let links =
+            Links::new(Arc::clone(&config), peers, clients, (id, signing_key), forge);
+        let inputs = Inputs {
+            commands: ground.commands,
+            done: done_received,
+            checked,
+            peers: inbox,
+            requests,
+            replicas_in_a_row: 0,
+        };
+        let core = Self {
+            home,
+            lab: cluster.lab,
+            config,
+            clock,
+            host,
+            links,
+            disk,
+            archive,
+            verifier,
+            counters: Counters::default(),
+            effects,
+            ended: None,
+            outer: OuterRest { metrics, _alive },
+        };
+        Ok((core, inputs))
+    }
+
+    async fn run(mut self, mut inputs: Inputs) -> Ended {
+        self.carry_out();
+        while self.ended.is_none() {
+            let deadline = links::earliest(&self.clock, self.host.next_deadline(), &self.links);
+            let is_behind = self.disk.is_behind();
+            let mut next = Some(inputs.next(deadline, is_behind).await);
+            for _ in 0..INPUTS_IN_A_ROW_MAX {
+                let Some(input) = next.take() else { break };
+                let following = inputs.try_next(is_behind);
+                self.on_input(input, following.is_none());
+                next = following;
+            }
+            if let Some(input) = next {
+                self.on_input(input, false);
+            }
+            self.on_time();
+            tokio::task::yield_now().await;
+        }
+        let Self { disk, archive, verifier, ended, .. } = self;
+        verifier.finish();
+        disk.finish();
+        archive.finish();
+        ended.unwrap_or(Ended::Stopped)
+    }
+
+    fn on_input(&mut self, input: Next, is_alone: bool) {
+        if self.ended.is_some() {
+            return;
+        }
+        match input {
+            Next::Command(Command::Stop) => self.ended = Some(Ended::Stopped),
+            Next::Command(Command::Ask(request, answer)) => {
+                // Whoever asked may have stopped waiting.
+                let _ = answer.send(self.answer(request));
+            }
+            Next::Done(input) => self.give(input),
+            Next::Checked(checked) => self.on_checked(checked),
+            Next::Peer(PeerEvent::Connected(peer)) => self.give(HostInput::Connected(peer)),
+            Next::Peer(PeerEvent::Disconnected(_)) => {}
+            Next::Peer(PeerEvent::Frame(peer, class, frame)) => {
+                self.on_frame(peer, class, frame, is_alone);
+            }
+            Next::Deadline => {}
+        }
+    }
+
+    /// Timers that are due fire, however many messages wait.
+    fn on_time(&mut self) {
+        if self.ended.is_some() {
+            return;
+        }
+        self.links.on_time();
+        let due = self.host.next_deadline();
+        if due.is_some_and(|due| due <= self.clock.now().monotonic) {
+            self.give(HostInput::Tick);
+        }
+    }
+
+    /// A frame of a peer: votes are let through the door here, whatever needs signatures checked
+    /// goes to the pool, unless it is short and alone.
+    fn on_frame(&mut self, peer: ReplicaId, class: Class, frame: bytes::Bytes, is_alone: bool) {
+        let sender = Sender::Replica(peer);
+        if self.links.behaviour().is_some() {
+            return self.on_frame_of_faulty(sender, &frame);
+        }
+        let content = match class {
+            Class::Bulk => Content::Frame(frame),
+            Class::Votes => match wire::decode(self.config.domain.epoch, &frame) {
+                Err(reason) => return self.counters.on_rejected(sender, reason),
+                Ok(message) if links::is_unsigned(&message) => {
+                    return self.admit(sender, message);
+                }
+                Ok(message) => Content::Message(Box::new(message), frame.len()),
+            },
+        };
+        match self.verifier.offer(sender, content, is_alone) {
+            Ok(Some(checked)) => self.on_checked(checked),
+            Ok(None) => {}
+            Err(_full) => self.counters.on_rejected(sender, Reject::TooOften),
+        }
+    }
+
+    /// A faulty replica's adversary sees what arrives before the replica does.
+    fn on_frame_of_faulty(&mut self, sender: Sender, frame: &[u8]) {
+        match wire::decode(self.config.domain.epoch, frame) {
+            Err(reason) => self.counters.on_rejected(sender, reason),
+            Ok(message) => self.on_message_of_faulty(sender, message),
+        }
+    }
+
+    fn on_message_of_faulty(&mut self, sender: Sender, message: Message) {
+        if let Some(message) = self.links.seen_by_adversary(sender, message) {
+            self.admit(sender, message);
+        }
+    }
+
+    fn on_checked(&mut self, Checked { sender, result, _place }: Checked) {
+        match result {
+            Err(reason) => self.counters.on_rejected(sender, reason),
+            Ok(verified) if self.links.behaviour().is_some() => {
+                let (sender, message) = verified.into_parts();
+                self.on_message_of_faulty(sender, message);
+            }
+            Ok(verified) => self.give(HostInput::Message(verified)),
+        }
+    }
+
+    fn admit(&mut self, sender: Sender, message: Message) {
+        match self.config.admit(sender, message) {
+            Err(reason) => self.counters.on_rejected(sender, reason),
+            Ok(verified) => self.give_message(verified),
+        }
+    }
+
+    fn give_message(&mut self, verified: Verified) {
+        self.give(HostInput::Message(verified));
+    }
+
+    fn give(&mut self, input: HostInput) {
+        self.host.handle(self.clock.now(), input, &mut self.effects);
+        self.carry_out();
+    }
+
+    fn carry_out(&mut self) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Journal(task) => self.disk.journal(task),
+                Effect::WriteSnapshot(state) => self.disk.write_snapshot(state),
+                Effect::HashCheckpoint(state) => self.disk.hash(state),
+                Effect::Send { to, message } => self.links.send(to, &message),
+                Effect::Reply { client, reply } => self.links.reply(client, reply),
+                Effect::Evidence(evidence) => self.archive.keep(evidence),
+                Effect::Event(event) => self.counters.on_event(&event),
+                Effect::Halt(cause) => self.halt(cause),
+            }
+        }
+        // The list keeps its room for the next time.
+        self.effects = effects;
+    }
+
+    fn halt(&mut self, cause: HaltCause) {
+        tracing::error!(%cause, "this replica stops for good");
+        if let Err(error) = self.home.note_halted(&cause.to_string()) {
+            tracing::error!(%error, "the reason could not be noted");
+        }
+        self.ended = Some(Ended::Halted(cause));
+    }
+
+    fn answer(&mut self, request: Request) -> Response {
+        match request {
+            Request::Status {} => Response::Status(self.status()),
+            Request::Counters {} => Response::Counters { counters: self.counters() },
+            Request::Break { .. } | Request::Heal {} if !self.lab => Response::Refused {
+                reason: "this cluster is not a laboratory: its cluster.toml does not say \
+                         `lab = true`, and only `quorate up --lab` writes that"
+                    .to_owned(),
+            },
+            Request::Break { behaviour, for_ms } => match behaviour.parse::<Behaviour>() {
+                Ok(behaviour) => {
+                    self.links.set_faulty(behaviour, for_ms.map(Duration::from_millis));
+                    Response::Done {}
+                }
+                Err(unknown) => Response::Refused { reason: unknown.to_string() },
+            },
+            Request::Heal {} => {
+                self.links.heal();
+                Response::Done {}
+            }
+        }
+    }
+
+    fn status(&self) -> NodeStatus {
+        let HostStatus { replica, durable_snapshot, messages_held, .. } = self.host.status();
+        let (stable_checkpoint, id) = replica.stable_checkpoint;
+        NodeStatus {
+            id: replica.id.get(),
+            pid: std::process::id(),
+            admitted: replica.admitted,
+            view: replica.view.get(),
+            active: replica.active,
+            last_executed: replica.last_executed.get(),
+            stable_checkpoint: stable_checkpoint.get(),
+            checkpoint_digest: format!("{:#}", id.state_root),
+            history_digest: format!("{:#}", id.history_root),
+            durable_snapshot: durable_snapshot.get(),
+            highest_known: replica.highest_known.get(),
+            fetching: replica.fetching.map(pbft::SeqNum::get),
+            waiting_requests: replica.waiting_requests,
+            messages_held,
+            connected: self.links.connected(),
+            behaviour: self.links.behaviour().map(|behaviour| behaviour.to_string()),
+            views_entered: self.counters.get(VIEWS_ENTERED),
+        }
+    }
+
+    fn counters(&self) -> std::collections::BTreeMap<String, u64> {
+        let mut all = self.counters.all();
+        let metrics = &self.outer.metrics;
+        let counts = [
+            ("connections_accepted", &metrics.accepted),
+            ("accept_errors", &metrics.accept_errors),
+            ("handshakes_failed", &metrics.handshakes_failed),
+            ("handshakes_unknown_key", &metrics.handshakes_unknown_key),
+            ("handshakes_timed_out", &metrics.handshakes_timed_out),
+            ("handshakes_evicted", &metrics.handshakes_evicted),
+            ("connections_refused", &metrics.connections_refused),
+            ("client_frames_oversize", &metrics.clients.frames_oversize),
+            ("client_frames_received", &metrics.clients.frames_received),
+            ("client_frames_dropped", &metrics.clients.frames_dropped),
+        ];
+        all.extend(counts.map(|(name, count)| (name.to_owned(), count.get())));
+        all
+    }
+}
+
+fn draw_boot_id() -> std::io::Result<pbft::message::BootId> {
+    let mut id = pbft::message::BootId::default();
+    rustix::rand::getrandom(&mut id, rustix::rand::GetRandomFlags::empty())?;
+    Ok(id)
+}

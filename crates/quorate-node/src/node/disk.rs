@@ -1,0 +1,135 @@
+//! The threads that write to the disk or take long: journal, snapshots, hashing.
+
+use super::core::Done;
+use super::{JOURNAL_QUEUE_BYTES_MAX, Memory, WorkQueue};
+use quorate_replica::{CheckpointState, Folder, HostInput, JournalTask};
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+/// The protocol thread's side of them.
+pub(super) struct Disk {
+    done: Done,
+    /// `None` if nothing is to be durable.
+    durable: Option<Durable>,
+    hashing: Arc<WorkQueue<CheckpointState>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Durable {
+    journal: Arc<WorkQueue<JournalTask>>,
+    snapshots: Arc<WorkQueue<CheckpointState>>,
+}
+
+/// Of snapshots and checkpoints so few are under way that their queues need no bound: one
+/// snapshot, and as many checkpoints as the window has room for.
+const UNBOUNDED: usize = usize::MAX;
+
+impl Disk {
+    pub(super) fn start(memory: Memory, done: Done) -> io::Result<Self> {
+        let hashing = Arc::new(WorkQueue::new(UNBOUNDED));
+        let mut threads = vec![spawn("hash", {
+            let (queue, done) = (Arc::clone(&hashing), done.clone());
+            move || hash(&queue, &done)
+        })?];
+        let durable = match memory {
+            Memory::Volatile => None,
+            Memory::Durable(folder) => {
+                let journal = Arc::new(WorkQueue::new(JOURNAL_QUEUE_BYTES_MAX));
+                let snapshots = Arc::new(WorkQueue::new(UNBOUNDED));
+                let Folder { journal: mut file, snapshots: mut store } = folder;
+                let (queue, journal_done) = (Arc::clone(&journal), done.clone());
+                threads.push(spawn("journal", move || {
+                    while let Some(tasks) = queue.take_all() {
+                        let input = match Folder::perform(&mut file, tasks) {
+                            Ok(Some(position)) => HostInput::Durable(position),
+                            Ok(None) => continue,
+                            Err(error) => HostInput::StorageFailed(error.to_string()),
+                        };
+                        let is_failure = matches!(input, HostInput::StorageFailed(_));
+                        if !journal_done.send(input) || is_failure {
+                            return;
+                        }
+                    }
+                })?);
+                let (queue, snapshot_done) = (Arc::clone(&snapshots), done.clone());
+                threads.push(spawn("snapshot", move || {
+                    while let Some(state) = queue.take() {
+                        let input = match Folder::save(&mut store, &state) {
+                            Ok(()) => HostInput::SnapshotDurable { seq: state.seq() },
+                            Err(error) => HostInput::StorageFailed(error.to_string()),
+                        };
+                        if !snapshot_done.send(input) {
+                            return;
+                        }
+                    }
+                })?);
+                Some(Durable { journal, snapshots })
+            }
+        };
+        Ok(Self { done, durable, hashing, threads })
+    }
+
+    /// Whether the journal is so far behind that nothing should be begun that adds to it.
+    pub(super) fn is_behind(&self) -> bool {
+        self.durable.as_ref().is_some_and(|durable| durable.journal.is_full())
+    }
+
+    pub(super) fn journal(&self, task: JournalTask) {
+        match (&self.durable, task) {
+            (Some(durable), task) => {
+                let bytes = match &task {
+                    JournalTask::Append { records: list, .. }
+                    | JournalTask::Rotate { base: list } => list.iter().map(Vec::len).sum(),
+                    JournalTask::DropOldSegments => 0,
+                };
+                durable.journal.push(task, bytes);
+            }
+            // In memory, what was said is as durable as it will ever be.
+            (None, JournalTask::Append { position, .. }) => {
+                self.done.send(HostInput::Durable(position));
+            }
+            (None, JournalTask::Rotate { .. } | JournalTask::DropOldSegments) => {}
+        }
+    }
+
+    pub(super) fn write_snapshot(&self, state: CheckpointState) {
+        match &self.durable {
+            Some(durable) => durable.snapshots.push(state, 1),
+            None => {
+                self.done.send(HostInput::SnapshotDurable { seq: state.seq() });
+            }
+        }
+    }
+
+    pub(super) fn hash(&self, state: CheckpointState) {
+        self.hashing.push(state, 1);
+    }
+
+    /// Lets the threads finish what they have, and waits for them.
+    pub(super) fn finish(self) {
+        self.hashing.close();
+        if let Some(durable) = &self.durable {
+            durable.journal.close();
+            durable.snapshots.close();
+        }
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the disk panicked");
+            }
+        }
+    }
+}
+
+fn hash(queue: &WorkQueue<CheckpointState>, done: &Done) {
+    while let Some(state) = queue.take() {
+        let (seq, id) = (state.seq(), state.id());
+        if !done.send(HostInput::CheckpointHashed { seq, id }) {
+            return;
+        }
+    }
+}
+
+pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(run)
+}

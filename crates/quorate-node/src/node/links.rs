@@ -1,0 +1,192 @@
+//! Messages on their way out and in, and the adversary between a faulty replica and its links.
+
+use super::clock::Clock;
+use bytes::Bytes;
+use pbft::message::Reply;
+use pbft::{ClientId, Config, Message, Recipients, ReplicaId, Sender, SigningKey, wire};
+use quorate_adversary::{Adversary, Behaviour, Endpoint, Identity, Sending};
+use quorate_net::{Class, Clients, Peers};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Messages that an adversary holds back; more are lost.
+const DELAYED_COUNT_MAX: usize = 1 << 16;
+
+/// Where messages go.
+pub(super) struct Links {
+    config: Arc<Config>,
+    peers: Peers,
+    clients: Clients,
+    identity: Identity,
+    adversary: Option<Adversary>,
+    /// When the adversary is to be gone again.
+    heal_at: Option<Instant>,
+    /// What it holds back, by when it leaves and a count that tells equal moments apart.
+    delayed: BTreeMap<(Instant, u64), (Endpoint, Message)>,
+    delayed_count: u64,
+}
+
+impl Links {
+    pub(super) fn new(
+        config: Arc<Config>,
+        peers: Peers,
+        clients: Clients,
+        (id, key): (ReplicaId, SigningKey),
+        forge: fn(&[u8]) -> Vec<u8>,
+    ) -> Self {
+        let identity = Identity { config: Arc::clone(&config), id, key, forge };
+        let (adversary, heal_at, delayed, delayed_count) = (None, None, BTreeMap::new(), 0);
+        Self { config, peers, clients, identity, adversary, heal_at, delayed, delayed_count }
+    }
+
+    pub(super) fn send(&mut self, to: Recipients, message: &Message) {
+        if self.adversary.is_some() {
+            let own = self.identity.id;
+            let others: Vec<ReplicaId> = match to {
+                Recipients::One(id) => vec![id],
+                Recipients::Others => self.config.replica_ids().filter(|id| *id != own).collect(),
+            };
+            for id in others {
+                self.send_through_adversary(Endpoint::Replica(id), message.clone());
+            }
+            return;
+        }
+        let (class, frame) = self.encode(message);
+        match to {
+            Recipients::Others => self.peers.broadcast(class, &frame),
+            Recipients::One(id) => self.peers.send(id, class, frame),
+        }
+    }
+
+    pub(super) fn reply(&mut self, client: ClientId, reply: Reply) {
+        let message = Message::Reply(reply);
+        if self.adversary.is_some() {
+            self.send_through_adversary(Endpoint::Client(client), message);
+        } else {
+            self.send_now(Endpoint::Client(client), &message);
+        }
+    }
+
+    /// What the replica gets to see of a message that arrived, if it is faulty.
+    pub(super) fn seen_by_adversary(&mut self, from: Sender, message: Message) -> Option<Message> {
+        let endpoint = match from {
+            Sender::Replica(id) => Endpoint::Replica(id),
+            Sender::Client(id) => Endpoint::Client(id),
+        };
+        match &mut self.adversary {
+            Some(adversary) => adversary.on_receive(endpoint, message),
+            None => Some(message),
+        }
+    }
+
+    /// Makes the replica faulty, for so long or for ever.
+    pub(super) fn set_faulty(&mut self, behaviour: Behaviour, span: Option<Duration>) {
+        let seed = u64::from(self.identity.id.get());
+        self.adversary = Some(Adversary::new(behaviour, self.identity.clone(), seed));
+        self.heal_at = span.and_then(|span| Instant::now().checked_add(span));
+        tracing::warn!(%behaviour, "this replica is told to misbehave");
+    }
+
+    pub(super) fn heal(&mut self) {
+        if self.adversary.take().is_some() {
+            tracing::warn!("this replica behaves well again");
+        }
+        self.heal_at = None;
+    }
+
+    pub(super) fn behaviour(&self) -> Option<Behaviour> {
+        self.adversary.as_ref().map(Adversary::behaviour)
+    }
+
+    pub(super) fn connected(&self) -> Vec<u32> {
+        let peers = self.config.replica_ids().filter(|id| self.peers.is_connected(*id));
+        peers.map(ReplicaId::get).collect()
+    }
+
+    /// When [`Links::on_time`] is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let first = self.delayed.first_key_value().map(|((due, _), _)| *due);
+        [first, self.heal_at].into_iter().flatten().min()
+    }
+
+    /// Lets go what was held back long enough.
+    pub(super) fn on_time(&mut self) {
+        let now = Instant::now();
+        while let Some(entry) = self.delayed.first_entry()
+            && entry.key().0 <= now
+        {
+            let (to, message) = entry.remove();
+            self.send_now(to, &message);
+        }
+        if self.heal_at.is_some_and(|due| due <= now) {
+            self.heal();
+        }
+    }
+
+    fn send_through_adversary(&mut self, to: Endpoint, message: Message) {
+        let Some(adversary) = &mut self.adversary else { return };
+        for Sending { delay, to, message } in adversary.on_send(to, message) {
+            if delay.is_zero() {
+                self.send_now(to, &message);
+            } else if self.delayed.len() < DELAYED_COUNT_MAX {
+                self.delayed_count += 1;
+                let due = Instant::now() + delay;
+                self.delayed.insert((due, self.delayed_count), (to, message));
+            }
+        }
+    }
+
+    fn send_now(&self, to: Endpoint, message: &Message) {
+        let (class, frame) = self.encode(message);
+        match to {
+            Endpoint::Replica(id) => self.peers.send(id, class, frame),
+            Endpoint::Client(id) => self.clients.send(id, &frame),
+        }
+    }
+
+    fn encode(&self, message: &Message) -> (Class, Bytes) {
+        let frame = Bytes::from(wire::encode(self.config.domain.epoch, message));
+        let class = class_of(message);
+        let fits = frame.len() <= class.frame_bytes_max();
+        (if fits { class } else { Class::Bulk }, frame)
+    }
+}
+
+/// Which of the two connections a message takes: the short ones on which the order of requests
+/// waits, or the other.
+fn class_of(message: &Message) -> Class {
+    match message {
+        Message::Hello(_)
+        | Message::HelloReply(_)
+        | Message::Prepare(_)
+        | Message::Commit(_)
+        | Message::Status(_)
+        | Message::Committed(_)
+        | Message::FetchBatch(_)
+        | Message::FetchPrePrepare(..)
+        | Message::FetchState(_) => Class::Votes,
+        Message::Request(_)
+        | Message::Reply(_)
+        | Message::PrePrepare(..)
+        | Message::Checkpoint(_)
+        | Message::ViewChange(_)
+        | Message::NewView(_)
+        | Message::Batch(_)
+        | Message::PrePrepareSeen(_)
+        | Message::StatePart(_)
+        | Message::Rejoin(_) => Class::Bulk,
+    }
+}
+
+/// Whether the door has no signature to check in this message.
+pub(super) fn is_unsigned(message: &Message) -> bool {
+    class_of(message) == Class::Votes
+}
+
+/// When a replica with these deadlines must look at the clock again.
+pub(super) fn earliest(clock: &Clock, host: Option<pbft::Time>, links: &Links) -> Option<Instant> {
+    let host = host.map(|time| clock.instant(time));
+    [host, links.next_due()].into_iter().flatten().min()
+}
