@@ -3,8 +3,8 @@
 
 mod server;
 
-pub(crate) use server::serve;
 pub use server::BindError;
+pub(crate) use server::serve;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -222,8 +222,10 @@ fn members(
         }
         let key = |which, text: &str| {
             let parsed = text.parse::<PublicKey>();
-            parsed.map_err(|reason| {
-                ContentError::Key { who: format!("{what} {expected}"), which, reason }
+            parsed.map_err(|reason| ContentError::Key {
+                who: format!("{what} {expected}"),
+                which,
+                reason,
             })
         };
         let link = key("link_key", &entry.link_key)?;

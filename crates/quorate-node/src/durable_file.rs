@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 /// the same file must not run at once.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let hidden = hidden_path(path);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&hidden)?;
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&hidden)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&hidden, path)?;

@@ -94,7 +94,9 @@ pub enum HomeError {
         cluster: PathBuf,
     },
     /// The folder's memory is another replica's.
-    #[error("{path} holds the memory of {found}, and not of {wanted}: use the folder it belongs to")]
+    #[error(
+        "{path} holds the memory of {found}, and not of {wanted}: use the folder it belongs to"
+    )]
     OtherMemory {
         /// The folder.
         path: PathBuf,

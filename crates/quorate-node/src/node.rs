@@ -16,7 +16,7 @@ mod clock;
 mod core;
 mod counters;
 mod disk;
-mod evidence;
+pub mod evidence;
 mod links;
 mod outer;
 mod verifier;

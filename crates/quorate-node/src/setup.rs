@@ -171,7 +171,9 @@ impl LocalCluster {
         let text = fs::read_to_string(&path).map_err(read_error)?;
         let cluster = Cluster::parse(&path, &text)?;
         let local = Self { root: root.to_owned(), cluster };
-        for home in local.replica_homes().chain((0..LOCAL_CLIENT_COUNT).map(|id| local.client_home(id))) {
+        for home in
+            local.replica_homes().chain((0..LOCAL_CLIENT_COUNT).map(|id| local.client_home(id)))
+        {
             home.write(&home.cluster_path(), &text)?;
             home.confirm(fingerprint)?;
         }

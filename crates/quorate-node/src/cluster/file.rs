@@ -115,8 +115,9 @@ macro_rules! parameters {
 
 parameters! {
     checkpoint_period, log_window, instances_in_flight_max, batch_requests_max, batch_bytes_max,
-    request_bytes_max, operations_per_request_max, client_window, cached_reply_bytes_max,
-    missing_batches_max, status_answer_bytes_max, state_parts_per_request_max;
+    log_bytes_max, request_bytes_max, operations_per_request_max, results_bytes_max, client_window,
+    client_waiting_bytes_max, waiting_bytes_max, cached_reply_bytes_max, missing_batches_max,
+    status_answer_bytes_max, state_parts_per_request_max;
     view_change_timeout_ms => view_change_timeout,
     view_change_timeout_max_ms => view_change_timeout_max,
     view_change_resend_ms => view_change_resend,

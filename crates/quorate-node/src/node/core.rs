@@ -193,8 +193,7 @@ impl Core {
         let (peers, inbox, peer_door) = Peers::start(id, &keys, &cluster.replicas, &metrics)?;
         // The outer thread is gone only if it panicked; then there is no use in going on either.
         let _ = door.send(peer_door);
-        let links =
-            Links::new(Arc::clone(&config), peers, clients, (id, signing_key), forge);
+        let links = Links::new(Arc::clone(&config), peers, clients, (id, signing_key), forge);
         let inputs = Inputs {
             commands: ground.commands,
             done: done_received,

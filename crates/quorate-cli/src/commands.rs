@@ -1,0 +1,62 @@
+//! One module for each command.
+
+pub(crate) mod behave;
+mod gateway;
+mod init;
+mod keygen;
+mod replica;
+pub(crate) mod status;
+mod up;
+mod verify;
+
+use crate::args::Command;
+use anyhow::{Context, Result};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Does what was asked for.
+pub(crate) fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Demo(args) => crate::demo::run(args),
+        Command::Up(args) => up::run(args),
+        Command::Keygen(args) => keygen::run(&args),
+        Command::Init(args) => init::run(args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Replica(args) => replica::run(args),
+        Command::Gateway(args) => gateway::run(args),
+        Command::Status(args) => status::run(&args),
+        Command::Break(args) => behave::make_faulty(&args),
+        Command::Heal(args) => behave::heal(&args),
+    }
+}
+
+/// A runtime for commands that wait for several things at once.
+pub(crate) fn runtime() -> Result<Runtime> {
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    built.context("cannot start the runtime")
+}
+
+/// Completes when this process is told to stop: by SIGTERM, by Ctrl-C or, if it is tied to it, by
+/// the end of standard input.
+pub(crate) async fn told_to_stop(is_tied: bool) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = end_of_input(), if is_tied => {}
+    }
+    Ok(())
+}
+
+/// Completes at the end of standard input. The thread that reads it is left behind: a blocking
+/// read cannot be called off.
+async fn end_of_input() {
+    let (ended, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        // An error is an end, too.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        let _ = ended.send(());
+    });
+    let _ = end.await;
+}

@@ -1,0 +1,57 @@
+//! `quorate gateway`: the etcd interface in front of the cluster, for programs on this machine.
+
+mod driver;
+
+use crate::args::Gateway as Args;
+use crate::render;
+use anyhow::{Result, bail};
+use pbft::{ClientParameters, ReplyRule};
+use quorate_gateway::{Config, Exposure, Gateway, Members, Submitter};
+use quorate_net::{Client, ClientSettings};
+use quorate_node::home::Home;
+use std::sync::Arc;
+
+pub(super) fn run(args: Args) -> Result<()> {
+    let home = Home::new(&args.dir);
+    if let Some(fingerprint) = args.confirm {
+        home.confirm(fingerprint)?;
+    }
+    let membership = home.membership()?;
+    let id = home.client(&membership)?;
+    let cluster = &membership.cluster;
+    if args.believe_weak_quorum && !cluster.lab {
+        bail!("--believe-weak-quorum is for laboratories, and this cluster is none");
+    }
+    let reply_rule = match args.believe_weak_quorum {
+        true => ReplyRule::WeakUnlessTentative,
+        false => ReplyRule::AlwaysQuorum,
+    };
+    let settings = ClientSettings {
+        config: Arc::clone(&cluster.config),
+        id,
+        keys: membership.keys.clone(),
+        replicas: cluster.replicas.clone(),
+        parameters: ClientParameters { reply_rule, ..ClientParameters::default() },
+    };
+    let quorums = cluster.config.quorums;
+    let addresses = cluster.replicas.iter().map(|replica| replica.address.clone()).collect();
+    let members = Members::new(&cluster.config.domain.cluster, id, addresses);
+    let exposure = if args.expose { Exposure::Network } else { Exposure::Loopback };
+    let config = Config { exposure, ..Config::loopback(args.listen) };
+    super::runtime()?.block_on(async {
+        let bound = Gateway::bind(config).await?;
+        let client = Client::start(settings)?;
+        render::line(format_args!("gateway listens on {}", bound.local_addr()))?;
+        let (submitter, submissions) = Submitter::channel();
+        let driving = tokio::spawn(driver::drive(client.clone(), quorums, submissions));
+        let stop = async {
+            if let Err(error) = super::told_to_stop(args.tied).await {
+                tracing::error!(%error, "cannot wait for signals");
+            }
+        };
+        let served = bound.serve(members, submitter, stop).await;
+        driving.abort();
+        client.close().await;
+        Ok(served?)
+    })
+}

@@ -1,0 +1,42 @@
+//! `quorate replica`: one replica, until it is told to stop or stops for good.
+
+use crate::args::Replica;
+use crate::failure::Negative;
+use crate::{render, services};
+use anyhow::Result;
+use quorate_node::home::{Home, HomeError};
+use quorate_node::node::{Ended, Node, NodeConfig, NodeError};
+
+pub(super) fn run(args: Replica) -> Result<()> {
+    let home = Home::new(args.dir);
+    if let Some(fingerprint) = args.confirm {
+        home.confirm(fingerprint)?;
+    }
+    let config = NodeConfig { home, services: services::all(), forge: services::forge };
+    let mut node = Node::start(config).map_err(explain)?;
+    render::line(format_args!("replica {} listens on {}", node.id(), node.address()))?;
+    let ended = super::runtime()?.block_on(async {
+        tokio::select! {
+            ended = node.ended() => Ok::<_, anyhow::Error>(ended),
+            stopped = super::told_to_stop(args.tied) => stopped.map(|()| Ended::Stopped),
+        }
+    })?;
+    node.stop();
+    match ended {
+        Ended::Stopped => Ok(()),
+        Ended::Halted(cause) => {
+            Err(Negative(format!("the replica stopped for good: {cause}")).into())
+        }
+        Ended::Failed => anyhow::bail!("a thread of the replica failed; its log says where"),
+    }
+}
+
+/// A replica that must not start any more is a verdict, everything else the environment.
+fn explain(error: NodeError) -> anyhow::Error {
+    match error {
+        NodeError::Home(HomeError::Halted { .. } | HomeError::MemoryLost { .. }) => {
+            Negative(error.to_string()).into()
+        }
+        other => other.into(),
+    }
+}

@@ -1,0 +1,206 @@
+//! `quorate status`: each replica in a row, and what the cluster still survives.
+
+use crate::args::Status;
+use crate::failure::Negative;
+use crate::render;
+use anyhow::Result;
+use pbft::{ReplicaId, View};
+use quorate_node::admin::{self, NodeStatus, Request, Response};
+use quorate_node::cluster::Cluster;
+use quorate_node::home::Home;
+use quorate_node::setup::LocalCluster;
+use serde::Serialize;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a replica may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The cluster as its replicas describe themselves.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) cluster: ClusterRow,
+    pub(crate) replicas: Vec<ReplicaRow>,
+}
+
+/// What the replicas say together.
+#[derive(Debug, Serialize)]
+pub(crate) struct ClusterRow {
+    pub(crate) replicas: u32,
+    pub(crate) f: u32,
+    pub(crate) view: u64,
+    pub(crate) primary: u32,
+    /// How many more replicas may become arbitrary without losing safety or progress.
+    pub(crate) faults_tolerated_now: u32,
+    /// How many more may merely stop without losing progress.
+    pub(crate) stops_tolerated_now: u32,
+    pub(crate) durability: String,
+}
+
+/// What one replica says.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ReplicaRow {
+    pub(crate) id: u32,
+    pub(crate) addr: String,
+    pub(crate) pid: Option<u32>,
+    pub(crate) reachable: bool,
+    pub(crate) role: &'static str,
+    pub(crate) view: Option<u64>,
+    pub(crate) active: bool,
+    pub(crate) last_executed: Option<u64>,
+    pub(crate) stable_checkpoint: Option<u64>,
+    pub(crate) checkpoint_digest: Option<String>,
+    /// How many numbers it has not executed that another one has.
+    pub(crate) behind: Option<u64>,
+    /// How it was told to misbehave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) behaviour: Option<String>,
+}
+
+pub(super) fn run(args: &Status) -> Result<()> {
+    let report = collect(&args.dir)?;
+    if args.json {
+        return render::line(format_args!("{}", serde_json::to_string(&report)?));
+    }
+    show(&report)?;
+    if report.replicas.iter().any(|replica| replica.reachable) {
+        Ok(())
+    } else {
+        Err(Negative("no replica answers; `quorate up` starts them".to_owned()).into())
+    }
+}
+
+/// Asks every replica whose folder is here: those of a local cluster, or the one of this folder.
+pub(crate) fn collect(dir: &Path) -> Result<Report> {
+    let local = LocalCluster::open(dir)?;
+    let cluster = &local.cluster;
+    let own = Home::new(dir);
+    let is_one = own.keys_path().exists();
+    let mut statuses: Vec<Option<NodeStatus>> = if is_one {
+        let own = ask(&own);
+        let row = |id| own.clone().filter(|status| status.id == id);
+        (0..cluster.config.replica_count()).map(row).collect()
+    } else {
+        local.replica_homes().map(|home| ask(&home)).collect()
+    };
+    // A replica that lies about its id is not who it should be.
+    for (id, status) in (0..).zip(&mut statuses) {
+        status.take_if(|status| status.id != id);
+    }
+    let seen = statuses.iter().flatten().flat_map(|status| status.connected.clone()).collect();
+    Ok(report(cluster, &statuses, if is_one { seen } else { Vec::new() }))
+}
+
+fn ask(home: &Home) -> Option<NodeStatus> {
+    match admin::ask(&home.admin_path(), &Request::Status {}, PATIENCE) {
+        Ok(Response::Status(status)) => Some(status),
+        _ => None,
+    }
+}
+
+/// `seen` are replicas known to be up by those that answered.
+fn report(cluster: &Cluster, statuses: &[Option<NodeStatus>], seen: Vec<u32>) -> Report {
+    let config = &cluster.config;
+    let (quorums, f) = (config.quorums, config.quorums.fault_bound());
+    let view = common_view(statuses, quorums.weak());
+    let primary = config.primary(View::new(view)).get();
+    let highest = statuses.iter().flatten().map(|status| status.last_executed).max();
+    let rows = cluster.replicas.iter().zip(statuses);
+    let replicas: Vec<ReplicaRow> = rows
+        .map(|(address, status)| {
+            let id = address.id.get();
+            let known = status.as_ref();
+            let behind = known.zip(highest).map(|(status, highest)| highest - status.last_executed);
+            ReplicaRow {
+                id,
+                addr: address.address.clone(),
+                pid: known.map(|status| status.pid),
+                reachable: known.is_some() || seen.contains(&id),
+                role: role(config.primary(View::new(known.map_or(view, |s| s.view))), id, known),
+                view: known.map(|status| status.view),
+                active: known.is_some_and(|status| status.active),
+                last_executed: known.map(|status| status.last_executed),
+                stable_checkpoint: known.map(|status| status.stable_checkpoint),
+                checkpoint_digest: known.map(|status| status.checkpoint_digest.clone()),
+                behind,
+                behaviour: known.and_then(|status| status.behaviour.clone()),
+            }
+        })
+        .collect();
+    let count = |is: &dyn Fn(&ReplicaRow) -> bool| {
+        u32::try_from(replicas.iter().filter(|row| is(row)).count()).unwrap_or(u32::MAX)
+    };
+    let liars = count(&|row| row.behaviour.is_some());
+    let healthy = count(&|row| row.reachable && row.behaviour.is_none());
+    let quorum = u32::try_from(quorums.quorum()).unwrap_or(u32::MAX);
+    let stops = healthy.saturating_sub(quorum);
+    Report {
+        cluster: ClusterRow {
+            replicas: config.replica_count(),
+            f,
+            view,
+            primary,
+            faults_tolerated_now: f.saturating_sub(liars).min(stops),
+            stops_tolerated_now: stops,
+            durability: cluster.durability.to_string(),
+        },
+        replicas,
+    }
+}
+
+/// The highest view that a weak quorum has reached; fewer could make it up.
+fn common_view(statuses: &[Option<NodeStatus>], weak: usize) -> u64 {
+    let mut views: Vec<u64> = statuses.iter().flatten().map(|status| status.view).collect();
+    views.sort_unstable_by(|a, b| b.cmp(a));
+    let weak = weak.min(views.len().max(1));
+    views.get(weak - 1).copied().unwrap_or_default()
+}
+
+fn role(primary: ReplicaId, id: u32, status: Option<&NodeStatus>) -> &'static str {
+    match status {
+        None => "unknown",
+        Some(status) if status.fetching.is_some() => "fetching state",
+        Some(status) if !status.admitted => "starting",
+        Some(status) if !status.active => "changing view",
+        Some(_) if primary.get() == id => "primary",
+        Some(_) => "backup",
+    }
+}
+
+fn show(report: &Report) -> Result<()> {
+    let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |n| n.to_string());
+    let rows: Vec<Vec<String>> = report
+        .replicas
+        .iter()
+        .map(|row| {
+            let digest = row.checkpoint_digest.as_deref().and_then(|digest| digest.get(..8));
+            let role = match &row.behaviour {
+                Some(behaviour) => format!("{}, told to lie: {behaviour}", row.role),
+                None => row.role.to_owned(),
+            };
+            vec![
+                row.id.to_string(),
+                row.addr.clone(),
+                number(row.pid.map(u64::from)),
+                if row.reachable { "yes" } else { "no" }.to_owned(),
+                number(row.view),
+                number(row.last_executed),
+                number(row.stable_checkpoint),
+                digest.unwrap_or("-").to_owned(),
+                number(row.behind),
+                role,
+            ]
+        })
+        .collect();
+    let headings =
+        ["ID", "ADDRESS", "PID", "UP", "VIEW", "EXECUTED", "STABLE", "DIGEST", "BEHIND", "ROLE"];
+    render::table(&headings, &rows)?;
+    let ClusterRow {
+        replicas, f, view, primary, faults_tolerated_now, stops_tolerated_now, ..
+    } = &report.cluster;
+    render::line(format_args!(
+        "{replicas} replicas, f = {f}, durability {}; view {view}, primary {primary}; survives \
+         {faults_tolerated_now} more faults, or {stops_tolerated_now} more stops",
+        report.cluster.durability
+    ))
+}
