@@ -236,8 +236,10 @@ impl Replica {
         if window.executed.contains(&content.timestamp) {
             return Standing::Answered(None);
         }
+        // The request itself may move the window: its acknowledgement counts first [CL6].
+        let low = window.low.max(content.acknowledged_below.min(content.timestamp));
         let width = self.config.parameters.client_window;
-        if content.timestamp.get() - window.low.get() >= width {
+        if content.timestamp.get() - low.get() >= width {
             return Standing::Dropped;
         }
         Standing::New

@@ -217,6 +217,30 @@ fn state_of_another_cluster_is_refused() {
     assert_eq!(executor.checkpoint().id(), before);
 }
 
+/// The replicated state's own records, byte for byte: other versions must agree on them.
+#[test]
+fn records_are_those_written_down() {
+    let mut executor = executor();
+    run(&mut executor, &[open_session(1, 7)]);
+    let first = batch(1_700_000_000_000, &[], &[request(1, 7, 1, 0, b"a")]);
+    executor.execute(SeqNum::new(2), first.digest(), Some(&first));
+    run(&mut executor, &[request(1, 7, 3, 1, &[b'b'; CACHED_BYTES_MAX])]);
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let mut text = String::new();
+    executor.tree.scan(b"", None, &mut |key, value| {
+        text += &format!("{} {}\n", hex(key), hex(value));
+        true
+    });
+    let CheckpointId { state_root, history_root } = executor.checkpoint().id();
+    text += &format!("state root {state_root:#}\nhistory root {history_root:#}\n");
+    if std::env::var_os("QUORATE_BLESS").is_some() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/replicated_state.txt");
+        std::fs::write(file, &text).unwrap();
+        return;
+    }
+    assert_eq!(text, include_str!("../../tests/golden/replicated_state.txt"));
+}
+
 /// A request as a client that keeps to no rule may send it.
 fn any_request() -> impl Strategy<Value = Request> {
     let length = prop_oneof![3 => 0_usize..4, 1 => Just(CACHED_BYTES_MAX)];

@@ -4,4 +4,5 @@ mod cluster;
 mod crash;
 mod durability;
 mod folder;
+mod requests;
 mod transfer;

@@ -47,6 +47,8 @@ pub(crate) struct Cluster {
     slow: BTreeSet<u32>,
     now: Time,
     next_timestamp: u64,
+    /// What the client acknowledges with its requests.
+    acknowledged_below: u64,
     requests: BTreeMap<u64, Arc<SignedRequest>>,
     /// The outcomes each replica gave for each request.
     replies: BTreeMap<u64, BTreeMap<ReplicaId, BTreeSet<Outcome>>>,
@@ -108,6 +110,7 @@ impl Cluster {
             slow: BTreeSet::new(),
             now: Time::from_micros(1),
             next_timestamp: 0,
+            acknowledged_below: 0,
             requests: BTreeMap::new(),
             replies: BTreeMap::new(),
             sent: Vec::new(),
@@ -240,13 +243,18 @@ impl Cluster {
             client: ClientId::new(0),
             session: Session::new(1),
             timestamp: Timestamp::new(timestamp),
-            acknowledged_below: Timestamp::ZERO,
+            acknowledged_below: Timestamp::new(self.acknowledged_below),
             body,
         };
         let request = SignedRequest::sign(&self.config.domain, &client_key(), request);
         self.requests.insert(timestamp, Arc::new(request));
         self.transmit(timestamp, &[0, 1, 2, 3]);
         timestamp
+    }
+
+    /// From now on the client says that it has the results below this timestamp.
+    pub(crate) fn acknowledge_below(&mut self, timestamp: u64) {
+        self.acknowledged_below = timestamp;
     }
 
     /// Sends a request to these replicas, again or for the first time.
