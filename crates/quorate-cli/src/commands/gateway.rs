@@ -1,9 +1,8 @@
 //! `quorate gateway`: the etcd interface in front of the cluster, for programs on this machine.
 
-mod driver;
-
 use crate::args::Gateway as Args;
 use crate::render;
+use crate::services::STORE;
 use anyhow::{Result, bail};
 use pbft::{ClientParameters, ReplyRule};
 use quorate_gateway::{Config, Exposure, Gateway, Members, Submitter};
@@ -33,7 +32,6 @@ pub(super) fn run(args: Args) -> Result<()> {
         replicas: cluster.replicas.clone(),
         parameters: ClientParameters { reply_rule, ..ClientParameters::default() },
     };
-    let quorums = cluster.config.quorums;
     let addresses = cluster.replicas.iter().map(|replica| replica.address.clone()).collect();
     let members = Members::new(&cluster.config.domain.cluster, id, addresses);
     let exposure = if args.expose { Exposure::Network } else { Exposure::Loopback };
@@ -42,15 +40,13 @@ pub(super) fn run(args: Args) -> Result<()> {
         let bound = Gateway::bind(config).await?;
         let client = Client::start(settings)?;
         render::line(format_args!("gateway listens on {}", bound.local_addr()))?;
-        let (submitter, submissions) = Submitter::channel();
-        let driving = tokio::spawn(driver::drive(client.clone(), quorums, submissions));
+        let submitter = Submitter::cluster(client.clone(), STORE);
         let stop = async {
             if let Err(error) = super::told_to_stop(args.tied).await {
                 tracing::error!(%error, "cannot wait for signals");
             }
         };
         let served = bound.serve(members, submitter, stop).await;
-        driving.abort();
         client.close().await;
         Ok(served?)
     })
