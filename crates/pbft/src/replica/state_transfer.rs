@@ -16,7 +16,6 @@ use alloc::vec::Vec;
 pub(super) struct Transfer {
     /// The checkpoint being fetched.
     pub(super) seq: SeqNum,
-    id: CheckpointId,
     /// When the replica began to fetch; aiming at a newer checkpoint does not reset it.
     pub(super) started: Time,
     /// When it last chose what to fetch.
@@ -65,7 +64,7 @@ impl Replica {
             return;
         }
         let started = self.transfer.as_ref().map_or(now, |transfer| transfer.started);
-        self.transfer = Some(Transfer { seq, id, started, aimed: now });
+        self.transfer = Some(Transfer { seq, started, aimed: now });
         step.event(Event::StateTransferStarted { seq });
         step.outputs.push(Output::FetchState { seq, id });
     }
