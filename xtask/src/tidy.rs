@@ -13,6 +13,8 @@ mod sizes;
 mod sources;
 mod words;
 
+pub(crate) use rules::is_rule_id;
+
 use crate::tree::Tree;
 use anyhow::{Result, bail};
 use sources::Sources;

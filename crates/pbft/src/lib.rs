@@ -23,6 +23,10 @@
 //! The rules are numbered in `docs/protocol.md`, and cited like this: [PP3].
 #![no_std]
 #![warn(missing_docs)]
+#![cfg_attr(
+    doc,
+    expect(rustdoc::broken_intra_doc_links, reason = "[PP3] cites a rule, it is no link")
+)]
 #![cfg_attr(not(test), deny(clippy::panic, clippy::unwrap_used))]
 
 extern crate alloc;

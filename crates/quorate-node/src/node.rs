@@ -9,7 +9,7 @@
 //! - `verify`: checks signatures when more than one message waits, those of replicas and those of
 //!   clients apart, so that replicas never wait behind clients.
 //!
-//! The core never blocks on any of them: what it hands out goes into a [`WorkQueue`], what comes
+//! The core never blocks on any of them: what it hands out goes into a `WorkQueue`, what comes
 //! back into a channel, and while the disk is behind it takes in no new messages.
 
 mod clock;

@@ -1,4 +1,16 @@
-//! A durable replica: protocol core, journal, state tree, snapshots and service calls, synchronous and deterministic.
+//! A durable replica: the protocol core with a journal, a state tree, snapshots and calls of the
+//! services around it. Synchronous and deterministic, so that the lab runs it unchanged.
+//!
+//! A [`Host`] is given [`HostInput`]s and hands out [`Effect`]s in their order. It has no thread,
+//! socket or clock; what takes long (the journal, a snapshot, the hash of a checkpoint) leaves as
+//! an effect and comes back as an input. A [`Folder`] carries out those that concern the disk, on
+//! any [`Backend`]: a directory, or a memory that crashes on demand.
+//!
+//! Only this crate writes what a replica must remember, and only the outbox of the host lets
+//! messages go, each not before what it depends on is durable. The formats are in
+//! `docs/storage.md`.
+//!
+//! Reading order: `host`, `executor`, `tree`, `journal`, `snapshot`, `transfer`, `backend`.
 
 mod backend;
 mod executor;

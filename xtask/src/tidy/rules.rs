@@ -154,7 +154,7 @@ fn citations(text: &str) -> Vec<&str> {
 }
 
 /// One to three capitals, then digits.
-fn is_rule_id(text: &str) -> bool {
+pub(crate) fn is_rule_id(text: &str) -> bool {
     let digits = text.trim_start_matches(|c: char| c.is_ascii_uppercase());
     let capital_count = text.len() - digits.len();
     (1..=3).contains(&capital_count)
