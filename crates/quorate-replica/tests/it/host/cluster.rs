@@ -3,9 +3,9 @@
 
 use pbft::message::{Operation, Outcome, ReplyBody, Request, RequestBody, ServiceId};
 use pbft::{
-    ClientId, Config, Context, Digest, Domain, Epoch, Event, Message, Now, Parameters, Recipients,
-    ReplicaId, ReplicaStatus, Sender, SeqNum, Service, Session, SignedRequest, SigningKey, State,
-    StateRead, Time, Timestamp, WallTime,
+    ClientId, Config, Context, Digest, Domain, Epoch, Event, Evidence, Message, Now, Parameters,
+    Recipients, ReplicaId, ReplicaStatus, Sender, SeqNum, Service, Session, SignedRequest,
+    SigningKey, State, StateRead, Time, Timestamp, WallTime,
 };
 use quorate_replica::{
     Backend, CheckpointState, Effect, Folder, HaltCause, Host, HostInput, JournalConfig,
@@ -45,6 +45,8 @@ pub(crate) struct Cluster {
     cut: BTreeSet<ReplicaId>,
     /// Replicas whose snapshots are not written for the time being.
     slow: BTreeSet<u32>,
+    /// Replicas that are told of the durability of what is not even written.
+    deceived: BTreeSet<u32>,
     now: Time,
     next_timestamp: u64,
     /// What the client acknowledges with its requests.
@@ -56,6 +58,7 @@ pub(crate) struct Cluster {
     pub(crate) sent: Vec<Sent>,
     pub(crate) events: Vec<(ReplicaId, Event)>,
     pub(crate) halts: Vec<(ReplicaId, HaltCause)>,
+    pub(crate) evidence: Vec<Evidence>,
 }
 
 /// A machine: its disk, and what runs on it while it is up.
@@ -108,6 +111,7 @@ impl Cluster {
             network: VecDeque::new(),
             cut: BTreeSet::new(),
             slow: BTreeSet::new(),
+            deceived: BTreeSet::new(),
             now: Time::from_micros(1),
             next_timestamp: 0,
             acknowledged_below: 0,
@@ -116,6 +120,7 @@ impl Cluster {
             sent: Vec::new(),
             events: Vec::new(),
             halts: Vec::new(),
+            evidence: Vec::new(),
         }
     }
 
@@ -205,6 +210,15 @@ impl Cluster {
 
     pub(crate) fn hasten(&mut self, id: u32) {
         self.slow.remove(&id);
+    }
+
+    /// From now on this replica in effect sends before it persists.
+    pub(crate) fn deceive(&mut self, id: u32) {
+        self.deceived.insert(id);
+    }
+
+    pub(crate) fn has_halted(&self, id: u32) -> bool {
+        self.halts.iter().any(|(halted, _)| *halted == replica(id))
     }
 
     pub(crate) fn status(&self, id: u32) -> ReplicaStatus {
@@ -394,14 +408,21 @@ impl Cluster {
     }
 
     fn carry_out(&mut self, id: u32, effects: Vec<Effect>) {
-        let mut hashed = Vec::new();
+        let mut answers = Vec::new();
         for effect in effects {
             let Some(running) = &mut self.nodes[id as usize].running else { return };
             match effect {
-                Effect::Journal(task) => running.tasks.push(task),
+                Effect::Journal(task) => {
+                    if let (true, JournalTask::Append { position, .. }) =
+                        (self.deceived.contains(&id), &task)
+                    {
+                        answers.push(HostInput::Durable(*position));
+                    }
+                    running.tasks.push(task);
+                }
                 Effect::WriteSnapshot(state) => running.snapshots.push(state),
                 Effect::HashCheckpoint(state) => {
-                    hashed.push(HostInput::CheckpointHashed { seq: state.seq(), id: state.id() });
+                    answers.push(HostInput::CheckpointHashed { seq: state.seq(), id: state.id() });
                 }
                 Effect::Send { to, message } => self.send(id, to, &message),
                 Effect::Reply { client: _, reply } => {
@@ -409,7 +430,7 @@ impl Cluster {
                     let of_request = self.replies.entry(reply.timestamp.get()).or_default();
                     of_request.entry(replica(id)).or_default().insert(outcome);
                 }
-                Effect::Evidence(evidence) => panic!("nobody lies: {evidence:?}"),
+                Effect::Evidence(evidence) => self.evidence.push(evidence),
                 Effect::Event(event) => self.events.push((replica(id), event)),
                 Effect::Halt(cause) => {
                     self.halts.push((replica(id), cause));
@@ -417,7 +438,7 @@ impl Cluster {
                 }
             }
         }
-        for input in hashed {
+        for input in answers {
             self.input(id, input);
         }
     }

@@ -44,27 +44,31 @@ fn is_own(message: &Message, id: u32) -> bool {
     }
 }
 
-/// What must hold of everything a correct replica ever sent, whenever it crashed.
-fn check_promises(cluster: &Cluster, id: u32, story: &str) {
+/// The first promise that a replica broke, whenever it crashed.
+fn broken_promise(cluster: &Cluster, id: u32) -> Option<String> {
     let mut promised = BTreeMap::new();
     let mut left_below = View::ZERO;
-    for sent in cluster.sent.iter().filter(|sent| sent.from == replica(id)) {
-        if !is_own(&sent.message, id) {
-            continue;
+    let own = cluster.sent.iter().filter(|sent| sent.from == replica(id));
+    for sent in own.filter(|sent| is_own(&sent.message, id)) {
+        if let Some((slot, said)) = promise(&sent.message)
+            && *promised.entry(slot).or_insert(said) != said
+        {
+            return Some(format!("two different messages for {slot:?}"));
         }
-        if let Some((slot, said)) = promise(&sent.message) {
-            let first = *promised.entry(slot).or_insert(said);
-            assert_eq!(first, said, "{story}: two different messages for {slot:?}");
-        }
-        match &*sent.message {
-            Message::ViewChange(signed) => left_below = left_below.max(signed.body.new_view),
-            Message::PrePrepare(signed, _) => assert!(signed.body.view >= left_below, "{story}"),
-            Message::Prepare(vote) | Message::Commit(vote) => {
-                assert!(vote.view >= left_below, "{story}: a vote in a view that was left");
+        let voted_in = match &*sent.message {
+            Message::PrePrepare(signed, _) => signed.body.view,
+            Message::Prepare(vote) | Message::Commit(vote) => vote.view,
+            Message::ViewChange(signed) => {
+                left_below = left_below.max(signed.body.new_view);
+                continue;
             }
-            _ => {}
+            _ => continue,
+        };
+        if voted_in < left_below {
+            return Some(format!("a vote in view {voted_in}, which was left"));
         }
     }
+    None
 }
 
 /// What a replica told the client is still what it has executed.
@@ -80,7 +84,7 @@ fn check_answers(cluster: &mut Cluster, id: u32, story: &str) {
 }
 
 fn restart_if_down(cluster: &mut Cluster, id: u32, seed: u64) {
-    if cluster.is_up(id) {
+    if cluster.is_up(id) || cluster.has_halted(id) {
         return;
     }
     let mut state = seed;
@@ -127,10 +131,8 @@ fn operations_of_a_life(id: u32) -> u64 {
     cluster.disk(id).operations().mutations()
 }
 
-/// Crashes replica `id` at its `k`th operation on the disk, and starts it again.
-fn live_with_crash(id: u32, k: u64) {
-    let story = format!("replica {id} crashes at operation {k}");
-    let mut cluster = Cluster::new();
+/// One life in which replica `id` crashes at its `k`th operation on the disk, and starts again.
+fn life_with_crash(mut cluster: Cluster, id: u32, k: u64) -> Cluster {
     for other in 0..4 {
         cluster.create(other);
     }
@@ -146,8 +148,15 @@ fn live_with_crash(id: u32, k: u64) {
     cluster.await_outcome(opening);
     live(&mut cluster, |cluster| restart_if_down(cluster, id, k));
     cluster.settle_with(|cluster| restart_if_down(cluster, id, k));
+    cluster
+}
+
+fn check_life_with_crash(id: u32, k: u64) {
+    let story = format!("replica {id} crashes at operation {k}");
+    let mut cluster = life_with_crash(Cluster::new(), id, k);
     assert!(cluster.halts.is_empty(), "{story}: {:?}", cluster.halts);
-    check_promises(&cluster, id, &story);
+    assert_eq!(broken_promise(&cluster, id), None, "{story}");
+    assert!(cluster.evidence.is_empty(), "{story}: {:?}", cluster.evidence);
     check_answers(&mut cluster, id, &story);
     let log = cluster.log_of(0);
     assert_eq!(log.len(), 12, "{story}: each operation was executed once");
@@ -160,7 +169,7 @@ fn live_with_crash(id: u32, k: u64) {
 #[test]
 fn primary_that_crashes_at_any_operation_breaks_no_promise() {
     for k in 1..=operations_of_a_life(0) {
-        live_with_crash(0, k);
+        check_life_with_crash(0, k);
     }
 }
 
@@ -168,6 +177,19 @@ fn primary_that_crashes_at_any_operation_breaks_no_promise() {
 #[test]
 fn backup_that_crashes_at_any_operation_breaks_no_promise() {
     for k in 1..=operations_of_a_life(1) {
-        live_with_crash(1, k);
+        check_life_with_crash(1, k);
     }
+}
+
+/// [EV1] A test of the tests above: a replica that in effect sends before it persists is found out
+/// by the contradiction in what it sends, of which its peers keep the evidence.
+#[test]
+fn replica_that_sends_before_it_persists_is_found_out() {
+    let is_found_out = |k: &u64| {
+        let mut cluster = Cluster::new();
+        cluster.deceive(0);
+        let cluster = life_with_crash(cluster, 0, *k);
+        broken_promise(&cluster, 0).is_some() && !cluster.evidence.is_empty()
+    };
+    assert!((1..=operations_of_a_life(0)).step_by(4).any(|k| is_found_out(&(k + 1))));
 }
