@@ -27,7 +27,7 @@ pub(super) fn check(tree: &Tree, _: &Sources) -> Result<Vec<Finding>> {
         findings.push(Finding::violation(DECISION, message));
     }
     for name in listed.iter().filter(|name| !used.contains(name)) {
-        findings.push(Finding::remark("Cargo.toml", format!("no crate uses {name}")));
+        findings.push(Finding::violation("Cargo.toml", format!("no crate uses {name}")));
     }
     for package in &packages {
         for name in &package.own_versions {
@@ -70,6 +70,12 @@ mod tests {
     fn a_dependency_without_a_reason_is_a_violation() {
         let found = findings(WORKSPACE, "", USER);
         assert_eq!(violations(&found), ["x has no line that says why we depend on it"]);
+    }
+
+    #[test]
+    fn a_dependency_nobody_uses_is_a_violation() {
+        let found = findings(WORKSPACE, "| `x` | because |", "[package]\nname = \"a\"\n");
+        assert_eq!(violations(&found), ["no crate uses x"]);
     }
 
     #[test]

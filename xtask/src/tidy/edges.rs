@@ -38,7 +38,7 @@ const EDGES: &[(&str, &[&str])] = &[
 
 /// The packages that run unchanged in the simulator. Their tests may use each other, but nothing
 /// from outside these rings.
-const INNER_RINGS: &[&str] =
+pub(super) const INNER_RINGS: &[&str] =
     &["pbft", "quorate-replica", "quorate-services", "quorate-adversary", "quorate-lab"];
 
 /// What may not be reached from the inner rings by any path, tests included.

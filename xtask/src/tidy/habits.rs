@@ -1,6 +1,7 @@
 //! What the code does not contain: unfinished work, sleeping or ignored tests, nondeterminism in
 //! the inner rings, paths of one machine.
 
+use super::edges::INNER_RINGS;
 use super::sources::{Sources, crate_of};
 use super::{Finding, violation_at};
 use crate::rust_source::{Line, is_identifier};
@@ -14,9 +15,11 @@ const NOWHERE: &[(&str, &str)] = &[
     ("#[ignore", "an ignored test tests nothing: assert what is, and say why"),
     ("#[allow(", "say #[expect(.., reason = \"..\")]"),
     ("#![allow(", "say #![expect(.., reason = \"..\")]"),
-    ("unbounded_channel", "every queue has a named limit"),
     ("fn get_", "a getter is named after what it returns"),
 ];
+
+/// Every queue has a limit: one without its own says in a comment what bounds it.
+const UNBOUNDED: &str = "unbounded_channel(";
 
 /// Code that is wrong in a test.
 const IN_TESTS: &[(&str, &str)] = &[
@@ -34,10 +37,6 @@ const NONDETERMINISM: &[(&str, &str)] = &[
     ("thread_rng", "randomness comes from a seed"),
 ];
 
-/// The crates that must be a function of their inputs.
-const DETERMINISTIC: &[&str] =
-    &["pbft", "quorate-replica", "quorate-services", "quorate-adversary", "quorate-lab"];
-
 /// Words that mark unfinished work in a comment.
 const UNFINISHED: &[&str] = &["TODO", "FIXME", "XXX", "HACK"];
 
@@ -49,10 +48,16 @@ const MACHINE_PATHS: &[&str] =
 pub(super) fn check(tree: &Tree, sources: &Sources) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for (path, source) in sources.files() {
-        let deterministic = crate_of(path).is_some_and(|name| DETERMINISTIC.contains(&name));
+        let deterministic = crate_of(path).is_some_and(|name| INNER_RINGS.contains(&name));
         for (index, line) in source.lines.iter().enumerate() {
             for (found, why) in forbidden_code(line, deterministic && !line.test) {
                 findings.push(violation_at(path, index, format!("`{found}`: {why}")));
+            }
+            if line.code.contains(UNBOUNDED)
+                && !says_bound(&source.lines[index.saturating_sub(2)..=index])
+            {
+                let message = format!("`{UNBOUNDED}`: say above it what it is bounded by");
+                findings.push(violation_at(path, index, message));
             }
             for word in UNFINISHED.iter().filter(|word| has_word(&line.comment, word)) {
                 findings.push(violation_at(path, index, format!("{word}: finish it or file it")));
@@ -74,6 +79,11 @@ fn forbidden_code(line: &Line, deterministic: bool) -> Vec<(&'static str, &'stat
     let nondeterminism = NONDETERMINISM.iter().filter(|_| deterministic);
     let lists = NOWHERE.iter().chain(in_tests).chain(nondeterminism);
     lists.filter(|(pattern, _)| line.code.contains(pattern)).copied().collect()
+}
+
+/// Whether a comment on one of these lines says what a queue is bounded by.
+fn says_bound(lines: &[Line]) -> bool {
+    lines.iter().any(|line| line.comment.to_lowercase().contains("bounded by"))
 }
 
 /// Whether `word` stands alone in `text`.
@@ -111,6 +121,14 @@ mod tests {
         assert_eq!(count("crates/quorate-net/tests/it/main.rs", "thread::sleep(d);"), 1);
         assert_eq!(count("crates/quorate-net/src/lib.rs", "time::sleep(backoff).await;"), 0);
         assert_eq!(count("crates/quorate-net/tests/it/main.rs", "#[ignore]"), 1);
+    }
+
+    #[test]
+    fn a_queue_says_what_it_is_bounded_by() {
+        let queue = "let (a, b) = unbounded_channel();";
+        assert_eq!(count("crates/quorate-net/src/lib.rs", queue), 1);
+        let explained = format!("// Bounded by the lanes.\n{queue}");
+        assert_eq!(count("crates/quorate-net/src/lib.rs", &explained), 0);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One vocabulary: the papers' words for the protocol, and no word from its relatives.
 
+use super::edges::INNER_RINGS;
 use super::sources::{Sources, crate_of};
 use super::{Finding, violation_at};
 use crate::rust_source::{Line, is_identifier};
@@ -15,11 +16,12 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("dossier", "docs/protocol.md"),
 ];
 
-/// Forbidden as a part of a name only: in prose it has other meanings.
+/// Forbidden as a part of a name in the inner rings: in prose, and next to terminals and signals,
+/// it has other meanings.
 const FORBIDDEN_IN_NAMES: &[(&str, &str)] = &[("term", "view")];
 
 /// The etcd API has names of its own for what a status reports; they stay in its crate.
-const FOREIGN: &[(&str, &str)] = &[("quorate-gateway", "leader"), ("quorate-gateway", "term")];
+const FOREIGN: &[(&str, &str)] = &[("quorate-gateway", "leader")];
 
 /// File names that say nothing about what is in the file.
 const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc", "manager"];
@@ -36,7 +38,8 @@ pub(super) fn check(_: &Tree, sources: &Sources) -> Result<Vec<Finding>> {
             findings.push(Finding::violation(path, "modules are foo.rs and foo/, never mod.rs"));
         }
         for (index, line) in source.lines.iter().enumerate() {
-            for (word, instead) in forbidden_words(line) {
+            let inner = crate_of(path).is_some_and(|name| INNER_RINGS.contains(&name));
+            for (word, instead) in forbidden_words(line, inner) {
                 if !FOREIGN
                     .iter()
                     .any(|(owner, own)| crate_of(path) == Some(*owner) && word == *own)
@@ -51,14 +54,16 @@ pub(super) fn check(_: &Tree, sources: &Sources) -> Result<Vec<Finding>> {
 }
 
 /// The forbidden words of a line, each once.
-fn forbidden_words(line: &Line) -> Vec<(&'static str, &'static str)> {
+fn forbidden_words(line: &Line, inner: bool) -> Vec<(&'static str, &'static str)> {
     let names = segments(&line.code);
     let prose: Vec<String> =
         segments(&line.comment).into_iter().chain(segments(&line.literal)).collect();
     let mut found: Vec<(&str, &str)> = FORBIDDEN
         .iter()
         .filter(|(word, _)| names.iter().chain(&prose).any(|part| is_form_of(part, word)))
-        .chain(FORBIDDEN_IN_NAMES.iter().filter(|(word, _)| names.iter().any(|part| part == word)))
+        .chain(
+            FORBIDDEN_IN_NAMES.iter().filter(|(word, _)| inner && names.iter().any(|p| p == word)),
+        )
         .copied()
         .collect();
     let prose_text = format!("{} {}", line.comment, line.literal).to_lowercase();
@@ -116,8 +121,9 @@ mod tests {
     }
 
     #[test]
-    fn a_term_is_forbidden_only_in_names() {
+    fn a_term_is_forbidden_only_in_names_of_the_inner_rings() {
         assert_eq!(findings("crates/pbft/src/lib.rs", "// in terms of a term; terminal"), []);
+        assert_eq!(findings("crates/quorate-cli/src/args.rs", "Signal::TERM, max_term_width"), []);
         let found = findings("crates/pbft/src/lib.rs", "let current_term = 1;");
         assert_eq!(violations(&found), ["\"term\" is not a word of this project: view"]);
     }

@@ -185,6 +185,7 @@ impl Core {
             stored: ground.stored,
         };
         let host = Host::start(start, clock.now(), &mut effects)?;
+        // Bounded by the work handed to the disk, of which each piece is answered once.
         let (done, done_received) = mpsc::unbounded_channel();
         let disk = Disk::start(ground.memory, Done(done))?;
         let archive = Archive::start(home.evidence_path(), Arc::clone(&config))?;

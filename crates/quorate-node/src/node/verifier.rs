@@ -61,6 +61,7 @@ impl Verifier {
         config: Arc<Config>,
         lane_count: usize,
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<Checked>)> {
+        // Bounded by the lanes: each result holds its place there until it is taken.
         let (results, received) = mpsc::unbounded_channel();
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let thread_count = processors.min(THREAD_COUNT_MAX).min(lane_count.max(1));
