@@ -1,0 +1,103 @@
+//! A replica whose peers send it whatever the fuzzer thinks of.
+
+use crate::{admitted, config};
+use pbft::message::{CheckpointId, HelloReply};
+use pbft::{
+    Config, Digest, Input, Message, Now, Output, Recovered, Replica, ReplicaId, Sender, SeqNum,
+    SigningKey, Time, WallTime,
+};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Which replica is attacked: a backup of view 0 that is the primary of view 1.
+const ATTACKED: u32 = 1;
+/// How it names its start.
+const BOOT_ID: [u8; 16] = [7; 16];
+
+/// Frames one after the other: the sender, two bytes of length, the frame. A length of zero lets
+/// time pass instead. The replica keeps its invariants after every step and does not panic.
+pub fn replica(data: &[u8]) {
+    let config = Arc::new(config());
+    let mut host = Host::start(&config);
+    let mut rest = data;
+    while let Some((frame, tail)) = split_frame(rest) {
+        rest = tail;
+        if frame.len() == 1 {
+            host.now = host.now.after(Duration::from_millis(u64::from(frame[0])));
+            host.feed(Input::Tick);
+        } else if let Some(verified) = admitted(&config, &frame) {
+            host.feed(Input::Message(verified));
+        }
+    }
+}
+
+/// The next sender and frame, put together, and what comes behind.
+fn split_frame(data: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let (head, tail) = data.split_at_checked(3)?;
+    let length = usize::from(u16::from_le_bytes([head[1], head[2]]));
+    let (frame, rest) = tail.split_at_checked(length)?;
+    Some(([&head[..1], frame].concat(), rest))
+}
+
+struct Host {
+    replica: Replica,
+    now: Time,
+}
+
+impl Host {
+    /// A replica that its peers have let in.
+    fn start(config: &Arc<Config>) -> Self {
+        let mut outputs = Vec::new();
+        let key = SigningKey::from_seed(Zeroizing::new([ATTACKED as u8 + 1; 32]));
+        let id = ReplicaId::new(ATTACKED);
+        let recovered = Recovered {
+            checkpoint: (SeqNum::ZERO, state()),
+            clients: Vec::new(),
+            records: Vec::new(),
+        };
+        let now = Time::from_micros(1_000_000);
+        let config_of = Arc::clone(config);
+        let clock = Now { monotonic: now, wall: WallTime::from_millis(0) };
+        let replica =
+            Replica::recover(config_of, id, key, BOOT_ID, clock, recovered, &mut outputs);
+        let mut host = Self { replica, now };
+        for peer in [0, 2, 3] {
+            let reply = Message::HelloReply(HelloReply { boot_id: BOOT_ID, seen: 0 });
+            let sender = Sender::Replica(ReplicaId::new(peer));
+            let verified = config.admit(sender, reply).expect("HELLO-REPLY passes the door");
+            host.feed(Input::Message(verified));
+        }
+        assert!(host.replica.status().admitted, "the peers let it in");
+        host
+    }
+
+    /// Takes one step and answers what it asks, like a host whose service does nothing.
+    fn feed(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let mut outputs = Vec::new();
+            let wall = WallTime::from_millis(self.now.as_micros() / 1000);
+            self.replica.step(Now { monotonic: self.now, wall }, input, &mut outputs);
+            assert_eq!(self.replica.broken_invariant(), None);
+            inputs.extend(outputs.into_iter().filter_map(answer));
+        }
+    }
+}
+
+fn answer(output: Output) -> Option<Input> {
+    match output {
+        Output::Choose => Some(Input::Chosen(Vec::new())),
+        Output::Execute { seq, .. } => Some(Input::Executed { seq, executions: Vec::new() }),
+        Output::TakeCheckpoint { seq } => Some(Input::CheckpointTaken { seq, id: state() }),
+        Output::FetchState { seq, id } => {
+            Some(Input::StateInstalled { seq, id, clients: Vec::new() })
+        }
+        _ => None,
+    }
+}
+
+fn state() -> CheckpointId {
+    CheckpointId { state_root: Digest::default(), history_root: Digest::default() }
+}
