@@ -87,6 +87,7 @@ fn most_frequent<T: Ord>(values: impl Iterator<Item = T>) -> Option<(usize, T)> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn digest(byte: u8) -> Digest {
         Digest::from_bytes([byte; 32])
@@ -137,5 +138,57 @@ mod tests {
         assert_eq!(slot.certified_digest(quorums()), None);
         slot.claims.insert(ReplicaId::new(2), digest(1));
         assert_eq!(slot.certified_digest(quorums()), Some(digest(1)));
+    }
+
+    /// What each of n replicas said: nothing, or one of a few values.
+    fn said<T: core::fmt::Debug + Clone>(
+        value: impl Strategy<Value = T> + Clone,
+    ) -> impl Strategy<Value = alloc::vec::Vec<Option<T>>> {
+        prop::collection::vec(prop::option::weighted(0.8, value), 13)
+    }
+
+    fn among<T: Clone>(n: u32, said: &[Option<T>]) -> BTreeMap<ReplicaId, T> {
+        let ids = (0..n).map(ReplicaId::new);
+        ids.zip(said).filter_map(|(id, value)| Some((id, value.clone()?))).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+
+        /// [P3] [C2] [C4] The predicates against counting one by one, with arithmetic of its own.
+        #[test]
+        fn certificates_agree_with_counting_one_by_one(
+            n in 4..=13_u32,
+            prepares in said((1..=2_u8).prop_map(digest)),
+            commits in said((0..=1_u64, 1..=2_u8).prop_map(|(v, d)| (View::new(v), digest(d)))),
+            claims in said((1..=3_u8).prop_map(digest)),
+            voted in any::<bool>(),
+        ) {
+            let f = (n as usize - 1) / 3;
+            let q = (n as usize + f) / 2 + 1;
+            let quorums = Quorums::new(n).unwrap();
+            let mut slot = slot_with_proposal(voted.then_some(Position::ZERO));
+            slot.prepares = among(n, &prepares);
+            slot.commits = among(n, &commits);
+            slot.claims = among(n, &claims);
+            let matching = (0..n as usize).filter(|i| prepares[*i] == Some(digest(1))).count();
+            prop_assert_eq!(slot.is_prepared(quorums), voted && matching + 1 >= q);
+            let equal_commits = |wanted: (View, Digest)| {
+                (0..n as usize).filter(|i| commits[*i] == Some(wanted)).count()
+            };
+            let equal_claims =
+                |wanted: Digest| (0..n as usize).filter(|i| claims[*i] == Some(wanted)).count();
+            let committed = [(0, 1), (0, 2), (1, 1), (1, 2)]
+                .map(|(v, d)| (View::new(v), digest(d)))
+                .into_iter()
+                .find(|value| equal_commits(*value) >= q);
+            let claimed: alloc::vec::Vec<Digest> =
+                [1, 2, 3].map(digest).into_iter().filter(|d| equal_claims(*d) > f).collect();
+            match (slot.certified_digest(quorums), committed) {
+                (certified, Some((_, digest))) => prop_assert_eq!(certified, Some(digest)),
+                (Some(certified), None) => prop_assert!(claimed.contains(&certified)),
+                (None, None) => prop_assert_eq!(claimed, []),
+            }
+        }
     }
 }

@@ -264,3 +264,77 @@ fn operation_that_fits_no_request_is_refused() {
     let Message::Request(request) = &**message else { panic!("a request") };
     assert!(request.byte_count() <= Parameters::default().request_bytes_max);
 }
+
+/// [CL1] A replica that kept only the digest of a large result vouches for it; the whole one, from
+/// any of them, is what the client gets, in whatever order they come.
+#[test]
+fn whole_result_from_one_replica_serves_a_quorum_that_kept_its_digest() {
+    let whole = reply(5, 1, result(b"large"));
+    let kept = reply(5, 1, Outcome::ExecutedBefore(result(b"large").digest()));
+    for order in [[&whole, &kept, &kept], [&kept, &whole, &kept], [&kept, &kept, &whole]] {
+        let mut client = open_client(ReplyRule::AlwaysQuorum);
+        client.submit(operation(b"a")).unwrap();
+        client.flush(Time::ZERO, &mut Vec::new());
+        let mut outputs = Vec::new();
+        for (replica, answer) in (0..).zip(order) {
+            let replica = ReplicaId::new(replica);
+            client.on_reply(Time::ZERO, replica, answer.clone(), &mut outputs);
+        }
+        assert_eq!(completions(&outputs), [Completion::Executed(b"large".to_vec())]);
+    }
+}
+
+/// [CL1] That a result is lost is believed when a whole quorum has lost it, by either rule.
+#[test]
+fn result_is_given_up_only_when_a_quorum_has_lost_it() {
+    for rule in [ReplyRule::AlwaysQuorum, ReplyRule::WeakUnlessTentative] {
+        let mut client = open_client(rule);
+        client.submit(operation(b"a")).unwrap();
+        client.flush(Time::ZERO, &mut Vec::new());
+        let kept = reply(5, 1, Outcome::ExecutedBefore(result(b"large").digest()));
+        let mut outputs = Vec::new();
+        for replica in 0..2 {
+            let replica = ReplicaId::new(replica);
+            client.on_reply(Time::ZERO, replica, kept.clone(), &mut outputs);
+        }
+        assert_eq!(completions(&outputs), [], "two of four may be slow, not forgetful");
+        client.on_reply(Time::ZERO, ReplicaId::new(3), kept, &mut outputs);
+        assert_eq!(completions(&outputs), [Completion::ResultLost]);
+    }
+}
+
+#[test]
+fn answers_to_the_oldest_request_are_counted_by_replica() {
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    assert_eq!(client.answers_to_oldest(), None);
+    client.submit(operation(b"a")).unwrap();
+    client.flush(Time::ZERO, &mut Vec::new());
+    assert_eq!(client.answers_to_oldest(), Some(0));
+    for (replica, count) in [(0, 1), (1, 2), (1, 2)] {
+        let lie = reply(5, 1, result(&[replica as u8]));
+        client.on_reply(Time::ZERO, ReplicaId::new(replica), lie, &mut Vec::new());
+        assert_eq!(client.answers_to_oldest(), Some(count));
+    }
+}
+
+/// [CL2] The interval doubles up to its maximum, and is spread by less than a quarter of itself.
+#[test]
+fn intervals_double_up_to_the_maximum_and_are_spread_by_less_than_a_quarter() {
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    client.submit(operation(b"a")).unwrap();
+    client.flush(Time::ZERO, &mut Vec::new());
+    let parameters = ClientParameters::default();
+    let mut wait = client.next_deadline().unwrap().since(Time::ZERO);
+    assert!((parameters.retransmit_min..=parameters.retransmit_max).contains(&wait));
+    let mut spread = Duration::ZERO;
+    for _ in 0..12 {
+        let now = client.next_deadline().unwrap();
+        client.on_tick(now, &mut Vec::new());
+        wait = (wait * 2).min(parameters.retransmit_max);
+        let gap = client.next_deadline().unwrap().since(now);
+        assert!(gap >= wait && gap < wait + wait / 4, "{gap:?} for {wait:?}");
+        spread += gap - wait;
+    }
+    assert!(spread > Duration::ZERO, "not all at once");
+    assert_eq!(wait, parameters.retransmit_max);
+}

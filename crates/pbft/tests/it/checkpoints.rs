@@ -1,8 +1,12 @@
 //! Checkpoints, the window, and catching up past it.
 
-use crate::cluster::{Cluster, Envelope, seq, within};
-use pbft::message::{Checkpoint, CheckpointId, Kind};
-use pbft::{Digest, Event, HaltReason, Message, Record, Reject, ReplicaId, Sender};
+use crate::cluster::{Cluster, Envelope, replica_key, seq, test_config, within};
+use pbft::message::{Batch, Checkpoint, CheckpointId, Kind};
+use pbft::{
+    Digest, Event, HaltReason, Input, Message, Now, Output, Record, Recovered, Reject, Replica,
+    ReplicaId, Sender, SeqNum,
+};
+use std::sync::Arc;
 use std::time::Duration;
 
 fn wrong_id() -> CheckpointId {
@@ -208,4 +212,39 @@ fn flood_of_checkpoints_beyond_the_window_is_forgotten() {
     let few = size_after(&mut cluster, 10..14);
     let many = size_after(&mut cluster, 14..500);
     assert!(many < few + 100, "{few} and {many} characters describe the replica");
+}
+
+/// [CP4] A restart executes again up to its stable checkpoint; if that leads to another state, the
+/// snapshot or the service is at fault, and the replica stops.
+#[test]
+fn replay_that_misses_the_stable_checkpoint_stops_the_replica() {
+    let right = CheckpointId { state_root: Digest::default(), history_root: Digest::default() };
+    for (reached, halted) in
+        [(right, None), (wrong_id(), Some(HaltReason::Diverged { seq: seq(4) }))]
+    {
+        let mut records: Vec<Record> =
+            (1..=4).map(|n| Record::Committed { seq: seq(n), digest: Batch::NULL }).collect();
+        records.push(Record::Stable { seq: seq(4), id: right, proof: vec![] });
+        let recovered = Recovered { checkpoint: (SeqNum::ZERO, right), clients: vec![], records };
+        let mut outputs = Vec::new();
+        let mut replica = Replica::recover(
+            Arc::new(test_config(4)),
+            ReplicaId::ZERO,
+            replica_key(0),
+            [1; 16],
+            Now::default(),
+            recovered,
+            &mut outputs,
+        );
+        while let Some(output) = outputs.pop() {
+            let answer = match output {
+                Output::Execute { seq, .. } => Input::Executed { seq, executions: vec![] },
+                Output::TakeCheckpoint { seq } => Input::CheckpointTaken { seq, id: reached },
+                _ => continue,
+            };
+            replica.step(Now::default(), answer, &mut outputs);
+        }
+        assert_eq!(replica.status().last_executed, seq(4));
+        assert_eq!(replica.status().halted, halted);
+    }
 }
