@@ -2,6 +2,7 @@
 
 use crate::auth::{Domain, VerificationKey};
 use crate::quorum::Quorums;
+use crate::wire::{HEADER_BYTES, MESSAGE_BYTES_MAX};
 use crate::{ClientId, Digest, ReplicaId, SeqNum, View};
 use alloc::vec::Vec;
 use core::fmt;
@@ -49,6 +50,9 @@ impl Config {
             return Err(ConfigError::RepeatedKey);
         }
         parameters.check()?;
+        if parameters.new_view_bytes_max(count) > MESSAGE_BYTES_MAX as u64 {
+            return Err(ConfigError::NewViewTooLarge);
+        }
         Ok(Self { domain, digest, quorums, parameters, replicas, clients })
     }
 
@@ -192,6 +196,22 @@ impl Parameters {
         low.plus(self.log_window / 2)
     }
 
+    /// The longest NEW-VIEW on the wire: one VIEW-CHANGE of each replica, with P and Q full. If it
+    /// did not fit a frame, one large enough view change could never end.
+    fn new_view_bytes_max(&self, replica_count: u32) -> u64 {
+        const SIGNED: u64 = 4 + 64;
+        const CHECKPOINT: u64 = 8 + 2 * 32;
+        const ENTRY: u64 = 8 + 32 + 8;
+        let checkpoints = self.log_window / self.checkpoint_period + 1;
+        let view_change = SIGNED
+            + (8 + 4 + 8)
+            + (4 + checkpoints * CHECKPOINT)
+            + 2 * (4 + self.log_window * ENTRY);
+        let named = 4 + u64::from(replica_count) * (4 + 32);
+        let new_view = SIGNED + 8 + named + CHECKPOINT + (4 + self.log_window * 32);
+        HEADER_BYTES as u64 + 1 + new_view + 4 + u64::from(replica_count) * view_change
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let period = self.checkpoint_period;
         if period == 0 || !self.log_window.is_multiple_of(period) || self.log_window / period < 2 {
@@ -258,6 +278,8 @@ pub enum ConfigError {
     ZeroLimit,
     /// A full batch, or a full reply, would not fit a frame.
     BatchTooLarge,
+    /// The NEW-VIEW of so many replicas with so long a log would not fit a frame.
+    NewViewTooLarge,
     /// A timeout of zero, or a maximum below its minimum.
     Timeouts,
 }
@@ -277,9 +299,13 @@ impl fmt::Display for ConfigError {
             Self::BatchTooLarge => {
                 "batch_bytes_max and request_bytes_max together, and results_bytes_max, are at most 12 MiB"
             }
+            Self::NewViewTooLarge => "with so many replicas log_window must be shorter",
             Self::Timeouts => "a timeout is zero or above its own maximum",
         })
     }
 }
 
 impl core::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ pub const WIRE_VERSION: u16 = 1;
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 
 /// Version and epoch come before the message.
-const HEADER_BYTES: usize = 2 + 8;
+pub(crate) const HEADER_BYTES: usize = 2 + 8;
 
 /// The bytes of `message`, sent in `epoch`.
 pub fn encode(epoch: Epoch, message: &Message) -> Vec<u8> {
