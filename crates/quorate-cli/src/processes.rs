@@ -77,11 +77,6 @@ impl Process {
         }
     }
 
-    /// The process's number, while it runs.
-    pub(crate) fn pid(&self) -> Option<u32> {
-        self.child.id()
-    }
-
     /// Waits until the process has ended. Cancellation safe.
     pub(crate) async fn ended(&mut self) -> Result<ExitStatus> {
         Ok(self.child.wait().await?)
