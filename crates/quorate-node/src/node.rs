@@ -236,7 +236,7 @@ impl Control {
 /// Where a replica's promises are kept.
 enum Memory {
     /// On its disk.
-    Durable(Folder),
+    Durable(Box<Folder>),
     /// In this process alone.
     Volatile,
 }
@@ -261,7 +261,7 @@ fn open_memory(
         match Folder::create(Arc::clone(&backend), identity, journal) {
             Ok(folder) => {
                 home.note_started(cluster, id)?;
-                return Ok((Memory::Durable(folder), Stored::default()));
+                return Ok((Memory::Durable(Box::new(folder)), Stored::default()));
             }
             // The start before this one was cut short before it could note that it was one.
             Err(FolderError::Exists) => {}
@@ -270,7 +270,7 @@ fn open_memory(
     }
     let (folder, stored) = Folder::open(backend, identity, journal).map_err(folder_error)?;
     home.note_started(cluster, id)?;
-    Ok((Memory::Durable(folder), stored))
+    Ok((Memory::Durable(Box::new(folder)), stored))
 }
 
 fn signing_key(keys: &SecretKeys) -> SigningKey {

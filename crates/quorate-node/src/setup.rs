@@ -224,12 +224,38 @@ fn make_folder(path: &Path) -> Result<(), SetupError> {
     made.map_err(|source| SetupError::Make { path: path.to_owned(), source })
 }
 
+/// Where ports are looked for: below those that systems give to outgoing connections, so that none
+/// of these takes one while its replica is down.
+const PORTS: std::ops::Range<u16> = 10_000..32_000;
+
+/// How many ports are tried before it is concluded that none is free.
+const PORT_ATTEMPTS_MAX: u32 = 1000;
+
 /// Ports that are free now. They are held until all are found, so that they differ.
 fn free_addresses(count: u32) -> Result<Vec<String>, SetupError> {
-    let host = "127.0.0.1";
-    let failed = |source| SetupError::Ports { count, host: host.to_owned(), source };
-    let listeners: Result<Vec<_>, _> = (0..count).map(|_| TcpListener::bind((host, 0))).collect();
-    let addresses = listeners.map_err(failed)?.into_iter().map(|listener| listener.local_addr());
+    let listeners: Result<Vec<_>, _> = (0..count).map(|_| free_listener(count)).collect();
+    let addresses = listeners?.into_iter().map(|listener| listener.local_addr());
     let addresses: Result<Vec<_>, _> = addresses.collect();
+    let failed = |source| SetupError::Ports { count, host: LOOPBACK.to_owned(), source };
     Ok(addresses.map_err(failed)?.iter().map(ToString::to_string).collect())
+}
+
+const LOOPBACK: &str = "127.0.0.1";
+
+fn free_listener(count: u32) -> Result<TcpListener, SetupError> {
+    let mut attempts = 0;
+    loop {
+        let mut drawn = [0; 2];
+        let filled = getrandom(&mut drawn, GetRandomFlags::empty());
+        filled.map_err(|_| SetupError::NoRandomness)?;
+        let port = PORTS.start + u16::from_le_bytes(drawn) % (PORTS.end - PORTS.start);
+        attempts += 1;
+        match TcpListener::bind((LOOPBACK, port)) {
+            Ok(listener) => return Ok(listener),
+            Err(_taken) if attempts < PORT_ATTEMPTS_MAX => {}
+            Err(source) => {
+                return Err(SetupError::Ports { count, host: LOOPBACK.to_owned(), source });
+            }
+        }
+    }
 }

@@ -22,6 +22,9 @@ const KEY_COUNT: usize = 24;
 /// The pause of a client between two calls, in milliseconds.
 const PAUSE_MS_MAX: u64 = 16;
 
+/// The pause of a client that got no answer.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
+
 /// How long a client waits for one answer; afterwards its outcome is unknown.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -133,10 +136,9 @@ impl Client {
     async fn call(&mut self, index: usize, call: Call) {
         let key = format!("demo/{index}").into_bytes();
         let operation = lock(&self.record).history.invoke(self.id, &key, call.clone());
-        let answer = match timeout(CALL_TIMEOUT, self.ask(&key, &call)).await {
-            Ok(Ok(answer)) => answer,
+        let Ok(Ok(answer)) = timeout(CALL_TIMEOUT, self.ask(&key, &call)).await else {
             // Whether it was executed is not known; the next call waits a moment.
-            Ok(Err(_)) | Err(_) => return sleep(Duration::from_millis(50)).await,
+            return sleep(PAUSE_AFTER_ERROR).await;
         };
         if let (Response::Got(found), Some(seen)) = (&answer.response, self.seen.get_mut(index)) {
             *seen = found.as_ref().map_or(0, |found| found.mod_revision);

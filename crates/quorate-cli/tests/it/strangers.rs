@@ -25,7 +25,8 @@ fn garbage_at_every_port_changes_nothing_but_counters() {
     let rows = status["replicas"].as_array().unwrap();
     let addresses: Vec<&str> = rows.iter().map(|row| row["addr"].as_str().unwrap()).collect();
     let hello = [0x16, 0x03, 0x01, 0xff, 0xff];
-    let noise: Vec<u8> = (0..100_000_u32).map(|n| (n * 2_654_435_761 >> 24) as u8).collect();
+    let noise: Vec<u8> =
+        (0..100_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     for address in &addresses {
         for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], &hello, &noise, &[0; 64], b""] {
             say(address, bytes);

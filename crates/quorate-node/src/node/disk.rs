@@ -37,7 +37,7 @@ impl Disk {
             Memory::Durable(folder) => {
                 let journal = Arc::new(WorkQueue::new(JOURNAL_QUEUE_BYTES_MAX));
                 let snapshots = Arc::new(WorkQueue::new(UNBOUNDED));
-                let Folder { journal: mut file, snapshots: mut store } = folder;
+                let Folder { journal: mut file, snapshots: mut store } = *folder;
                 let (queue, journal_done) = (Arc::clone(&journal), done.clone());
                 threads.push(spawn("journal", move || {
                     while let Some(tasks) = queue.take_all() {
