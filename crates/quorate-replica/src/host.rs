@@ -9,6 +9,7 @@
 //! order; everything else may be done when its turn comes, on whatever thread.
 
 mod checkpoints;
+pub(crate) mod effect;
 pub(crate) mod folder;
 mod outbox;
 mod snapshots;
@@ -19,12 +20,12 @@ use crate::executor::{CheckpointState, Executor, Services, StateError};
 use crate::transfer::{Fetch, FetchProgress, StateServer};
 use crate::tree::Tree;
 use checkpoints::Checkpoints;
+use effect::{Effect, HaltCause, JournalTask};
 use outbox::Outbox;
 use pbft::message::{BootId, CheckpointId, Reply, ReplyBody};
 use pbft::{
-    ClientId, Config, Event, Evidence, HaltReason, Input, Message, Now, Output, Position,
-    Recipients, Record, Recovered, Reject, Replica, ReplicaId, ReplicaStatus, Sender, SeqNum,
-    SigningKey, Time, Verified,
+    Config, Event, Input, Message, Now, Output, Position, Recipients, Record, Recovered, Reject,
+    Replica, ReplicaId, ReplicaStatus, Sender, SeqNum, SigningKey, Time, Verified,
 };
 use snapshots::Snapshots;
 use std::collections::VecDeque;
@@ -109,80 +110,6 @@ pub enum HostInput {
     /// The journal or the snapshots cannot be written any more. The replica stops: whether the
     /// last write is durable cannot be known.
     StorageFailed(String),
-}
-
-/// Something to be done with the journal. The tasks must be done in the order of the effects;
-/// [`Folder::perform`](folder::Folder::perform) does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum JournalTask {
-    /// Append these records and make them durable; answered by [`HostInput::Durable`] with this
-    /// position. Several appends may share one sync, and one answer.
-    Append {
-        /// The encoded records.
-        records: Vec<Vec<u8>>,
-        /// The position of the last one.
-        position: Position,
-    },
-    /// Begin a new segment with these records, which restate everything that the older segments
-    /// say and that matters beyond the snapshot written next.
-    Rotate {
-        /// The encoded records.
-        base: Vec<Vec<u8>>,
-    },
-    /// Remove the segments before the one begun last: a durable snapshot covers them.
-    DropOldSegments,
-}
-
-/// Something to be done.
-#[derive(Clone, Debug)]
-pub enum Effect {
-    /// Do this with the journal, behind every earlier task.
-    Journal(JournalTask),
-    /// Make this state a durable snapshot, in place of the earlier one; answered by
-    /// [`HostInput::SnapshotDurable`].
-    WriteSnapshot(CheckpointState),
-    /// Compute [`CheckpointState::id`]; answered by [`HostInput::CheckpointHashed`].
-    HashCheckpoint(CheckpointState),
-    /// Send to replicas.
-    Send {
-        /// To whom.
-        to: Recipients,
-        /// What.
-        message: Arc<Message>,
-    },
-    /// Send to a client.
-    Reply {
-        /// To whom.
-        client: ClientId,
-        /// What.
-        reply: Reply,
-    },
-    /// Keep this proof of a lie.
-    Evidence(Evidence),
-    /// Tell people and checkers.
-    Event(Event),
-    /// Stop for good and say why. Nothing comes after it.
-    Halt(HaltCause),
-}
-
-/// Why a replica stopped for good.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HaltCause {
-    /// The core doubts its own state.
-    #[error("{0}")]
-    Replica(HaltReason),
-    /// The disk failed.
-    #[error("the disk failed, so that it is not known what is durable: {0}")]
-    Storage(String),
-    /// f+1 replicas signed a digest that is no state's.
-    #[error(
-        "what f+1 replicas signed at checkpoint {seq} is not the digest of any state: more than f \
-         replicas are faulty, or this one runs another version"
-    )]
-    NoState {
-        /// The checkpoint.
-        seq: SeqNum,
-    },
 }
 
 /// What a host tells about itself.
@@ -412,6 +339,9 @@ impl Host {
 
     /// What may be due after any input, whatever it was.
     fn settle(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.halted.is_some() {
+            return;
+        }
         self.server.expire(now.monotonic);
         self.advance_fetch(now.monotonic, effects);
         if self.halted.is_none() {

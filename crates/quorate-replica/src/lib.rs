@@ -30,10 +30,9 @@ pub use backend::{
     Backend, BackendError, BackendFile, Cause, FILE_NAME_BYTES_MAX, Operation, SECTOR_BYTES,
 };
 pub use executor::{CheckpointState, NO_SUCH_SERVICE, OUTCOME_BYTES_MAX, Services, StateError};
+pub use host::effect::{Effect, HaltCause, JournalTask};
 pub use host::folder::{Folder, FolderError};
-pub use host::{
-    Effect, HaltCause, Host, HostInput, HostStatus, JournalTask, SnapshotPolicy, Start, Stored,
-};
+pub use host::{Host, HostInput, HostStatus, SnapshotPolicy, Start, Stored};
 pub use journal::error::{Damage, JournalError};
 pub use journal::recovery::{Recovered, RecoveredRecord, TornTail};
 pub use journal::segment::SegmentNumber;

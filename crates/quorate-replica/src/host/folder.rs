@@ -5,7 +5,8 @@
 //! finds nothing where its memory should be must not start from nothing under its old name, since
 //! it would break promises it no longer knows. (Its peers would notice, too; see [RJ1].)
 
-use super::{JournalTask, Stored};
+use super::Stored;
+use super::effect::JournalTask;
 use crate::executor::CheckpointState;
 use crate::snapshot::{Snapshot, SnapshotError, SnapshotStore};
 use crate::{

@@ -1,7 +1,7 @@
 //! Persist before send: what depends on a record leaves when that record is durable, and not
 //! before [DU1]. This file is the one place where that is decided.
 
-use super::{Effect, JournalTask};
+use super::effect::{Effect, JournalTask};
 use pbft::{Position, Record};
 use std::collections::BTreeMap;
 

@@ -409,6 +409,8 @@ impl Cluster {
 
     fn carry_out(&mut self, id: u32, effects: Vec<Effect>) {
         let mut answers = Vec::new();
+        let halt = effects.iter().position(|effect| matches!(effect, Effect::Halt(_)));
+        assert!(halt.is_none_or(|halt| halt + 1 == effects.len()), "nothing comes after a halt");
         for effect in effects {
             let Some(running) = &mut self.nodes[id as usize].running else { return };
             match effect {

@@ -2,7 +2,7 @@
 
 use super::cluster::{Cluster, replica};
 use pbft::{Event, SeqNum};
-use quorate_replica::Crash;
+use quorate_replica::{Crash, Operation};
 use std::time::Duration;
 
 /// A cluster that went on without replica 3 until only a transfer of state helps it.
@@ -129,5 +129,20 @@ fn crash_at_any_operation_of_a_transfer_leaves_one_state_or_the_other() {
         };
         cluster.settle_with(restart_if_down);
         check_alike(&cluster, &format!("crash at operation {k}"));
+    }
+}
+
+/// [DU1]
+#[test]
+fn disk_that_fails_during_a_transfer_stops_the_replica() {
+    for number in 1..6 {
+        let mut cluster = with_laggard();
+        let syncs = cluster.disk(3).operations().of(Operation::Sync);
+        cluster.disk(3).fail_sync_at(syncs + number);
+        cluster.heal(3);
+        while !cluster.has_halted(3) {
+            cluster.operate();
+        }
+        cluster.operate();
     }
 }
