@@ -10,10 +10,11 @@ mod equivocation;
 mod exactly_once;
 mod left_views;
 mod state;
+mod view_changes;
 
 use core::fmt;
 use pbft::message::Request;
-use pbft::{ClientId, Event, Message, ReplicaId, SeqNum, Time};
+use pbft::{ClientId, Event, Message, Parameters, ReplicaId, SeqNum, Time};
 use quorate_adversary::Endpoint;
 
 /// Something the checkers are shown. Unless said otherwise it concerns correct replicas only.
@@ -91,13 +92,15 @@ pub(crate) struct Checkers {
 }
 
 impl Checkers {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(parameters: &Parameters) -> Self {
+        let Parameters { checkpoint_period, log_window, .. } = *parameters;
         Self {
             all: vec![
                 Box::<agreement::Agreement>::default(),
                 Box::<state::EqualStates>::default(),
                 Box::<equivocation::NoEquivocation>::default(),
                 Box::<left_views::LeftViews>::default(),
+                Box::new(view_changes::ViewChanges { checkpoint_period, log_window }),
                 Box::<exactly_once::ExactlyOnce>::default(),
                 Box::<certificates::ReplyCertificates>::default(),
             ],
@@ -120,3 +123,6 @@ impl fmt::Display for Violation {
         write!(f, "{} does not hold at {seconds}.{micros:06} s: {}", self.property, self.what)
     }
 }
+
+#[cfg(test)]
+mod tests;

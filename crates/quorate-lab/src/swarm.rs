@@ -55,8 +55,10 @@ pub fn options_of(seed: Seed) -> Options {
     options.workload.keys = rng.within(1..=8);
     options.client.outstanding_max = rng.within(1..=6);
     options.network = any_network(&mut rng);
-    if rng.chance(200_000) {
-        options.sync.1 = Duration::from_millis(rng.within(1..=30));
+    if rng.chance(400_000) {
+        // A slow disk: long enough between a write and its sync for a crash to fall there.
+        let span = Duration::from_millis(rng.within(2..=40));
+        options.sync = (span / 2, span);
     }
     options.heals_at = Duration::from_millis(rng.within(0..=12_000));
     options.workload.think_max = options.heals_at / 20 + Duration::from_millis(1);
@@ -107,12 +109,13 @@ fn add_adversaries(rng: &mut Stream, options: &mut Options) {
 
 fn add_faults(rng: &mut Stream, options: &mut Options) {
     let all: Vec<ReplicaId> = (0..options.replica_count).map(ReplicaId::new).collect();
-    for _ in 0..rng.below(5) {
+    for _ in 0..rng.below(7) {
         let at = any_time(rng, options);
         let mut ids = all.clone();
         rng.shuffle(&mut ids);
-        let split = rng.index(ids.len()) + 1;
-        let (one, other) = ids.split_at(split.min(ids.len()));
+        // Halves are where too small a quorum shows.
+        let split = if rng.chance(500_000) { ids.len() / 2 } else { 1 + rng.index(ids.len() - 1) };
+        let (one, other) = ids.split_at(split);
         match rng.below(8) {
             0 | 1 => {
                 options.timeline.push((at, Fault::Cut(one.to_vec(), other.to_vec())));

@@ -2,6 +2,8 @@
 //! the unchanged clients, the simulated network, and everything that goes wrong.
 
 mod clients;
+mod cluster;
+mod faults;
 mod machine;
 mod options;
 mod outcome;
@@ -10,15 +12,15 @@ pub use options::{CrashKind, Fault, Options, Workload};
 pub use outcome::{Counts, Outcome, Verdict};
 
 use crate::checker::{Checkers, Observation, Violation};
-use crate::network::{Network, NetworkOptions};
+use crate::network::Network;
 use crate::rng::Seed;
 use clients::Clients;
+use cluster::cluster;
 use core::time::Duration;
 use machine::{Chore, Machine, Sent, Standing};
 use outcome::Trace;
 use pbft::{
-    ClientId, Config, Digest, Domain, Epoch, Evidence, Message, Now, Reject, ReplicaId, Sender,
-    SigningKey, Time, Verified, WallTime,
+    ClientId, Config, Evidence, Message, Now, Reject, ReplicaId, Sender, Time, Verified, WallTime,
 };
 use quorate_adversary::Endpoint;
 use std::cell::OnceCell;
@@ -121,7 +123,7 @@ impl<'a> World<'a> {
             network: Network::new(options.network.clone(), seed.stream("network")),
             machines,
             clients,
-            checkers: Checkers::new(),
+            checkers: Checkers::new(&options.parameters),
             trace: Trace::default(),
             violation: None,
         }
@@ -333,40 +335,6 @@ impl<'a> World<'a> {
         }
     }
 
-    fn on_fault(&mut self, fault: &Fault) {
-        self.trace.fault(self.now);
-        match fault {
-            Fault::Cut(from, to) => {
-                for (from, to) in from.iter().flat_map(|a| to.iter().map(move |b| (*a, *b))) {
-                    if from != to {
-                        self.network.cut(Endpoint::Replica(from), Endpoint::Replica(to));
-                    }
-                }
-            }
-            Fault::Mend => self.mend(),
-            Fault::CutFromClients(replica) => {
-                for client in self.clients.ids() {
-                    self.network.cut(Endpoint::Client(client), Endpoint::Replica(*replica));
-                    self.network.cut(Endpoint::Replica(*replica), Endpoint::Client(client));
-                }
-            }
-            Fault::Crash(replica, kind) => self.machine(*replica).crash(*kind),
-            Fault::CrashAt(replica, operation, kind) => {
-                self.machine(*replica).crash_at(*operation, *kind);
-            }
-            Fault::Restart(replica) => {
-                if !self.machine(*replica).is_up() {
-                    self.start(*replica);
-                }
-            }
-            Fault::Behave(replica, behaviour) => {
-                let seed = self.seed.stream_of("adversary", u64::from(replica.get())).bits();
-                self.machine(*replica).behave(*behaviour, seed);
-            }
-            Fault::Network(options) => self.network.change(options.clone()),
-        }
-    }
-
     fn start(&mut self, id: ReplicaId) {
         self.with(id, Machine::start);
         for peer in self.ids() {
@@ -381,32 +349,6 @@ impl<'a> World<'a> {
         for (at, peer) in [(a, b), (b, a)] {
             self.schedule(self.now, Happening::Linked { at, peer });
         }
-    }
-
-    fn mend(&mut self) {
-        for a in self.ids() {
-            for client in self.clients.ids() {
-                self.network.mend(Endpoint::Client(client), Endpoint::Replica(a));
-                self.network.mend(Endpoint::Replica(a), Endpoint::Client(client));
-            }
-            for b in self.ids() {
-                if self.network.mend(Endpoint::Replica(a), Endpoint::Replica(b)) {
-                    self.link(a, b);
-                }
-            }
-        }
-    }
-
-    fn heal(&mut self) {
-        self.network.change(NetworkOptions::LOCAL);
-        self.mend();
-        for id in self.ids() {
-            self.machine(id).stop_crashing();
-            if !self.machine(id).is_up() {
-                self.start(id);
-            }
-        }
-        self.trace.healed(self.now);
     }
 
     /// Whether the world has healed, all work is done and every correct replica has all of it.
@@ -468,27 +410,6 @@ impl<'a> World<'a> {
     fn ids(&self) -> impl Iterator<Item = ReplicaId> + use<> {
         (0..self.options.replica_count).map(ReplicaId::new)
     }
-}
-
-/// The configuration and all private keys. Keys do not depend on the seed: they are never the
-/// reason why a run goes as it goes.
-fn cluster(options: &Options) -> (Arc<Config>, Vec<SigningKey>, Vec<SigningKey>) {
-    let key = |kind: &str, index: u32| {
-        let seed = Digest::of("quorate lab 1 key", &[kind.as_bytes(), &index.to_le_bytes()]);
-        SigningKey::from_seed((*seed.as_bytes()).into())
-    };
-    let replicas: Vec<_> = (0..options.replica_count).map(|i| key("replica", i)).collect();
-    let clients: Vec<_> = (0..options.workload.clients).map(|i| key("client", i)).collect();
-    let domain = Domain { cluster: Digest::of("quorate lab 1 cluster", &[]), epoch: Epoch::ZERO };
-    let config = Config::new(
-        domain,
-        Digest::of("quorate lab 1 configuration", &[]),
-        replicas.iter().map(SigningKey::verification_key).collect(),
-        clients.iter().map(SigningKey::verification_key).collect(),
-        options.parameters.clone(),
-    )
-    .expect("the options describe a valid cluster");
-    (Arc::new(config), replicas, clients)
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -1,0 +1,189 @@
+//! Each property, shown a world in which it does not hold.
+
+use super::*;
+use pbft::message::{
+    Batch, Checkpoint, CheckpointId, Operation, Outcome, PrePrepare, PreparedEntry, Reply,
+    ReplyBody, Request, RequestBody, ServiceId, ViewChange, Vote,
+};
+use pbft::{Digest, Domain, Epoch, Session, Signed, SigningKey, Timestamp, View, WallTime};
+use std::sync::Arc;
+
+const DOMAIN: Domain = Domain { cluster: Digest::from_bytes([0; 32]), epoch: Epoch::ZERO };
+const CLIENT: ClientId = ClientId::new(0);
+
+fn replica(id: u32) -> ReplicaId {
+    ReplicaId::new(id)
+}
+
+fn digest(byte: u8) -> Digest {
+    Digest::from_bytes([byte; 32])
+}
+
+fn vote(view: u64, byte: u8) -> Vote {
+    Vote { view: View::new(view), seq: SeqNum::new(1), digest: digest(byte) }
+}
+
+/// The property that does not hold after these observations.
+fn judge(observations: &[Observation<'_>]) -> Option<&'static str> {
+    let mut checkers = Checkers::new(&Parameters::default());
+    let violation =
+        observations.iter().find_map(|observation| checkers.observe(Time::ZERO, observation));
+    violation.map(|violation| violation.property)
+}
+
+fn sent(from: u32, message: &Message) -> Observation<'_> {
+    let (from, to) = (replica(from), Endpoint::Replica(replica(9)));
+    Observation::Sent { from, to, message }
+}
+
+fn signed<T: pbft::message::SignedBody>(signer: u32, body: T) -> Signed<T> {
+    Signed::sign(&DOMAIN, &SigningKey::from_seed([7; 32].into()), replica(signer), body)
+}
+
+#[test]
+fn two_digests_committed_at_one_number_break_agreement() {
+    let seq = SeqNum::new(4);
+    let committed = |byte| Event::Committed { seq, digest: digest(byte) };
+    let (one, other) = (committed(1), committed(2));
+    let at = |id, event| Observation::Happened { at: replica(id), event };
+    assert_eq!(judge(&[at(0, &one), at(1, &one)]), None);
+    assert_eq!(judge(&[at(0, &one), at(1, &other)]), Some("agreement"));
+}
+
+#[test]
+fn two_states_at_one_number_are_noticed_in_what_is_sent() {
+    let checkpoint = |signer: u32, byte: u8| {
+        let id = CheckpointId { state_root: digest(byte), history_root: digest(0) };
+        let body = Checkpoint { seq: SeqNum::new(8), id, replica: replica(signer) };
+        Message::Checkpoint(signed(signer, body))
+    };
+    let (one, same, other) = (checkpoint(0, 1), checkpoint(1, 1), checkpoint(1, 2));
+    assert_eq!(judge(&[sent(0, &one), sent(1, &same)]), None);
+    assert_eq!(judge(&[sent(0, &one), sent(1, &other)]), Some("equal states"));
+    // What one replica relays of another says nothing about the one that relays.
+    assert_eq!(judge(&[sent(0, &one), sent(0, &other)]), None);
+}
+
+#[test]
+fn two_votes_of_one_kind_in_one_place_are_equivocation() {
+    let (prepare, commit) = (Message::Prepare(vote(0, 1)), Message::Commit(vote(0, 2)));
+    assert_eq!(judge(&[sent(0, &prepare), sent(0, &commit), sent(0, &prepare)]), None);
+    let other = Message::Prepare(vote(0, 2));
+    assert_eq!(judge(&[sent(0, &prepare), sent(1, &other)]), None);
+    assert_eq!(judge(&[sent(0, &prepare), sent(0, &other)]), Some("no equivocation"));
+    let in_next_view = Message::Prepare(vote(1, 2));
+    assert_eq!(judge(&[sent(0, &prepare), sent(0, &in_next_view)]), None);
+}
+
+#[test]
+fn two_pre_prepares_are_equivocation_of_the_primary_alone() {
+    let proposal = |byte| {
+        let body = PrePrepare { view: View::ZERO, seq: SeqNum::new(1), digest: digest(byte) };
+        let batch = Batch {
+            time: WallTime::default(),
+            choice: Vec::new(),
+            requests: Vec::new(),
+            rejoins: Vec::new(),
+        };
+        Message::PrePrepare(signed(0, body), Arc::new(batch))
+    };
+    let (one, other) = (proposal(1), proposal(2));
+    assert_eq!(judge(&[sent(0, &one), sent(0, &other)]), Some("no equivocation"));
+    assert_eq!(judge(&[sent(1, &one), sent(1, &other)]), None);
+}
+
+/// Replica 0 leaves for view 2, P being what is given as numbers and views.
+fn view_change(prepared: &[(u64, u64)]) -> Message {
+    let id = CheckpointId { state_root: digest(0), history_root: digest(0) };
+    let entry = |(seq, view): &(u64, u64)| PreparedEntry {
+        seq: SeqNum::new(*seq),
+        digest: digest(1),
+        view: View::new(*view),
+    };
+    Message::ViewChange(Arc::new(signed(
+        0,
+        ViewChange {
+            new_view: View::new(2),
+            replica: replica(0),
+            low_water_mark: SeqNum::new(128),
+            checkpoints: vec![(SeqNum::new(128), id)],
+            prepared: prepared.iter().map(entry).collect(),
+            pre_prepared: Vec::new(),
+        },
+    )))
+}
+
+#[test]
+fn an_entry_of_p_out_of_place_is_noticed() {
+    let parameters = Parameters::default();
+    let high = 128 + parameters.log_window;
+    for prepared in [vec![], vec![(129, 0), (130, 1)], vec![(high, 1)]] {
+        assert_eq!(judge(&[sent(0, &view_change(&prepared))]), None);
+    }
+    for prepared in [vec![(128, 0)], vec![(high + 1, 1)], vec![(129, 2)], vec![(129, 0), (129, 1)]]
+    {
+        let property = Some("VIEW-CHANGEs tell what they may");
+        assert_eq!(judge(&[sent(0, &view_change(&prepared))]), property);
+    }
+}
+
+#[test]
+fn a_vote_in_a_view_that_was_left_is_noticed() {
+    let leaving = view_change(&[]);
+    let (before, after) = (Message::Commit(vote(1, 1)), Message::Commit(vote(2, 1)));
+    assert_eq!(judge(&[sent(0, &before), sent(0, &leaving), sent(0, &after)]), None);
+    assert_eq!(
+        judge(&[sent(0, &leaving), sent(0, &before)]),
+        Some("a view that was left stays left")
+    );
+}
+
+#[test]
+fn a_second_execution_is_noticed_but_a_replay_is_not() {
+    let executed = |generation: u64, seq: u64| Observation::Executed {
+        at: replica(0),
+        generation,
+        seq: SeqNum::new(seq),
+        client: CLIENT,
+        operation: b"once",
+    };
+    let property = Some("one execution of each operation");
+    assert_eq!(judge(&[executed(1, 3), executed(2, 3)]), None);
+    assert_eq!(judge(&[executed(1, 3), executed(1, 3)]), property);
+    assert_eq!(judge(&[executed(1, 3), executed(2, 4)]), property);
+}
+
+#[test]
+fn a_result_that_no_correct_replica_gave_is_noticed() {
+    let operation = Operation { service: ServiceId(0), body: b"op".to_vec() };
+    let request = Request {
+        client: CLIENT,
+        session: Session::new(1),
+        timestamp: Timestamp::new(1),
+        acknowledged_below: Timestamp::new(1),
+        body: RequestBody::Operations(vec![operation]),
+    };
+    let reply = |result: &[u8]| {
+        Message::Reply(Reply {
+            view: View::ZERO,
+            session: Session::new(1),
+            timestamp: Timestamp::new(1),
+            tentative: false,
+            designated: replica(0),
+            body: ReplyBody::Full(Outcome::Executed(vec![result.to_vec()])),
+        })
+    };
+    let answered = |from, message| Observation::Sent {
+        from: replica(from),
+        to: Endpoint::Client(CLIENT),
+        message,
+    };
+    let accepted = |result| Observation::Accepted { client: CLIENT, operation: b"op", result };
+    let requested = Observation::Requested { request: &request };
+    let (truth, lie) = (reply(b"truth"), reply(b"lie"));
+    let property = Some("accepted results are results of correct replicas");
+    assert_eq!(judge(&[requested, answered(0, &truth), accepted(b"truth")]), None);
+    assert_eq!(judge(&[requested, answered(0, &truth), accepted(b"lie")]), property);
+    assert_eq!(judge(&[requested, accepted(b"truth")]), property);
+    assert_eq!(judge(&[requested, answered(0, &truth), answered(1, &lie)]), property);
+}

@@ -1,0 +1,68 @@
+//! What goes wrong in a world, and how it heals.
+
+use super::{Fault, World};
+use crate::network::NetworkOptions;
+use quorate_adversary::Endpoint;
+
+impl World<'_> {
+    pub(super) fn on_fault(&mut self, fault: &Fault) {
+        self.trace.fault(self.now);
+        match fault {
+            Fault::Cut(from, to) => {
+                for (from, to) in from.iter().flat_map(|a| to.iter().map(move |b| (*a, *b))) {
+                    if from != to {
+                        self.network.cut(Endpoint::Replica(from), Endpoint::Replica(to));
+                    }
+                }
+            }
+            Fault::Mend => self.mend(),
+            Fault::CutFromClients(replica) => {
+                for client in self.clients.ids() {
+                    self.network.cut(Endpoint::Client(client), Endpoint::Replica(*replica));
+                    self.network.cut(Endpoint::Replica(*replica), Endpoint::Client(client));
+                }
+            }
+            Fault::Crash(replica, kind) => self.machine(*replica).crash(*kind),
+            Fault::CrashAt(replica, operation, kind) => {
+                self.machine(*replica).crash_at(*operation, *kind);
+            }
+            Fault::Restart(replica) => {
+                if !self.machine(*replica).is_up() {
+                    self.start(*replica);
+                }
+            }
+            Fault::Behave(replica, behaviour) => {
+                let seed = self.seed.stream_of("adversary", u64::from(replica.get())).bits();
+                self.machine(*replica).behave(*behaviour, seed);
+            }
+            Fault::Network(options) => self.network.change(options.clone()),
+        }
+    }
+
+    fn mend(&mut self) {
+        for a in self.ids() {
+            for client in self.clients.ids() {
+                self.network.mend(Endpoint::Client(client), Endpoint::Replica(a));
+                self.network.mend(Endpoint::Replica(a), Endpoint::Client(client));
+            }
+            for b in self.ids() {
+                if self.network.mend(Endpoint::Replica(a), Endpoint::Replica(b)) {
+                    self.link(a, b);
+                }
+            }
+        }
+    }
+
+    /// Nothing is broken any more but the faulty replicas.
+    pub(super) fn heal(&mut self) {
+        self.network.change(NetworkOptions::LOCAL);
+        self.mend();
+        for id in self.ids() {
+            self.machine(id).stop_crashing();
+            if !self.machine(id).is_up() {
+                self.start(id);
+            }
+        }
+        self.trace.healed(self.now);
+    }
+}
