@@ -1,6 +1,7 @@
 //! Everything a change must pass, in order of cost, stopping at the first failure.
 
-use crate::rewrite::{cargo, run as execute, shown};
+use crate::examples;
+use crate::rewrite::{cargo, output, run as execute, shown};
 use crate::tidy::{self, is_rule_id};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
@@ -19,7 +20,7 @@ const STEPS: &[(&str, Step)] = &[
     }),
     ("core alone", core_alone),
     ("tests", |root| execute(&mut cargo(root, &["test", "--workspace"]))),
-    ("examples", examples),
+    ("examples", examples::run),
     ("documentation", documentation),
 ];
 
@@ -69,32 +70,20 @@ const CORE_TREE_LINES_MAX: usize = 40;
 fn core_alone(root: &Path) -> Result<()> {
     execute(&mut cargo(root, &["check", "--locked", "--package", "pbft", "--lib"]))?;
     // Procedural macros run while building and leave nothing in the core.
-    let tree = output(
-        root,
-        &["tree", "--locked", "--package", "pbft", "--edges", "normal,no-proc-macro"],
-    )?;
+    let arguments = ["tree", "--locked", "--package", "pbft", "--edges", "normal,no-proc-macro"];
+    let tree = output(&mut cargo(root, &arguments))?;
     let line_count = tree.lines().count();
     print!("{tree}");
     if line_count > CORE_TREE_LINES_MAX {
         bail!("the core's dependencies take {line_count} lines; at most {CORE_TREE_LINES_MAX}");
     }
-    let arguments = ["tree", "--locked", "--package", "pbft", "--edges", "normal,features"];
-    let features = output(root, &arguments)?;
+    let edges = "normal,no-proc-macro,features";
+    let arguments = ["tree", "--locked", "--package", "pbft", "--edges", edges];
+    let features = output(&mut cargo(root, &arguments))?;
     if let Some(line) = features.lines().find(|line| line.contains("feature \"std\"")) {
         bail!("a dependency of the core has its feature std on: {}", line.trim());
     }
     Ok(())
-}
-
-/// What `cargo` with `arguments` prints.
-fn output(root: &Path, arguments: &[&str]) -> Result<String> {
-    let mut command = cargo(root, arguments);
-    let output = command.output()?;
-    if !output.status.success() {
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        bail!("{} ended with {}: {complaint}", shown(&command), output.status);
-    }
-    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// The documentation builds, and every link in it leads somewhere. A citation of a protocol rule
@@ -128,13 +117,6 @@ fn broken_links(said: &str) -> Vec<String> {
         }
     }
     broken
-}
-
-/// The examples inside the workspace, then the package outside it that depends on the facade
-/// alone, as an embedder would.
-fn examples(root: &Path) -> Result<()> {
-    execute(&mut cargo(root, &["build", "--locked", "--workspace", "--examples"]))?;
-    Ok(())
 }
 
 #[cfg(test)]

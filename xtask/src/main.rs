@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "printing is what these commands are for")]
 
 mod ci;
+mod examples;
 mod rewrite;
 mod rust_source;
 mod tidy;

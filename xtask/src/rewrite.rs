@@ -39,6 +39,16 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs `command` to its end and returns what it printed; fails unless it succeeded.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output = command.output()?;
+    if !output.status.success() {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        bail!("{} ended with {}: {complaint}", shown(command), output.status);
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
 /// The command as one would type it.
 pub(crate) fn shown(command: &Command) -> String {
     let name = Path::new(command.get_program()).file_stem().unwrap_or(command.get_program());

@@ -1,18 +1,4 @@
 //! What is replicated: the seam between the protocol and the application.
-//!
-//! # What determinism demands
-//!
-//! Every correct replica executes the same operations in the same order on the same state and
-//! must end with the same state and the same results, bit for bit. So an implementation
-//! of [`Service`]
-//!
-//! - reads and writes its replicated state only through [`State`]; whatever else it keeps in
-//!   memory must be derivable from it, and is rebuilt in [`Service::restored`];
-//! - takes time only from [`Context::time`] and any other choice only from [`Context::choice`]:
-//!   no clock, no random source, no iteration over a hash map, no floating point whose result
-//!   depends on the machine, no thread whose timing shows;
-//! - turns every failure into a result. A panic on one input would stop every correct replica at
-//!   the same operation.
 
 use crate::{ClientId, SeqNum, WallTime};
 use alloc::vec::Vec;
@@ -56,7 +42,20 @@ pub trait State: StateRead {
 /// The longest key of the replicated state, in bytes, a service's prefix not counted.
 pub const KEY_BYTES_MAX: usize = 1024;
 
-/// An application to be replicated. See the module's documentation for what determinism demands.
+/// An application to be replicated.
+///
+/// # What determinism demands
+///
+/// Every correct replica executes the same operations in the same order on the same state and
+/// must end with the same state and the same results, bit for bit. So an implementation
+///
+/// - reads and writes its replicated state only through [`State`]; whatever else it keeps in
+///   memory must be derivable from it, and is rebuilt in [`Service::restored`];
+/// - takes time only from [`Context::time`] and any other choice only from [`Context::choice`]:
+///   no clock, no random source, no iteration over a hash map, no floating point whose result
+///   depends on the machine, no thread whose timing shows;
+/// - turns every failure into a result. A panic on one input would stop every correct replica at
+///   the same operation.
 pub trait Service: Send {
     /// Executes one operation and returns its result.
     fn execute(

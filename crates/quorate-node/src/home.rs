@@ -15,11 +15,13 @@
 
 use crate::cluster::{Cluster, ClusterError, Fingerprint};
 use crate::durable_file;
-use pbft::{ClientId, ReplicaId};
+use pbft::{ClientId, ClientParameters, ReplicaId};
+use quorate_net::ClientSettings;
 use quorate_net::identity::{KeyFileError, SecretKeys};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The folder of one process.
 #[derive(Clone, Debug)]
@@ -268,6 +270,22 @@ impl Home {
     pub fn client(&self, membership: &Membership) -> Result<ClientId, HomeError> {
         let found = membership.cluster.client_with(&membership.keys.public());
         found.ok_or_else(|| self.not_a_member("client"))
+    }
+
+    /// What a client with these keys starts with: it believes a quorum only, and otherwise behaves
+    /// as clients do by default.
+    ///
+    /// # Errors
+    /// If they are none of the cluster's clients'.
+    pub fn client_settings(&self, membership: &Membership) -> Result<ClientSettings, HomeError> {
+        let Membership { cluster, keys } = membership;
+        Ok(ClientSettings {
+            config: Arc::clone(&cluster.config),
+            id: self.client(membership)?,
+            keys: keys.clone(),
+            replicas: cluster.replicas.clone(),
+            parameters: ClientParameters::default(),
+        })
     }
 
     /// Where to listen, if that differs from the public address.

@@ -51,6 +51,13 @@ pub struct NodeConfig {
     pub forge: fn(&[u8]) -> Vec<u8>,
 }
 
+impl NodeConfig {
+    /// A replica of these services, in the folder `home`.
+    pub fn new(home: Home, services: Services) -> Self {
+        Self { home, services, forge: quorate_adversary::flip_last_byte }
+    }
+}
+
 /// A running replica. Dropping it stops the replica without waiting.
 pub struct Node {
     id: ReplicaId,

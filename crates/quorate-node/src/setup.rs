@@ -69,6 +69,19 @@ pub struct ClusterSettings {
     pub parameters: ParametersFile,
 }
 
+impl ClusterSettings {
+    /// A cluster of this name, durable, whose replicas cannot be made to lie, with the default
+    /// parameters.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            lab: false,
+            durability: Durability::default(),
+            parameters: ParametersFile::default(),
+        }
+    }
+}
+
 /// A cluster all of whose members live in one folder.
 #[derive(Clone, Debug)]
 pub struct LocalCluster {

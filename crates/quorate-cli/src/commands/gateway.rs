@@ -4,11 +4,10 @@ use crate::args::Gateway as Args;
 use crate::render;
 use crate::services::STORE;
 use anyhow::{Result, bail};
-use pbft::{ClientParameters, ReplyRule};
+use pbft::ReplyRule;
 use quorate_gateway::{Config, Exposure, Gateway, Members, Submitter};
-use quorate_net::{Client, ClientSettings};
+use quorate_net::Client;
 use quorate_node::home::Home;
-use std::sync::Arc;
 
 pub(super) fn run(args: Args) -> Result<()> {
     let home = Home::new(&args.dir);
@@ -16,24 +15,16 @@ pub(super) fn run(args: Args) -> Result<()> {
         home.confirm(fingerprint)?;
     }
     let membership = home.membership()?;
-    let id = home.client(&membership)?;
+    let mut settings = home.client_settings(&membership)?;
     let cluster = &membership.cluster;
-    if args.believe_weak_quorum && !cluster.lab {
-        bail!("--believe-weak-quorum is for laboratories, and this cluster is none");
+    if args.believe_weak_quorum {
+        if !cluster.lab {
+            bail!("--believe-weak-quorum is for laboratories, and this cluster is none");
+        }
+        settings.parameters.reply_rule = ReplyRule::WeakUnlessTentative;
     }
-    let reply_rule = match args.believe_weak_quorum {
-        true => ReplyRule::WeakUnlessTentative,
-        false => ReplyRule::AlwaysQuorum,
-    };
-    let settings = ClientSettings {
-        config: Arc::clone(&cluster.config),
-        id,
-        keys: membership.keys.clone(),
-        replicas: cluster.replicas.clone(),
-        parameters: ClientParameters { reply_rule, ..ClientParameters::default() },
-    };
     let addresses = cluster.replicas.iter().map(|replica| replica.address.clone()).collect();
-    let members = Members::new(&cluster.config.domain.cluster, id, addresses);
+    let members = Members::new(&cluster.config.domain.cluster, settings.id, addresses);
     let exposure = if args.expose { Exposure::Network } else { Exposure::Loopback };
     let config = Config { exposure, ..Config::loopback(args.listen) };
     super::runtime()?.block_on(async {
