@@ -106,6 +106,8 @@ pub(crate) struct Up {
     pub(crate) folder: TempDir,
     pub(crate) up: Running,
     pub(crate) etcd: Etcd,
+    /// Where the gateway listens.
+    pub(crate) endpoint: String,
 }
 
 impl Up {
@@ -117,7 +119,7 @@ impl Up {
         let (up, endpoint) = Running::start(&arguments, &folder.path().join("log"));
         let etcd = Etcd::connect(&endpoint);
         eventually("the cluster serves", || etcd.put("ready", "yes"));
-        Self { folder, up, etcd }
+        Self { folder, up, etcd, endpoint }
     }
 
     pub(crate) fn dir(&self) -> PathBuf {

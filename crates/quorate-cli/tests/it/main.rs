@@ -8,3 +8,4 @@ mod demo;
 mod errors;
 mod faults;
 mod strangers;
+mod syscalls;

@@ -3,7 +3,7 @@
 //! other crates can run the same scripts against a whole cluster.
 //!
 //! Where etcd is not installed (Debian's packages are etcd-client and etcd-server), the tests say
-//! so and pass, unless the environment has `QUORATE_TESTS_NEED_ETCD`, as it has in CI.
+//! so and pass, unless the environment has `QUORATE_TESTS_NEED_TOOLS`, as it has in CI.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -53,7 +53,7 @@ pub(crate) fn is_installed() -> bool {
         found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     });
     if let Some(program) = missing {
-        let needed = env::var_os("QUORATE_TESTS_NEED_ETCD").is_some();
+        let needed = env::var_os("QUORATE_TESTS_NEED_TOOLS").is_some();
         assert!(!needed, "{program} is not installed");
         eprintln!("not compared with etcd: {program} is not installed");
     }
