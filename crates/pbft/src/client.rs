@@ -65,7 +65,7 @@ pub enum Completion {
     Executed(Vec<u8>),
     /// It was executed, but no replica has its result any more.
     ResultLost,
-    /// It was not executed, and nothing submitted later will be: another process opened a newer
+    /// It was never sent, and nothing submitted later will be: another process opened a newer
     /// session with this client's identity.
     Fenced {
         /// The session that is open now.
@@ -395,11 +395,13 @@ impl Client {
         outputs: &mut Vec<ClientOutput>,
     ) {
         self.state = SessionState::Fenced(current);
-        let fenced = |id| ClientOutput::Completed(id, Completion::Fenced { current });
-        outputs.extend(refused.operations.into_iter().map(fenced));
+        // What was ever sent, the refused request included, may have been executed before the
+        // newer session began, which took the results with it.
         let others = core::mem::take(&mut self.outstanding).into_values();
+        let sent = core::iter::once(refused).chain(others).flat_map(|sent| sent.operations);
         let unknown = |id| ClientOutput::Completed(id, Completion::Unknown);
-        outputs.extend(others.flat_map(|other| other.operations).map(unknown));
+        outputs.extend(sent.map(unknown));
+        let fenced = |id| ClientOutput::Completed(id, Completion::Fenced { current });
         outputs.extend(self.queue.drain(..).map(|(id, _)| fenced(id)));
     }
 }

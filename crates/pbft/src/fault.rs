@@ -40,6 +40,8 @@ pub enum Reject {
     NotForReplicas,
     /// A CHECKPOINT at a number that is none.
     NotACheckpoint,
+    /// A proof of stability that is none.
+    MalformedProof,
     /// A batch that contains a request twice.
     MalformedBatch,
     /// A VIEW-CHANGE that breaks a rule about itself.
@@ -183,13 +185,7 @@ fn primary_signed<T: crate::message::SignedBody>(
 impl NewView {
     /// Whether it chose, for this number, something else than `digest`.
     pub fn contradicts(&self, seq: crate::SeqNum, digest: Digest) -> bool {
-        let Some(offset) = seq.get().checked_sub(self.checkpoint.0.get() + 1) else {
-            return false;
-        };
-        usize::try_from(offset)
-            .ok()
-            .and_then(|offset| self.chosen.get(offset))
-            .is_some_and(|chosen| *chosen != digest)
+        self.choice_at(seq).is_some_and(|chosen| chosen != digest)
     }
 }
 

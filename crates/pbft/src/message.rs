@@ -13,8 +13,8 @@ mod status;
 mod view_change;
 
 pub use agreement::{Batch, Committed, PrePrepare, Vote};
-pub use checkpoint::{Checkpoint, CheckpointId, PartId, StatePart, StatePartRequest};
-pub use hello::{BootId, Hello, HelloReply};
+pub use checkpoint::{Checkpoint, CheckpointId, PartId, StableProof, StatePart, StatePartRequest};
+pub use hello::{BootId, Hello, HelloReply, STARTS_TOLD_MAX, StartId};
 pub use request::{Operation, Outcome, Rejoin, Reply, ReplyBody, Request, RequestBody, ServiceId};
 pub use status::{SlotSet, Status};
 pub use view_change::{NewView, NewViewProof, PreparedEntry, ViewChange};
@@ -67,6 +67,8 @@ pub enum Message {
     StatePart(StatePart),
     /// A replica asks to be let back in after it lost its memory; becomes part of a batch.
     Rejoin(Signed<Rejoin>),
+    /// The proof that a checkpoint is stable, for a peer whose window is far behind.
+    Stable(StableProof),
 }
 
 /// What kind of message it is: for counters, budgets, traces and pictures.
@@ -84,7 +86,7 @@ pub enum Kind {
     Prepare,
     /// COMMIT.
     Commit,
-    /// CHECKPOINT.
+    /// CHECKPOINT, alone or as many as prove it stable.
     Checkpoint,
     /// VIEW-CHANGE.
     ViewChange,
@@ -148,7 +150,7 @@ impl Message {
             Self::PrePrepare(..) => Kind::PrePrepare,
             Self::Prepare(_) => Kind::Prepare,
             Self::Commit(_) => Kind::Commit,
-            Self::Checkpoint(_) => Kind::Checkpoint,
+            Self::Checkpoint(_) | Self::Stable(_) => Kind::Checkpoint,
             Self::ViewChange(_) => Kind::ViewChange,
             Self::NewView(_) => Kind::NewView,
             Self::Status(_) => Kind::Status,

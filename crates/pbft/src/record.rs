@@ -4,7 +4,8 @@
 
 use crate::auth::Signed;
 use crate::message::{
-    Batch, BootId, Checkpoint, CheckpointId, NewViewProof, PrePrepare, ViewChange,
+    Batch, BootId, Checkpoint, CheckpointId, NewViewProof, PrePrepare, StableProof, StartId,
+    ViewChange,
 };
 use crate::{Digest, Incarnation, ReplicaId, SeqNum};
 use alloc::sync::Arc;
@@ -27,12 +28,10 @@ pub enum Record {
     PeerBoot {
         /// The peer.
         replica: ReplicaId,
-        /// What it said.
-        counter: u64,
-        /// Which start it was.
-        boot_id: BootId,
-        /// The highest counter of its other starts.
-        seen: u64,
+        /// Its latest start.
+        start: StartId,
+        /// Other starts that it may not have seen the end of: what it is told.
+        seen: Vec<StartId>,
     },
     /// The body of a batch. Before the PRE-PREPARE or PREPARE that names it.
     Batch(Arc<Batch>),
@@ -60,8 +59,8 @@ pub enum Record {
         seq: SeqNum,
         /// The state there.
         id: CheckpointId,
-        /// The CHECKPOINTs that prove it, as far as they are held.
-        proof: Vec<Signed<Checkpoint>>,
+        /// The CHECKPOINTs that prove it; none for the state before the first batch.
+        proof: StableProof,
     },
     /// The VIEW-CHANGE by which this replica left every lower view. Before it is sent.
     ViewChange(Arc<Signed<ViewChange>>),

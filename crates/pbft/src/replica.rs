@@ -21,7 +21,8 @@ use crate::event::Event;
 use crate::fault::{HaltReason, Reject};
 use crate::input::{ClientWindow, Input};
 use crate::message::{
-    Batch, BootId, Checkpoint, CheckpointId, Message, NewViewProof, PrePrepare, ViewChange,
+    Batch, BootId, Checkpoint, CheckpointId, Message, NewViewProof, PrePrepare, StableProof,
+    ViewChange,
 };
 use crate::output::{Output, Recipients};
 use crate::record::Record;
@@ -63,6 +64,9 @@ pub struct Replica {
     /// The highest NEW-VIEW found justified. **Invariant:** its view is at most `view`, and equal
     /// to it when `active` and above 0.
     new_view: Option<Arc<NewViewProof>>,
+    /// Other justified NEW-VIEWs of the same view that cleared P or Q here [VC10]. **Invariant:**
+    /// at most 2L, since each took at least one entry with it.
+    rival_new_views: Vec<Arc<NewViewProof>>,
     /// VIEW-CHANGEs for `view`, the first of each sender, one's own included.
     view_changes: BTreeMap<ReplicaId, Arc<Signed<ViewChange>>>,
     /// For each sender the VIEW-CHANGE for the highest view above `view`.
@@ -99,12 +103,16 @@ pub struct Replica {
     /// Committed numbers below h that a restart executes again from an older snapshot.
     replay: BTreeMap<SeqNum, Digest>,
 
-    /// The checkpoints taken here, from h on. **Invariant:** contains h.
+    /// What proves that h is stable; none for the state before the first batch.
+    stable_proof: StableProof,
+    /// The checkpoints taken or fetched here, from h on. **Invariant:** contains h.
     own_checkpoints: BTreeMap<SeqNum, CheckpointId>,
     /// One's own CHECKPOINTs, signed once and re-sent as they are.
     own_signed: BTreeMap<SeqNum, Signed<Checkpoint>>,
-    /// CHECKPOINTs of all replicas above h; few per sender beyond h+L.
+    /// CHECKPOINTs of all replicas in (h, h+L].
     checkpoints: BTreeMap<SeqNum, BTreeMap<ReplicaId, Signed<Checkpoint>>>,
+    /// Proofs of stable checkpoints whose state is not here yet; few.
+    proofs_ahead: BTreeMap<SeqNum, StableProof>,
     /// A fetch of state under way. While it is, nothing is executed.
     transfer: Option<Transfer>,
     /// Since when a checkpoint of the others has been ahead without progress here.
@@ -256,8 +264,10 @@ impl Replica {
         match message {
             Message::Hello(hello) => return self.on_hello(step, from, &hello),
             Message::HelloReply(reply) => return self.on_hello_reply(step, from, &reply),
-            _ if !self.admission.is_admitted() => return Err(Reject::Starting),
-            _ => {}
+            _ => self.admission.note_part(from),
+        }
+        if !self.admission.is_admitted() {
+            return Err(Reject::Starting);
         }
         match message {
             Message::Request(request) => {
@@ -268,6 +278,7 @@ impl Replica {
             Message::Prepare(vote) => self.on_prepare(step, from, vote),
             Message::Commit(vote) => self.on_commit(step, from, vote),
             Message::Checkpoint(checkpoint) => self.on_checkpoint(step, checkpoint),
+            Message::Stable(proof) => self.on_stable_proof(step, proof),
             Message::ViewChange(view_change) => self.on_view_change(step, view_change),
             Message::NewView(proof) => self.on_new_view(step, proof),
             Message::Status(status) => self.on_status(step, from, &status),
@@ -327,7 +338,8 @@ impl Replica {
 
     fn highest_known(&self) -> SeqNum {
         let in_log = self.slots.keys().next_back().copied().unwrap_or(self.low_water_mark);
-        let in_checkpoints = self.checkpoints.keys().next_back().copied().unwrap_or_default();
+        let proved = self.checkpoints.keys().chain(self.proofs_ahead.keys());
+        let in_checkpoints = proved.max().copied().unwrap_or_default();
         in_log.max(in_checkpoints).max(self.last_executed)
     }
 

@@ -93,16 +93,10 @@ impl Executor {
     ///
     /// # Errors
     /// If it is not a state of this cluster, or not that after `seq`.
-    pub(crate) fn load(
-        config: Arc<Config>,
-        services: Services,
-        seq: SeqNum,
-        tree: Tree,
-    ) -> Result<Self, StateError> {
-        let mut executor = Self::genesis(config, services);
-        executor.install(tree)?;
-        let found = executor.last_executed();
-        if found == seq { Ok(executor) } else { Err(StateError::OtherCheckpoint { seq, found }) }
+    pub(crate) fn load(&mut self, seq: SeqNum, tree: Tree) -> Result<(), StateError> {
+        self.install(tree)?;
+        let found = self.last_executed();
+        if found == seq { Ok(()) } else { Err(StateError::OtherCheckpoint { seq, found }) }
     }
 
     /// Replaces the state by one that was fetched or stored.

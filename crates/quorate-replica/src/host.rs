@@ -135,14 +135,15 @@ impl Host {
     /// If the snapshot is not a state of this cluster, or not the one it is said to be.
     pub fn start(start: Start, now: Now, effects: &mut Vec<Effect>) -> Result<Self, StateError> {
         let Start { config, id, key, boot_id, services, snapshot_policy, stored } = start;
-        let executor = match stored.snapshot {
-            Some((seq, tree)) => Executor::load(Arc::clone(&config), services, seq, tree)?,
-            None => Executor::genesis(Arc::clone(&config), services),
-        };
+        let mut executor = Executor::genesis(Arc::clone(&config), services);
+        let genesis = executor.checkpoint().id();
+        if let Some((seq, tree)) = stored.snapshot {
+            executor.load(seq, tree)?;
+        }
         let state = executor.checkpoint();
         let checkpoint = (state.seq(), state.id());
         let clients = executor.client_windows();
-        let recovered = Recovered { checkpoint, clients, records: stored.records };
+        let recovered = Recovered { genesis, checkpoint, clients, records: stored.records };
         let mut outputs = Vec::new();
         let core =
             Replica::recover(Arc::clone(&config), id, key, boot_id, now, recovered, &mut outputs);

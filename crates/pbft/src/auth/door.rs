@@ -4,8 +4,8 @@
 
 use super::{Signed, SignedRequest};
 use crate::message::{
-    Batch, Message, NewViewProof, PrePrepare, PreparedEntry, RequestBody, SignedBody, Status,
-    ViewChange,
+    Batch, Checkpoint, Message, NewViewProof, PrePrepare, PreparedEntry, RequestBody,
+    STARTS_TOLD_MAX, SignedBody, Status, ViewChange,
 };
 use crate::{ClientId, Config, Reject, ReplicaId, SeqNum, Session, Timestamp, View};
 use alloc::collections::BTreeSet;
@@ -71,7 +71,14 @@ impl Config {
             return Err(Reject::UnknownReplica);
         }
         match message {
-            Message::Hello(_) | Message::HelloReply(_) => Ok(()),
+            Message::Hello(_) => Ok(()),
+            Message::HelloReply(reply) => {
+                if reply.seen.len() > STARTS_TOLD_MAX {
+                    Err(Reject::OverLimit)
+                } else {
+                    Ok(())
+                }
+            }
             Message::Reply(_) => Err(Reject::NotForReplicas),
             Message::Request(request) => self.check_request(request),
             Message::PrePrepare(pre_prepare, batch) => {
@@ -83,22 +90,17 @@ impl Config {
                 batch.requests.iter().try_for_each(|request| self.check_request(request))
             }
             Message::Prepare(vote) | Message::Commit(vote) => check_range(vote.view, vote.seq),
-            Message::Checkpoint(checkpoint) => {
-                if checkpoint.body.replica != checkpoint.signer {
-                    return Err(Reject::ForgedSender);
-                }
-                if !self.is_checkpoint(checkpoint.body.seq) {
-                    return Err(Reject::NotACheckpoint);
-                }
-                check_range(View::ZERO, checkpoint.body.seq)?;
-                self.check_signature(checkpoint)
-            }
+            Message::Checkpoint(checkpoint) => self.check_checkpoint(checkpoint),
+            Message::Stable(proof) => self.check_stable_proof(proof),
             Message::ViewChange(view_change) => self.check_view_change(view_change),
             Message::NewView(proof) => self.check_new_view(proof),
             Message::Status(status) => self.check_status(status),
             Message::Committed(committed) => check_range(View::ZERO, committed.seq),
             Message::FetchBatch(_) => Ok(()),
-            Message::Batch(batch) => self.check_batch(batch),
+            Message::Batch(batch) => {
+                self.check_batch(batch)?;
+                batch.requests.iter().try_for_each(|request| self.check_request(request))
+            }
             Message::FetchPrePrepare(view, seq) => check_range(*view, *seq),
             Message::PrePrepareSeen(pre_prepare) => self.check_pre_prepare(pre_prepare),
             Message::FetchState(request) => {
@@ -119,6 +121,30 @@ impl Config {
     fn check_signature<T: SignedBody>(&self, signed: &Signed<T>) -> Result<(), Reject> {
         let key = self.replica_key(signed.signer).ok_or(Reject::UnknownReplica)?;
         if signed.is_authentic(&self.domain, key) { Ok(()) } else { Err(Reject::BadSignature) }
+    }
+
+    fn check_checkpoint(&self, checkpoint: &Signed<Checkpoint>) -> Result<(), Reject> {
+        if checkpoint.body.replica != checkpoint.signer {
+            return Err(Reject::ForgedSender);
+        }
+        if !self.is_checkpoint(checkpoint.body.seq) {
+            return Err(Reject::NotACheckpoint);
+        }
+        check_range(View::ZERO, checkpoint.body.seq)?;
+        self.check_signature(checkpoint)
+    }
+
+    /// CHECKPOINTs of exactly a quorum of replicas, in ascending order, for one number and state
+    /// [CP3].
+    fn check_stable_proof(&self, proof: &[Signed<Checkpoint>]) -> Result<(), Reject> {
+        let ascending = proof.windows(2).all(|pair| pair[0].signer < pair[1].signer);
+        let agreeing = proof
+            .windows(2)
+            .all(|pair| (pair[0].body.seq, pair[0].body.id) == (pair[1].body.seq, pair[1].body.id));
+        if proof.len() != self.quorums.quorum() || !ascending || !agreeing {
+            return Err(Reject::MalformedProof);
+        }
+        proof.iter().try_for_each(|checkpoint| self.check_checkpoint(checkpoint))
     }
 
     /// A request is signed by a known client and within the limits [RQ1].

@@ -2,7 +2,9 @@
 //! (TOCS 2002 section 5.3).
 
 use super::SignedBody;
+use crate::auth::Signed;
 use crate::{Digest, ReplicaId, SeqNum};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -32,6 +34,10 @@ pub struct Checkpoint {
 impl SignedBody for Checkpoint {
     const CONTEXT: &'static str = "quorate pbft v1: CHECKPOINT";
 }
+
+/// CHECKPOINTs of a quorum for one state: the checkpoint is stable. Anybody can check it, so it
+/// convinces whoever gets it from whomever.
+pub type StableProof = Arc<Vec<Signed<Checkpoint>>>;
 
 /// Names a part of the state tree: where it hangs and what it must hash to. The core treats it as
 /// opaque; the state tree gives it meaning.

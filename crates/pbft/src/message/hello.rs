@@ -2,11 +2,24 @@
 //! lost or rolled back is found out before it votes [RJ1].
 
 use crate::{Digest, Incarnation};
+use alloc::vec::Vec;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 /// Names one start of one process: drawn at random, so that two starts that carry the same
 /// counter (a rolled-back disk) are told apart.
 pub type BootId = [u8; 16];
+
+/// One start of a replica, as its disk and its peers remember it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub struct StartId {
+    /// How many starts its disk had seen, this one included.
+    pub counter: u64,
+    /// Which start it was.
+    pub boot_id: BootId,
+}
+
+/// So many starts are told in a HELLO-REPLY at most.
+pub const STARTS_TOLD_MAX: usize = 3;
 
 /// The sender introduces itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
@@ -26,11 +39,11 @@ pub struct Hello {
 }
 
 /// The answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub struct HelloReply {
     /// The start being answered.
     pub boot_id: BootId,
-    /// The highest boot counter the sender has durably noted of any *other* start of the replica
-    /// it answers; 0 if none.
-    pub seen: u64,
+    /// Other starts of the replica it answers that the sender has durably noted, at most
+    /// [`STARTS_TOLD_MAX`].
+    pub seen: Vec<StartId>,
 }

@@ -63,7 +63,8 @@ pub enum Outcome {
     /// It was executed, but its results were too large to be kept for a retransmission; their
     /// digest was.
     ExecutedBefore(Digest),
-    /// It was not executed: a newer session of the client is open.
+    /// A newer session of the client is open. The request will not be executed; whether it was
+    /// before that session was opened went with the old one.
     Fenced {
         /// The client's session.
         current: Session,

@@ -54,6 +54,20 @@ pub struct NewView {
     pub chosen: Vec<Digest>,
 }
 
+impl NewView {
+    /// Whether a P or Q entry goes when this NEW-VIEW is found justified: it is of an earlier view
+    /// and not what this one chose at its number [VC5].
+    pub fn drops(&self, seq: SeqNum, digest: Digest, view: View) -> bool {
+        seq > self.checkpoint.0 && view < self.view && self.choice_at(seq) != Some(digest)
+    }
+
+    /// The digest chosen for a number; none below the start of the view and behind the last choice.
+    pub fn choice_at(&self, seq: SeqNum) -> Option<Digest> {
+        let offset = seq.get().checked_sub(self.checkpoint.0.get() + 1)?;
+        usize::try_from(offset).ok().and_then(|offset| self.chosen.get(offset)).copied()
+    }
+}
+
 impl SignedBody for NewView {
     const CONTEXT: &'static str = "quorate pbft v1: NEW-VIEW";
 }

@@ -1,14 +1,16 @@
-//! HELLO: being let in after a start. A replica whose disk was emptied or rolled back cannot see
-//! that by itself; its peers can, because they durably remember its earlier starts [RJ1].
+//! HELLO: being let in after a start. A replica whose disk was emptied, or rolled back to before
+//! its last start, cannot see that by itself; its peers can, because they durably remember its
+//! starts and it does not know them [RJ1].
 
 use super::{Boot, Replica, Step};
 use crate::event::Event;
 use crate::fault::{HaltReason, Reject};
-use crate::message::{BootId, Hello, HelloReply, Message};
+use crate::message::{BootId, Hello, HelloReply, Message, StartId};
 use crate::record::Record;
 use crate::wire::WIRE_VERSION;
 use crate::{Position, ReplicaId, Time};
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 /// Where this replica stands with its peers, and what it knows of their starts.
@@ -17,20 +19,30 @@ pub(super) struct Admission {
     admitted: bool,
     /// Where this start's own record was persisted.
     pub(super) booted_at: Position,
-    /// Peers that remember no other start with a counter as high as ours.
+    /// Every start that this disk remembers, the present one included; the oldest go first.
+    own_starts: BTreeMap<u64, BootId>,
+    /// Peers that remember no start but those.
     confirmed: BTreeSet<ReplicaId>,
-    /// Peers that do, and the counter they remember.
+    /// Peers that do, and its counter.
     accused: BTreeMap<ReplicaId, u64>,
     /// What this replica remembers of its peers.
     pub(super) peers: BTreeMap<ReplicaId, PeerBoot>,
 }
 
-/// The latest start of a peer, and the highest counter of its other starts.
-#[derive(Clone, Copy, Debug)]
+/// How many starts of its own a replica remembers. One that was started more often is let in by
+/// peers that remember an older one.
+const OWN_STARTS_MAX: usize = 1 << 16;
+
+/// The latest start of a peer, and the other ones that it is told.
+#[derive(Clone, Debug)]
 pub(super) struct PeerBoot {
-    pub(super) counter: u64,
-    pub(super) boot_id: BootId,
-    pub(super) seen: u64,
+    pub(super) start: StartId,
+    /// At most two. **Invariant:** holds the last start in which the peer was seen to take part,
+    /// as long as it was not seen to take part in a later one: an emptied disk must not get in by
+    /// starting again and again.
+    pub(super) seen: Vec<StartId>,
+    /// Whether the peer was seen to take part since that start, hence was let in.
+    pub(super) takes_part: bool,
     /// Since when starts of the peer are counted, and how many were noted since: one that claims
     /// start after start is not followed, since each costs a durable record.
     pub(super) counted: (Time, u32),
@@ -40,11 +52,29 @@ pub(super) struct PeerBoot {
 const BOOT_COUNT_MAX: u32 = 16;
 const BOOT_COUNT_SPAN: Duration = Duration::from_secs(60);
 
+impl PeerBoot {
+    fn highest(&self) -> u64 {
+        let others = self.seen.iter().map(|start| start.counter).max().unwrap_or(0);
+        self.start.counter.max(others)
+    }
+
+    fn all(&self) -> Vec<StartId> {
+        self.seen.iter().copied().chain([self.start]).collect()
+    }
+
+    /// What the peer is told at its next start.
+    fn seen_by_the_next(&self) -> Vec<StartId> {
+        let took_part = self.seen.first().copied().filter(|_| !self.takes_part);
+        took_part.into_iter().chain([self.start]).collect()
+    }
+}
+
 impl Admission {
     pub(super) fn new(peers: BTreeMap<ReplicaId, PeerBoot>) -> Self {
         Self {
             admitted: false,
             booted_at: Position::ZERO,
+            own_starts: BTreeMap::new(),
             confirmed: BTreeSet::new(),
             accused: BTreeMap::new(),
             peers,
@@ -53,6 +83,33 @@ impl Admission {
 
     pub(super) fn is_admitted(&self) -> bool {
         self.admitted
+    }
+
+    pub(super) fn remember_own(&mut self, start: StartId) {
+        self.own_starts.insert(start.counter, start.boot_id);
+        if self.own_starts.len() > OWN_STARTS_MAX {
+            self.own_starts.pop_first();
+        }
+    }
+
+    pub(super) fn own_starts(&self) -> impl Iterator<Item = StartId> {
+        self.own_starts.iter().map(|(counter, boot_id)| {
+            let (counter, boot_id) = (*counter, *boot_id);
+            StartId { counter, boot_id }
+        })
+    }
+
+    fn is_own(&self, start: &StartId) -> bool {
+        let forgotten = self.own_starts.len() == OWN_STARTS_MAX
+            && self.own_starts.keys().next().is_some_and(|oldest| start.counter < *oldest);
+        forgotten || self.own_starts.get(&start.counter) == Some(&start.boot_id)
+    }
+
+    /// The peer sent something that a replica sends only once it was let in.
+    pub(super) fn note_part(&mut self, peer: ReplicaId) {
+        if let Some(known) = self.peers.get_mut(&peer) {
+            known.takes_part = true;
+        }
     }
 
     /// Whether a peer still has to answer our HELLO.
@@ -93,12 +150,13 @@ impl Replica {
         if hello.config != self.config.digest || WIRE_VERSION < lowest || WIRE_VERSION > highest {
             return Err(Reject::Incompatible);
         }
-        let known = self.admission.peers.get(&from).copied();
+        let start = StartId { counter: hello.boot_counter, boot_id: hello.boot_id };
+        let known = self.admission.peers.get(&from);
         let (seen, after) = match known {
-            Some(known) if known.boot_id == hello.boot_id => (known.seen, self.position),
-            Some(known) if hello.boot_counter <= known.counter.max(known.seen) => {
-                (known.counter.max(known.seen), Position::ZERO)
+            Some(known) if known.start.boot_id == start.boot_id => {
+                (known.seen.clone(), self.position)
             }
+            Some(known) if start.counter <= known.highest() => (known.all(), Position::ZERO),
             _ => {
                 let now = step.now.monotonic;
                 let counted = match known.map(|known| known.counted) {
@@ -110,10 +168,10 @@ impl Replica {
                 if counted.1 > BOOT_COUNT_MAX {
                     return Err(Reject::TooOften);
                 }
-                let seen = known.map_or(0, |known| known.counter.max(known.seen));
-                let (counter, boot_id) = (hello.boot_counter, hello.boot_id);
-                self.admission.peers.insert(from, PeerBoot { counter, boot_id, seen, counted });
-                let record = Record::PeerBoot { replica: from, counter, boot_id, seen };
+                let seen = known.map(PeerBoot::seen_by_the_next).unwrap_or_default();
+                let record = Record::PeerBoot { replica: from, start, seen: seen.clone() };
+                let noted = PeerBoot { start, seen: seen.clone(), takes_part: false, counted };
+                self.admission.peers.insert(from, noted);
                 (seen, self.persist(step, record))
             }
         };
@@ -122,9 +180,9 @@ impl Replica {
         Ok(())
     }
 
-    /// A weak quorum that remembers a start as late as this one makes this replica an amnesiac;
-    /// enough peers that do not let it in. With at most f liars among them, neither happens by
-    /// the word of liars alone.
+    /// A weak quorum that remembers a start of which this disk knows nothing makes this replica an
+    /// amnesiac; enough peers that do not let it in. With at most f liars among them, neither
+    /// happens by the word of liars alone.
     pub(super) fn on_hello_reply(
         &mut self,
         step: &mut Step<'_>,
@@ -134,11 +192,12 @@ impl Replica {
         if reply.boot_id != self.boot.id || !self.admission.awaits(from) {
             return Err(Reject::Stale);
         }
-        if reply.seen >= self.boot.counter {
-            self.admission.accused.insert(from, reply.seen);
+        let unknown = reply.seen.iter().filter(|start| !self.admission.is_own(start));
+        if let Some(counter) = unknown.map(|start| start.counter).max() {
+            self.admission.accused.insert(from, counter);
             let accusers = self.admission.accused.len();
             if accusers >= self.config.quorums.weak() {
-                let seen = self.admission.accused.values().copied().min().unwrap_or(reply.seen);
+                let seen = self.admission.accused.values().copied().min().unwrap_or(counter);
                 self.halt(step, HaltReason::Amnesia { own: self.boot.counter, seen });
             }
             return Ok(());

@@ -5,15 +5,12 @@ use super::{Replica, Step};
 use crate::auth::Signed;
 use crate::event::Event;
 use crate::fault::{HaltReason, Reject};
-use crate::message::{Checkpoint, CheckpointId, Message};
+use crate::message::{Checkpoint, CheckpointId, Message, StableProof};
 use crate::output::Output;
 use crate::record::Record;
-use crate::{Digest, ReplicaId, SeqNum};
+use crate::{Digest, SeqNum};
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::vec::Vec;
-
-/// How many CHECKPOINTs beyond the window are remembered of one sender.
-const BEYOND_WINDOW_MAX: usize = 2;
+use alloc::sync::Arc;
 
 impl Replica {
     /// The host took the checkpoint: sign it, make the signature durable, tell all [CP1].
@@ -60,9 +57,8 @@ impl Replica {
         step.broadcast(Message::Checkpoint(signed), after);
     }
 
-    /// A CHECKPOINT counts iff it is its signer's first for a number above the low water mark
-    /// [CP2]. Beyond the high water mark few of each signer are kept, for they may say that this
-    /// replica is behind [CP6].
+    /// A CHECKPOINT counts iff it is its signer's first for a number inside the window [CP2]. One
+    /// beyond it is a reason to ask: this replica may be behind [CP6].
     pub(super) fn on_checkpoint(
         &mut self,
         step: &mut Step<'_>,
@@ -72,37 +68,53 @@ impl Replica {
         if seq <= self.low_water_mark {
             return Err(Reject::Stale);
         }
+        if !self.in_window(seq) {
+            self.notice_number(step, seq);
+            return Err(Reject::OutsideWindow);
+        }
         let of_seq = self.checkpoints.entry(seq).or_default();
         if let Some(first) = of_seq.get(&replica) {
             let same = first.body.id == id;
             return Err(if same { Reject::Duplicate } else { Reject::Contradiction });
         }
         of_seq.insert(replica, checkpoint);
-        if seq > self.high_water_mark() {
-            self.forget_lowest_beyond_window(replica);
-        }
         self.check_divergence(step, seq);
         self.try_stable(step, seq);
         self.consider_transfer(step);
         Ok(())
     }
 
-    fn forget_lowest_beyond_window(&mut self, replica: ReplicaId) {
-        let beyond: Vec<SeqNum> = self
-            .checkpoints
-            .range(self.high_water_mark().next()..)
-            .filter(|(_, of_seq)| of_seq.contains_key(&replica))
-            .map(|(seq, _)| *seq)
-            .collect();
-        if beyond.len() > BEYOND_WINDOW_MAX
-            && let Some(lowest) = beyond.first()
-            && let Some(of_seq) = self.checkpoints.get_mut(lowest)
-        {
-            of_seq.remove(&replica);
-            if of_seq.is_empty() {
-                self.checkpoints.remove(lowest);
-            }
+    /// The proof that a checkpoint is stable, from a peer whose window is beyond this one's
+    /// [CP6]. Where its state was executed the window moves at once, else the state is fetched
+    /// first [CU1].
+    pub(super) fn on_stable_proof(
+        &mut self,
+        step: &mut Step<'_>,
+        proof: StableProof,
+    ) -> Result<(), Reject> {
+        let Some(Checkpoint { seq, id, .. }) = proof.first().map(|signed| signed.body) else {
+            return Err(Reject::MalformedProof);
+        };
+        if seq <= self.low_water_mark {
+            return Err(Reject::Stale);
         }
+        if self.own_checkpoints.get(&seq).is_some_and(|own| *own != id) {
+            self.halt(step, HaltReason::Diverged { seq });
+        } else if self.covers(seq) {
+            self.advance_low_water_mark(step, seq, id, proof);
+            self.try_activate(step);
+            self.try_propose(step);
+        } else {
+            self.note_proof_ahead(proof);
+            self.consider_transfer(step);
+        }
+        Ok(())
+    }
+
+    /// Whether the state here comes from beyond `seq` or is exactly that: a checkpoint at `seq` or
+    /// behind it was taken or fetched, and answers of the host come in order.
+    fn covers(&self, seq: SeqNum) -> bool {
+        self.last_executed >= seq && self.own_checkpoints.range(seq..).next().is_some()
     }
 
     /// How many distinct replicas signed each state at a number.
@@ -127,35 +139,49 @@ impl Replica {
         }
     }
 
-    /// Stable: a quorum of CHECKPOINTs, one's own among them, for one state [CP3].
-    fn try_stable(&mut self, step: &mut Step<'_>, seq: SeqNum) {
-        let Some(id) = self.own_checkpoints.get(&seq).copied() else {
+    /// Stable: a quorum of CHECKPOINTs for one state, and that state or one built on it is held
+    /// here [CP3].
+    pub(super) fn try_stable(&mut self, step: &mut Step<'_>, seq: SeqNum) {
+        if self.halted.is_some() || seq <= self.low_water_mark || !self.covers(seq) {
+            return;
+        }
+        let held = self.proofs_ahead.get(&seq).cloned();
+        let Some(proof) = held.or_else(|| self.proof_from_votes(seq)) else {
             return;
         };
-        let votes = self.checkpoint_votes(seq).get(&id).copied().unwrap_or(0);
-        if self.halted.is_none() && votes >= self.config.quorums.quorum() {
-            self.advance_low_water_mark(step, seq, id);
-            self.try_propose(step);
+        let Some(id) = proof.first().map(|signed| signed.body.id) else {
+            return;
+        };
+        if self.own_checkpoints.get(&seq).is_some_and(|own| *own != id) {
+            return self.halt(step, HaltReason::Diverged { seq });
         }
+        self.advance_low_water_mark(step, seq, id, proof);
+        self.try_activate(step);
+        self.try_propose(step);
     }
 
-    /// Moves the window up to a checkpoint that this replica holds, and forgets what it covers
-    /// [CP8].
+    fn proof_from_votes(&self, seq: SeqNum) -> Option<StableProof> {
+        let quorum = self.config.quorums.quorum();
+        let votes = self.checkpoint_votes(seq);
+        let (id, _) = votes.into_iter().find(|(_, count)| *count >= quorum)?;
+        let of_seq = self.checkpoints.get(&seq).into_iter().flat_map(BTreeMap::values);
+        let agreeing = of_seq.filter(|signed| signed.body.id == id).copied();
+        Some(Arc::new(agreeing.take(quorum).collect()))
+    }
+
+    /// Moves the window up to a stable checkpoint, and forgets what it covers [CP8]. Nothing less
+    /// than the proof of a quorum moves it: a weak quorum may contain a single correct replica,
+    /// and then too few correct ones might list the checkpoint for a view change to start from it,
+    /// while this replica is past every lower one.
     pub(super) fn advance_low_water_mark(
         &mut self,
         step: &mut Step<'_>,
         seq: SeqNum,
         id: CheckpointId,
+        proof: StableProof,
     ) {
-        let proof: Vec<Signed<Checkpoint>> = self
-            .checkpoints
-            .get(&seq)
-            .into_iter()
-            .flat_map(BTreeMap::values)
-            .filter(|signed| signed.body.id == id)
-            .copied()
-            .collect();
-        self.persist(step, Record::Stable { seq, id, proof });
+        self.persist(step, Record::Stable { seq, id, proof: Arc::clone(&proof) });
+        self.stable_proof = proof;
         self.forget_up_to(seq, id);
         step.event(Event::CheckpointStable { seq, id });
         step.outputs.push(Output::Stable { seq, id });
@@ -174,12 +200,13 @@ impl Replica {
         self.own_checkpoints = self.own_checkpoints.split_off(&seq);
         self.own_checkpoints.insert(seq, id);
         self.own_signed = self.own_signed.split_off(&seq);
+        self.proofs_ahead = self.proofs_ahead.split_off(&first_kept);
         self.last_assigned = self.last_assigned.max(seq);
         self.forget_unused_batches();
     }
 
     /// A batch is kept as long as the log, P, Q or a replay refers to it.
-    fn forget_unused_batches(&mut self) {
+    pub(super) fn forget_unused_batches(&mut self) {
         let in_slots = self.slots.values().flat_map(|slot| {
             slot.proposal.as_ref().map(|proposal| proposal.digest).into_iter().chain(slot.committed)
         });

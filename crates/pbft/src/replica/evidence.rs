@@ -80,7 +80,8 @@ impl Replica {
         if !self.repair.may_answer(from, size_of::<Signed<PrePrepare>>()) {
             return Err(Reject::TooOften);
         }
-        step.send(from, Message::PrePrepareSeen(signed), Position::ZERO);
+        // One's own that is not durable yet could be forgotten and contradicted after a crash.
+        step.send(from, Message::PrePrepareSeen(signed), self.position);
         Ok(())
     }
 

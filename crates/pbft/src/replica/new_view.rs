@@ -9,7 +9,6 @@ use crate::message::{Batch, Message, NewView, NewViewProof, ViewChange};
 use crate::record::Record;
 use crate::{Digest, Position, SeqNum, View};
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -53,6 +52,7 @@ impl Replica {
             }
             let pair = Box::new((held.new_view.clone(), proof.new_view.clone()));
             self.report(step, Evidence::TwoNewViews(pair));
+            self.on_rival(step, proof);
             return Err(Reject::Contradiction);
         }
         if self.new_view.as_ref().is_some_and(|p| p.new_view.body.view > view) {
@@ -95,36 +95,78 @@ impl Replica {
     /// Keeps a justified NEW-VIEW, durably, and lets it clear P and Q. Returns its position.
     fn adopt(&mut self, step: &mut Step<'_>, proof: Arc<NewViewProof>) -> Position {
         let position = self.persist(step, Record::NewView(Arc::clone(&proof)));
-        self.clear_entries_against(&proof.new_view.body);
-        self.new_view = Some(proof);
+        self.hold_new_view(proof);
+        self.forget_unused_batches();
         position
     }
 
     /// Drops the P and Q entries of earlier views that the NEW-VIEW did not choose, and notes its
     /// choices in Q. This is what keeps both at one entry for each number, and nothing else ever
     /// evicts one [VC5]. It holds also for a NEW-VIEW of a view already left.
-    pub(super) fn clear_entries_against(&mut self, new_view: &NewView) {
-        let view = new_view.view;
-        let start = new_view.checkpoint.0;
-        let chosen: BTreeMap<SeqNum, Digest> = (1..)
-            .zip(&new_view.chosen)
-            .map(|(offset, digest)| (start.plus(offset), *digest))
-            .collect();
-        let survives = |seq: &SeqNum, (digest, entry_view): &mut (Digest, View)| {
-            *seq <= start || *entry_view >= view || chosen.get(seq) == Some(digest)
-        };
-        self.prepared.retain(survives);
-        self.pre_prepared.retain(survives);
-        for (seq, digest) in &chosen {
-            let is_newer = self.pre_prepared.get(seq).is_none_or(|(_, known)| *known < view);
-            if self.in_window(*seq) && is_newer {
-                self.pre_prepared.insert(*seq, (*digest, view));
+    pub(super) fn hold_new_view(&mut self, proof: Arc<NewViewProof>) {
+        let new_view = &proof.new_view.body;
+        self.drop_entries_against(new_view);
+        for (seq, digest) in choices(new_view) {
+            let known = self.pre_prepared.get(&seq);
+            let is_newer = known.is_none_or(|(_, known)| *known < new_view.view);
+            if self.in_window(seq) && is_newer {
+                self.pre_prepared.insert(seq, (digest, new_view.view));
             }
+        }
+        self.rival_new_views.clear();
+        self.new_view = Some(proof);
+    }
+
+    /// Another justified NEW-VIEW of the view whose NEW-VIEW is held: its primary lied, and is
+    /// deposed. What the other one did not choose is dropped as well [VC10]: a replica that adopted
+    /// it has dropped that, and the two would wait for each other for ever.
+    fn on_rival(&mut self, step: &mut Step<'_>, proof: Arc<NewViewProof>) {
+        if !self.is_justified(&proof) {
+            return;
+        }
+        let view = proof.new_view.body.view;
+        if self.would_drop(&proof.new_view.body) {
+            self.persist(step, Record::NewView(Arc::clone(&proof)));
+            self.hold_rival(proof);
+            self.forget_unused_batches();
+        }
+        if view == self.view {
+            self.start_view_change(step, view.next(), ViewChangeCause::PrimaryLied);
         }
     }
 
-    /// Becomes active once the checkpoint that the NEW-VIEW starts from, or a later one, is held;
-    /// if it is not, fetches it and tries again when the fetch ends [NV8].
+    pub(super) fn hold_rival(&mut self, proof: Arc<NewViewProof>) {
+        self.drop_entries_against(&proof.new_view.body);
+        self.rival_new_views.push(proof);
+    }
+
+    fn would_drop(&self, new_view: &NewView) -> bool {
+        let entries = self.prepared.iter().chain(&self.pre_prepared);
+        let mut entries = entries.map(|(seq, (digest, view))| (*seq, *digest, *view));
+        entries.any(|(seq, digest, view)| new_view.drops(seq, digest, view))
+    }
+
+    fn drop_entries_against(&mut self, new_view: &NewView) {
+        let survives = |seq: &SeqNum, (digest, view): &mut (Digest, View)| {
+            !new_view.drops(*seq, *digest, *view)
+        };
+        self.prepared.retain(survives);
+        self.pre_prepared.retain(survives);
+    }
+
+    /// A NEW-VIEW held here that the peer with this VIEW-CHANGE cannot have heard of, since it
+    /// would have dropped an entry that the VIEW-CHANGE lists [VC10].
+    pub(super) fn new_view_unknown_to(&self, peer: &ViewChange) -> Option<&Arc<NewViewProof>> {
+        let entries = || peer.prepared.iter().chain(&peer.pre_prepared);
+        let mut held = self.new_view.iter().chain(&self.rival_new_views);
+        held.find(|proof| {
+            let new_view = &proof.new_view.body;
+            entries().any(|entry| new_view.drops(entry.seq, entry.digest, entry.view))
+        })
+    }
+
+    /// Becomes active once the checkpoint that the NEW-VIEW starts from, or a later one, is
+    /// stable here; if its state is not here, fetches it, and tries again when that is so [NV8].
     pub(super) fn try_activate(&mut self, step: &mut Step<'_>) {
         if self.active || !self.admission.is_admitted() {
             return;
@@ -140,12 +182,17 @@ impl Replica {
         };
         let (start, id) = proof.new_view.body.checkpoint;
         if self.low_water_mark < start {
-            match self.own_checkpoints.get(&start) {
-                Some(own) if *own == id => self.advance_low_water_mark(step, start, id),
-                Some(_) => return self.halt(step, HaltReason::Diverged { seq: start }),
-                None if self.last_executed >= start => return,
-                None => return self.fetch_state(step, start, id),
+            // All correct replicas take, execute up to or fetch this checkpoint and say so; then
+            // it is stable. Beyond the window a peer's proof comes first.
+            let own = self.own_checkpoints.get(&start);
+            if own.is_some_and(|own| *own != id) {
+                self.halt(step, HaltReason::Diverged { seq: start });
+            } else if self.last_executed < start && self.in_window(start) {
+                self.fetch_state(step, start, id);
+            } else {
+                self.hasten_status(step.now.monotonic);
             }
+            return;
         }
         self.activate(step, &proof.new_view.body);
     }
@@ -175,7 +222,8 @@ impl Replica {
         self.enter_view(step);
         let start = new_view.checkpoint.0;
         let last_chosen = start.plus(new_view.chosen.len() as u64);
-        self.last_assigned = last_chosen.max(self.last_assigned_here()).max(self.last_executed);
+        let known = self.last_executed.max(self.low_water_mark);
+        self.last_assigned = last_chosen.max(self.last_assigned_here()).max(known);
         for (offset, digest) in (1..).zip(&new_view.chosen) {
             let seq = start.plus(offset);
             if seq > self.low_water_mark && self.in_window(seq) {
@@ -234,4 +282,10 @@ impl Replica {
             }
         }
     }
+}
+
+/// What a NEW-VIEW chose, by number.
+fn choices(new_view: &NewView) -> impl Iterator<Item = (SeqNum, Digest)> {
+    let start = new_view.checkpoint.0;
+    (1..).zip(&new_view.chosen).map(move |(offset, digest)| (start.plus(offset), *digest))
 }

@@ -375,12 +375,14 @@ impl Replica {
         Ok(())
     }
 
-    /// Whether a number of the log waits for the body of this batch.
+    /// Whether a number of the log, or a Q entry noted from a NEW-VIEW, waits for the body of this
+    /// batch.
     fn wants_batch(&self, digest: Digest) -> bool {
-        self.slots.values().any(|slot| {
+        let in_log = self.slots.values().any(|slot| {
             slot.committed == Some(digest)
                 || slot.proposal.as_ref().is_some_and(|proposal| proposal.digest == digest)
-        })
+        });
+        in_log || self.pre_prepared.values().any(|(noted, _)| *noted == digest)
     }
 
     /// A PRE-PREPARE that contradicts the choices of its own view's NEW-VIEW convicts the primary;

@@ -5,8 +5,9 @@
 use super::admission::{Admission, PeerBoot};
 use super::{Boot, Replica, RequestQueue, Step};
 use crate::auth::SigningKey;
+use crate::fault::HaltReason;
 use crate::input::ClientWindow;
-use crate::message::{BootId, CheckpointId, PrePrepare};
+use crate::message::{BootId, CheckpointId, PrePrepare, StableProof, StartId};
 use crate::output::Output;
 use crate::record::Record;
 use crate::replica::status::Repair;
@@ -17,11 +18,14 @@ use crate::{
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 /// What a replica's disk holds when it starts.
 #[derive(Clone, Debug)]
 pub struct Recovered {
-    /// The checkpoint of the last durable snapshot; (0, the empty state's) if there is none.
+    /// The state before the first batch.
+    pub genesis: CheckpointId,
+    /// The checkpoint of the last durable snapshot; number 0 and `genesis` if there is none.
     pub checkpoint: (SeqNum, CheckpointId),
     /// The client table in that snapshot.
     pub clients: Vec<(ClientId, ClientWindow)>,
@@ -49,12 +53,17 @@ impl Replica {
             replica.absorb(record, now.monotonic);
         }
         replica.timers = Timers::new(now.monotonic, &replica.config.parameters);
-        replica.settle(&recovered.checkpoint);
+        let settled = replica.settle(&recovered.checkpoint);
         let mut step = Step { now, outputs };
+        if let Err(reason) = settled {
+            replica.halt(&mut step, reason);
+            return replica;
+        }
         replica.boot.counter += 1;
         replica.boot.id = boot_id;
         let Boot { counter, id, incarnation } = replica.boot;
         let record = Record::Boot { counter, boot_id: id, incarnation };
+        replica.admission.remember_own(StartId { counter, boot_id });
         replica.admission.booted_at = replica.persist(&mut step, record);
         replica.try_execute(&mut step);
         replica
@@ -71,7 +80,7 @@ impl Replica {
         let parameters = &config.parameters;
         let timers = Timers::new(now.monotonic, parameters);
         let repair = Repair::new(parameters.status_answer_bytes_max);
-        let (seq, checkpoint) = recovered.checkpoint;
+        let (seq, _) = recovered.checkpoint;
         Self {
             config,
             id,
@@ -83,6 +92,7 @@ impl Replica {
             view: View::ZERO,
             active: false,
             new_view: None,
+            rival_new_views: Vec::new(),
             view_changes: BTreeMap::new(),
             later_view_changes: BTreeMap::new(),
             low_water_mark: SeqNum::ZERO,
@@ -98,9 +108,11 @@ impl Replica {
             executed_after: Position::ZERO,
             replay_until: seq,
             replay: BTreeMap::new(),
-            own_checkpoints: BTreeMap::from([(seq, checkpoint)]),
+            stable_proof: StableProof::default(),
+            own_checkpoints: BTreeMap::from([(SeqNum::ZERO, recovered.genesis)]),
             own_signed: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
+            proofs_ahead: BTreeMap::new(),
             transfer: None,
             behind_since: None,
             last_assigned: SeqNum::ZERO,
@@ -120,11 +132,11 @@ impl Replica {
         match record {
             Record::Boot { counter, boot_id, incarnation } => {
                 self.boot = Boot { counter, id: boot_id, incarnation };
+                self.admission.remember_own(StartId { counter, boot_id });
             }
-            Record::PeerBoot { replica, counter, boot_id, seen } => {
-                self.admission
-                    .peers
-                    .insert(replica, PeerBoot { counter, boot_id, seen, counted: (now, 0) });
+            Record::PeerBoot { replica, start, seen } => {
+                let known = PeerBoot { start, seen, takes_part: false, counted: (now, 0) };
+                self.admission.peers.insert(replica, known);
             }
             Record::Batch(batch) => {
                 self.batches.insert(batch.digest(), batch);
@@ -145,8 +157,14 @@ impl Replica {
                 self.own_checkpoints.insert(signed.body.seq, signed.body.id);
                 self.own_signed.insert(signed.body.seq, signed);
             }
-            Record::Stable { seq, id, .. } | Record::StateInstalled { seq, id } => {
-                self.low_water_mark = self.low_water_mark.max(seq);
+            Record::Stable { seq, id, proof } => {
+                if seq >= self.low_water_mark {
+                    self.low_water_mark = seq;
+                    self.stable_proof = proof;
+                }
+                self.own_checkpoints.insert(seq, id);
+            }
+            Record::StateInstalled { seq, id } => {
                 self.own_checkpoints.insert(seq, id);
             }
             Record::ViewChange(signed) => {
@@ -162,9 +180,10 @@ impl Replica {
                 if view > self.view {
                     self.move_to_view(view, now);
                 }
-                self.clear_entries_against(&proof.new_view.body);
-                if self.new_view.as_ref().is_none_or(|held| held.new_view.body.view < view) {
-                    self.new_view = Some(proof);
+                match self.new_view.as_ref().map(|held| held.new_view.body.view.cmp(&view)) {
+                    None | Some(Ordering::Less) => self.hold_new_view(proof),
+                    Some(Ordering::Equal) => self.hold_rival(proof),
+                    Some(Ordering::Greater) => {}
                 }
             }
         }
@@ -172,45 +191,50 @@ impl Replica {
 
     /// After the last record: what lies outside the window goes, and what was committed beyond the
     /// snapshot waits to be executed again.
-    fn settle(&mut self, snapshot: &(SeqNum, CheckpointId)) {
+    ///
+    /// Fails if the snapshot is not the state that this replica once had there.
+    fn settle(&mut self, snapshot: &(SeqNum, CheckpointId)) -> Result<(), HaltReason> {
         let (snapshot_seq, snapshot_id) = *snapshot;
-        if snapshot_seq > self.low_water_mark {
-            self.own_checkpoints.insert(snapshot_seq, snapshot_id);
+        let recorded = self.own_checkpoints.insert(snapshot_seq, snapshot_id);
+        if recorded.is_some_and(|recorded| recorded != snapshot_id) {
+            return Err(HaltReason::Diverged { seq: snapshot_seq });
         }
-        self.replay = self.replay.split_off(&snapshot_seq.next());
-        let low = self.low_water_mark.max(snapshot_seq);
-        let id = self.own_checkpoints.get(&low).copied().unwrap_or(snapshot_id);
-        self.forget_up_to(low, id);
+        let low = self.low_water_mark;
+        self.forget_up_to(low, self.own_checkpoint(low));
         let high = self.high_water_mark();
         self.prepared.retain(|seq, _| *seq <= high);
         self.pre_prepared.retain(|seq, _| *seq <= high);
-        let in_log: Vec<_> = self.replay.range(low.next()..).map(|(s, d)| (*s, *d)).collect();
+        let committed = self.replay.range(low.next()..).map(|(s, d)| (*s, *d));
+        let in_log: Vec<_> = committed.take_while(|(seq, _)| *seq <= high).collect();
         for (seq, digest) in in_log {
-            if seq <= high {
-                self.slot(seq).committed = Some(digest);
-            }
+            self.slot(seq).committed = Some(digest);
         }
+        self.replay = self.replay.split_off(&snapshot_seq.next());
         self.replay_until = self.replay.keys().next_back().copied().unwrap_or(snapshot_seq);
         self.latest_batch_time =
             self.batches.values().map(|batch| batch.time).max().unwrap_or_default();
+        Ok(())
     }
 
     /// What a new journal segment starts with: everything durable that still matters above the
     /// stable checkpoint, restated. Older segments may go once that checkpoint is a durable
     /// snapshot.
     pub fn durable_records(&self) -> Vec<Record> {
-        let Boot { counter, id, incarnation } = self.boot;
-        let mut records = alloc::vec![Record::Boot { counter, boot_id: id, incarnation }];
+        let incarnation = self.boot.incarnation;
+        let starts = self.admission.own_starts();
+        let mut records: Vec<Record> = starts
+            .map(|StartId { counter, boot_id }| Record::Boot { counter, boot_id, incarnation })
+            .collect();
         records.extend(self.admission.peers.iter().map(|(replica, peer)| Record::PeerBoot {
             replica: *replica,
-            counter: peer.counter,
-            boot_id: peer.boot_id,
-            seen: peer.seen,
+            start: peer.start,
+            seen: peer.seen.clone(),
         }));
         let seq = self.low_water_mark;
         let id = self.own_checkpoint(seq);
-        records.push(Record::Stable { seq, id, proof: Vec::new() });
-        let new_view = self.new_view.iter().map(|proof| Record::NewView(Arc::clone(proof)));
+        records.push(Record::Stable { seq, id, proof: Arc::clone(&self.stable_proof) });
+        let held = self.new_view.iter().chain(&self.rival_new_views);
+        let new_view = held.map(|proof| Record::NewView(Arc::clone(proof)));
         let own = self.view_changes.get(&self.id);
         let own = own.map(|signed| Record::ViewChange(Arc::clone(signed)));
         if self.active {

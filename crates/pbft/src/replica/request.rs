@@ -130,17 +130,18 @@ impl RequestQueue {
         of_client.first().map(|(session, timestamp)| (*client, *session, *timestamp))
     }
 
-    /// Requests that were not relayed yet, at most `count`; marks them.
-    fn take_unrelayed(&mut self, count: usize) -> Vec<Arc<SignedRequest>> {
+    /// The first request of the queue, and those that were not relayed yet, at most `count`; marks
+    /// them.
+    fn take_to_relay(&mut self, count: usize) -> Vec<Arc<SignedRequest>> {
         let mut taken = Vec::new();
-        for key in self.arrivals.values() {
+        for (place, key) in self.arrivals.values().enumerate() {
             if taken.len() == count {
                 break;
             }
             let Some(waiting) = self.waiting.get_mut(key) else {
                 continue;
             };
-            if !waiting.relayed {
+            if place == 0 || !waiting.relayed {
                 waiting.relayed = true;
                 taken.push(Arc::clone(&waiting.request));
             }
@@ -245,13 +246,14 @@ impl Replica {
         Standing::New
     }
 
-    /// Backups hand the primary the requests it may not have received, once [RQ6].
+    /// Backups hand the primary the requests it may not have received, each once, and the one they
+    /// will depose it for again and again: it may have had no room for it before [RQ6].
     pub(super) fn relay_requests(&mut self, step: &mut Step<'_>) {
         if !self.active || self.is_primary() {
             return;
         }
         let primary = self.config.primary(self.view);
-        for request in self.requests.take_unrelayed(RELAYED_AT_ONCE_MAX) {
+        for request in self.requests.take_to_relay(RELAYED_AT_ONCE_MAX) {
             step.send(primary, Message::Request(request), Position::ZERO);
         }
     }

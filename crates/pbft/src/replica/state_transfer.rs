@@ -5,11 +5,15 @@
 use super::{Replica, Step};
 use crate::event::Event;
 use crate::input::ClientWindow;
-use crate::message::CheckpointId;
+use crate::message::{CheckpointId, StableProof};
 use crate::output::Output;
 use crate::record::Record;
 use crate::{ClientId, SeqNum, Time};
 use alloc::vec::Vec;
+
+/// So many proofs of stable checkpoints beyond the window are kept: those of the states that may
+/// still arrive.
+const PROOFS_AHEAD_MAX: usize = 8;
 
 /// A fetch of state under way.
 #[derive(Clone, Debug)]
@@ -23,9 +27,25 @@ pub(super) struct Transfer {
 }
 
 impl Replica {
-    /// The highest checkpoint beyond what was executed here that f+1 replicas signed, hence a
-    /// correct one: its state is right.
+    /// Keeps the proof of a stable checkpoint beyond the window until its state is here.
+    pub(super) fn note_proof_ahead(&mut self, proof: StableProof) {
+        let Some(seq) = proof.first().map(|signed| signed.body.seq) else {
+            return;
+        };
+        self.proofs_ahead.entry(seq).or_insert(proof);
+        if self.proofs_ahead.len() > PROOFS_AHEAD_MAX {
+            self.proofs_ahead.pop_first();
+        }
+    }
+
+    /// The highest checkpoint beyond what was executed here whose state is right: one that is
+    /// proved stable, or one inside the window that f+1 replicas signed, hence a correct one.
     fn checkpoint_ahead(&self) -> Option<(SeqNum, CheckpointId)> {
+        let proved = self.proofs_ahead.values().next_back().and_then(|proof| proof.first());
+        if let Some(body) = proved.map(|signed| signed.body).filter(|b| b.seq > self.last_executed)
+        {
+            return Some((body.seq, body.id));
+        }
         let weak = self.config.quorums.weak();
         self.checkpoints.range(self.last_executed.next()..).rev().find_map(|(seq, _)| {
             let votes = self.checkpoint_votes(*seq);
@@ -81,26 +101,34 @@ impl Replica {
         // were refused, a replica whose disk is slower than the others' progress would never
         // catch up.
         let expected = self.transfer.as_ref().is_some_and(|t| seq <= t.seq);
-        if !expected || seq <= self.last_executed {
+        if !expected {
             return;
         }
         self.transfer = None;
         self.behind_since = None;
+        if seq <= self.last_executed {
+            // The batch that was being executed when the fetch began led to this very state.
+            self.try_activate(step);
+            return self.try_execute(step);
+        }
         self.last_executed = seq;
         self.executing = false;
         self.replay.clear();
         self.clients = clients.into_iter().collect();
         let position = self.persist(step, Record::StateInstalled { seq, id });
         self.executed_after = position;
-        self.forget_up_to(seq, id);
+        self.own_checkpoints.insert(seq, id);
+        self.last_assigned = self.last_assigned.max(seq);
         step.event(Event::StateTransferred { seq });
-        step.outputs.push(Output::Stable { seq, id });
         let clients: Vec<ClientId> = self.clients.keys().copied().collect();
         for client in clients {
             self.drop_settled_requests(client);
         }
         self.send_checkpoint(step, seq, id);
-        self.checkpoints.remove(&seq);
+        match self.proofs_ahead.remove(&seq) {
+            Some(proof) => self.advance_low_water_mark(step, seq, id, proof),
+            None => self.try_stable(step, seq),
+        }
         self.try_activate(step);
         self.consider_request_timer(step.now.monotonic);
         self.hasten_status(step.now.monotonic);

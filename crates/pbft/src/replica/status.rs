@@ -107,6 +107,8 @@ impl Replica {
             let wanted = slot.committed.or_else(|| proposal.map(|proposal| proposal.digest));
             missing.extend(wanted.filter(|digest| !self.has_batch(*digest)));
         }
+        let noted = self.pre_prepared.values().map(|(digest, _)| *digest);
+        missing.extend(noted.filter(|digest| !self.has_batch(*digest)));
         missing.sort_unstable();
         missing.dedup();
         missing.truncate(self.config.parameters.missing_batches_max);
@@ -154,12 +156,17 @@ impl Replica {
         Ok(())
     }
 
-    /// One's own CHECKPOINTs from the stable one on, which the peer may need to move its window or
-    /// to find out that it is behind [CP6].
+    /// What the peer may need to move its window or to find out that it is behind [CP6]: one's own
+    /// CHECKPOINTs inside its window, and where one's own window is beyond it the proof of the
+    /// stable checkpoint, which needs nobody else's help.
     fn send_checkpoints(&mut self, step: &mut Step<'_>, to: ReplicaId, status: &Status) {
         let first = status.low_water_mark.next();
-        for signed in self.own_signed.range(first..).map(|(_, signed)| signed) {
+        let last = status.low_water_mark.plus(self.config.parameters.log_window);
+        for signed in self.own_signed.range(first..=last).map(|(_, signed)| signed) {
             step.send(to, Message::Checkpoint(*signed), self.position);
+        }
+        if self.low_water_mark > last {
+            step.send(to, Message::Stable(Arc::clone(&self.stable_proof)), self.position);
         }
     }
 
@@ -172,6 +179,8 @@ impl Replica {
             let useful = view > status.new_view && (view >= status.view || !status.active);
             if useful {
                 step.send(to, Message::NewView(Arc::clone(proof)), self.position);
+            } else if !status.active {
+                self.send_unknown_new_view(step, to);
             }
         }
         if self.active {
@@ -185,6 +194,14 @@ impl Replica {
             self.send_missing_view_changes(step, to, |replica| {
                 status.view_changes.contains(u64::from(replica.get()))
             });
+        }
+    }
+
+    /// A NEW-VIEW whose effect the peer's VIEW-CHANGE does not show [VC10].
+    fn send_unknown_new_view(&self, step: &mut Step<'_>, to: ReplicaId) {
+        let told = self.view_changes.get(&to).or_else(|| self.later_view_changes.get(&to));
+        if let Some(proof) = told.and_then(|told| self.new_view_unknown_to(&told.body)) {
+            step.send(to, Message::NewView(Arc::clone(proof)), self.position);
         }
     }
 
@@ -206,7 +223,9 @@ impl Replica {
                 && !status.committed.contains(offset)
             {
                 let committed = Committed { seq, digest };
-                step.send(to, Message::Committed(committed), Position::ZERO);
+                // The claim rests on one's own P entry, too: without it only q-1 are known to
+                // hold one, and after a crash too few of them might be left [C4].
+                step.send(to, Message::Committed(committed), self.position);
             }
             if same_view {
                 self.send_votes(step, to, seq, offset, status);

@@ -118,8 +118,9 @@ impl Replica {
     pub(super) fn fire_due_timers(&mut self, step: &mut Step<'_>) {
         let now = step.now.monotonic;
         if self.halted.is_none() && is_due(self.timers.relay, now) {
-            self.timers.relay = None;
             self.relay_requests(step);
+            let timeout = self.timers.timeout;
+            self.timers.relay = self.timers.request.map(|_| now.after(timeout / 4));
         }
         if self.halted.is_none() && is_due(self.timers.request, now) {
             self.on_request_timeout(step);

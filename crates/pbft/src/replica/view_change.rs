@@ -28,8 +28,12 @@ impl Replica {
             replica: self.id,
             low_water_mark: self.low_water_mark,
             checkpoints: self.own_checkpoints.iter().map(|(seq, id)| (*seq, *id)).collect(),
-            prepared: entries(&self.prepared),
-            pre_prepared: entries(&self.pre_prepared),
+            prepared: entries(&self.prepared).collect(),
+            // Whoever vouches for a digest has its batch, lest one be chosen that nobody can
+            // execute [VC3].
+            pre_prepared: entries(&self.pre_prepared)
+                .filter(|entry| self.has_batch(entry.digest))
+                .collect(),
         };
         let signed = Arc::new(Signed::sign(&self.config.domain, &self.key, self.id, body));
         let position = self.persist(step, Record::ViewChange(Arc::clone(&signed)));
@@ -169,8 +173,12 @@ impl Replica {
     }
 }
 
-fn entries(map: &BTreeMap<SeqNum, (Digest, View)>) -> Vec<PreparedEntry> {
-    map.iter()
-        .map(|(seq, (digest, view))| PreparedEntry { seq: *seq, digest: *digest, view: *view })
-        .collect()
+fn entries(
+    map: &BTreeMap<SeqNum, (Digest, View)>,
+) -> impl Iterator<Item = PreparedEntry> + use<'_> {
+    map.iter().map(|(seq, (digest, view))| PreparedEntry {
+        seq: *seq,
+        digest: *digest,
+        view: *view,
+    })
 }

@@ -4,7 +4,7 @@ use crate::cluster::{Cluster, Envelope, replica_key, seq, test_config, within};
 use pbft::message::{Batch, Checkpoint, CheckpointId, Kind};
 use pbft::{
     Digest, Event, HaltReason, Input, Message, Now, Output, Record, Recovered, Reject, Replica,
-    ReplicaId, Sender, SeqNum,
+    ReplicaId, Sender, SeqNum, Signed,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,15 @@ fn wrong_id() -> CheckpointId {
 fn checkpoint_by(cluster: &Cluster, replica: u32, n: u64, id: CheckpointId) -> Message {
     let body = Checkpoint { seq: seq(n), id, replica: ReplicaId::new(replica) };
     Message::Checkpoint(cluster.sign(replica, body))
+}
+
+/// The CHECKPOINTs of 0, 1 and 2 for one state.
+fn stable_proof(cluster: &Cluster, n: u64, id: CheckpointId) -> Message {
+    let signed = (0..3).map(|replica| {
+        let body = Checkpoint { seq: seq(n), id, replica: ReplicaId::new(replica) };
+        cluster.sign(replica, body)
+    });
+    Message::Stable(Arc::new(signed.collect()))
 }
 
 /// Orders operations until the given number was executed by those that `passes` connects.
@@ -157,24 +166,51 @@ fn stable_checkpoint_empties_the_log_below_it() {
     assert_eq!(numbered.count(), 0, "{records:?}");
 }
 
-/// [CU1] A replica within the window that makes no progress fetches the state after a while; one
-/// beyond it does so at once.
+/// [CP6] [CU1] A replica whose window is behind asks, is sent the proof of the stable checkpoint
+/// and fetches its state at once. CHECKPOINTs beyond the window prove nothing.
 #[test]
 fn replica_beyond_the_window_fetches_state_at_once() {
     let mut cluster = Cluster::new(4);
     fill_to(&mut cluster, 24, within(&[0, 1, 2]));
     assert_eq!(cluster.status(3).last_executed, seq(4));
-    let newest: Vec<Message> = [0, 1]
-        .iter()
-        .map(|replica| {
-            let id = cluster.status(*replica).stable_checkpoint.1;
-            checkpoint_by(&cluster, *replica, 24, id)
-        })
-        .collect();
-    cluster.inject(0, 3, newest[0].clone());
-    assert_eq!(cluster.status(3).last_executed, seq(4), "the word of one is not enough");
-    cluster.inject(1, 3, newest[1].clone());
+    let id = cluster.status(0).stable_checkpoint.1;
+    for replica in [0, 1, 2] {
+        let message = checkpoint_by(&cluster, replica, 24, id);
+        cluster.inject(replica, 3, message);
+    }
+    assert_eq!(cluster.status(3).last_executed, seq(4));
+    // One peer is enough: the proof needs nobody else's word.
+    cluster.run_where(Duration::from_secs(1), within(&[1, 3]));
     assert_eq!(cluster.status(3).last_executed, seq(24));
+    assert_eq!(cluster.status(3).stable_checkpoint.0, seq(24));
+}
+
+/// [CP3] A proof of stability has the CHECKPOINTs of a quorum, all for the same state.
+#[test]
+fn proof_of_stability_is_checked_at_the_door() {
+    let cluster = Cluster::new(4);
+    let id = CheckpointId { state_root: Digest::default(), history_root: Digest::default() };
+    let sender = Sender::Replica(ReplicaId::new(1));
+    let admit = |message: Message| cluster.config.admit(sender, message).map(|_| ());
+    let good = stable_proof(&cluster, 24, id);
+    assert_eq!(admit(good.clone()), Ok(()));
+    let Message::Stable(good) = good else { unreachable!() };
+    let changed = |change: &dyn Fn(&mut Vec<Signed<Checkpoint>>)| {
+        let mut proof = (*good).clone();
+        change(&mut proof);
+        admit(Message::Stable(Arc::new(proof)))
+    };
+    let malformed = Err(Reject::MalformedProof);
+    assert_eq!(changed(&|proof| proof.clear()), malformed);
+    assert_eq!(changed(&|proof| proof.truncate(2)), malformed);
+    assert_eq!(changed(&|proof| proof[2] = proof[1]), malformed);
+    let other = Checkpoint { seq: seq(24), id: wrong_id(), replica: ReplicaId::new(2) };
+    let other = cluster.sign(2, other);
+    assert_eq!(changed(&|proof| proof[2] = other), malformed);
+    assert_eq!(
+        changed(&|proof| proof[2].signature = proof[1].signature),
+        Err(Reject::BadSignature)
+    );
 }
 
 /// [CU2] A vote that rests on a fetched state leaves only when the state's record is durable.
@@ -183,11 +219,9 @@ fn checkpoint_after_a_fetch_waits_for_the_record_of_the_fetch() {
     let mut cluster = Cluster::new(4);
     fill_to(&mut cluster, 24, within(&[0, 1, 2]));
     cluster.hold_syncs(3);
-    for replica in [0, 1] {
-        let id = cluster.status(replica).stable_checkpoint.1;
-        let message = checkpoint_by(&cluster, replica, 24, id);
-        cluster.inject(replica, 3, message);
-    }
+    let id = cluster.status(0).stable_checkpoint.1;
+    let proof = stable_proof(&cluster, 24, id);
+    cluster.inject(0, 3, proof);
     assert_eq!(cluster.status(3).last_executed, seq(24));
     let from_3 = |e: &Envelope| e.from == 3 && e.kind() == Kind::Checkpoint;
     assert!(cluster.take(from_3).is_empty());
@@ -224,8 +258,9 @@ fn replay_that_misses_the_stable_checkpoint_stops_the_replica() {
     {
         let mut records: Vec<Record> =
             (1..=4).map(|n| Record::Committed { seq: seq(n), digest: Batch::NULL }).collect();
-        records.push(Record::Stable { seq: seq(4), id: right, proof: vec![] });
-        let recovered = Recovered { checkpoint: (SeqNum::ZERO, right), clients: vec![], records };
+        records.push(Record::Stable { seq: seq(4), id: right, proof: Arc::default() });
+        let checkpoint = (SeqNum::ZERO, right);
+        let recovered = Recovered { genesis: right, checkpoint, clients: vec![], records };
         let mut outputs = Vec::new();
         let mut replica = Replica::recover(
             Arc::new(test_config(4)),

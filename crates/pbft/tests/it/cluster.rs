@@ -229,6 +229,7 @@ impl Cluster {
         machine.state = ToyState::default();
         machine.starts += 1;
         let recovered = Recovered {
+            genesis: machine.state.id(),
             checkpoint: (SeqNum::ZERO, machine.state.id()),
             clients: Vec::new(),
             records: machine.records.clone(),
@@ -260,6 +261,13 @@ impl Cluster {
         machine.durable = 0;
     }
 
+    /// Puts an older content of the disk in place of the present one.
+    pub(crate) fn restore_disk(&mut self, replica: u32, records: Vec<Record>) {
+        let machine = &mut self.machines[replica as usize];
+        machine.durable = records.len();
+        machine.records = records;
+    }
+
     /// From now on nothing becomes durable at this replica until [`Cluster::sync`].
     pub(crate) fn hold_syncs(&mut self, replica: u32) {
         self.machines[replica as usize].syncs_at_once = false;
@@ -269,6 +277,14 @@ impl Cluster {
     pub(crate) fn release_syncs(&mut self, replica: u32) {
         self.machines[replica as usize].syncs_at_once = true;
         self.sync(replica);
+    }
+
+    /// After a crash: what was not durable is gone, and the disk is fast again.
+    pub(crate) fn lose_unsynced(&mut self, replica: u32) {
+        let machine = &mut self.machines[replica as usize];
+        machine.records.truncate(machine.durable);
+        machine.held.clear();
+        machine.syncs_at_once = true;
     }
 
     /// No machine hands out its state any more.
@@ -282,6 +298,7 @@ impl Cluster {
         let (seq, id) = core.status().stable_checkpoint;
         let state = &self.machines[replica as usize].state;
         let recovered = Recovered {
+            genesis: ToyState::default().id(),
             checkpoint: (seq, id),
             clients: state.clients.clone().into_iter().collect(),
             records: core.durable_records(),

@@ -6,8 +6,8 @@ use crate::cluster::{client_key, config_with, replica_key};
 use pbft::message::{
     Batch, Checkpoint, CheckpointId, Committed, Hello, HelloReply, NewView, NewViewProof,
     Operation, Outcome, PartId, PrePrepare, PreparedEntry, Rejoin, Reply, ReplyBody, Request,
-    RequestBody, ServiceId, SignedBody, SlotSet, StatePart, StatePartRequest, Status, ViewChange,
-    Vote,
+    RequestBody, ServiceId, SignedBody, SlotSet, StableProof, StartId, StatePart, StatePartRequest,
+    Status, ViewChange, Vote,
 };
 use pbft::{
     ClientId, Config, Digest, Epoch, Evidence, Incarnation, Message, Parameters, Record, ReplicaId,
@@ -99,9 +99,16 @@ fn new_view() -> Arc<NewViewProof> {
 }
 
 fn checkpoint() -> Signed<Checkpoint> {
-    let body =
-        Checkpoint { seq: SeqNum::new(8), id: checkpoint_id(0xc0), replica: ReplicaId::new(3) };
-    sign(3, body)
+    checkpoint_by(3)
+}
+
+fn checkpoint_by(replica: u32) -> Signed<Checkpoint> {
+    let (seq, id) = (SeqNum::new(8), checkpoint_id(0xc0));
+    sign(replica, Checkpoint { seq, id, replica: ReplicaId::new(replica) })
+}
+
+fn stable_proof() -> StableProof {
+    Arc::new([0, 1, 3].map(checkpoint_by).to_vec())
 }
 
 fn status() -> Status {
@@ -147,6 +154,10 @@ fn part() -> PartId {
     PartId { path: b"path".to_vec(), digest: digest(0xd2) }
 }
 
+fn start(counter: u64) -> StartId {
+    StartId { counter, boot_id: [0xb0; 16] }
+}
+
 /// Every message, by the name it has in `docs/wire.md`.
 fn messages() -> Vec<(&'static str, Message)> {
     let hello = Hello {
@@ -167,7 +178,10 @@ fn messages() -> Vec<(&'static str, Message)> {
     let fenced = Outcome::Fenced { current: Session::new(0x5f) };
     vec![
         ("HELLO", Message::Hello(hello)),
-        ("HELLO-REPLY", Message::HelloReply(HelloReply { boot_id: [0xb0; 16], seen: 9 })),
+        (
+            "HELLO-REPLY",
+            Message::HelloReply(HelloReply { boot_id: [0xb0; 16], seen: vec![start(9)] }),
+        ),
         ("REQUEST, open session", Message::Request(request(RequestBody::OpenSession))),
         ("REQUEST, operations", Message::Request(operations())),
         ("REPLY, session opened", reply(false, full(Outcome::SessionOpened))),
@@ -192,6 +206,7 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("STATE-PART", Message::StatePart(state_part(Some(b"content".to_vec())))),
         ("STATE-PART, not held", Message::StatePart(state_part(None))),
         ("REJOIN", Message::Rejoin(sign(3, rejoin))),
+        ("STABLE", Message::Stable(stable_proof())),
     ]
 }
 
@@ -202,7 +217,10 @@ fn records() -> Vec<(&'static str, Record)> {
     let signed = Some(sign(1, pre_prepare(5)));
     vec![
         ("Boot", Record::Boot { counter: 4, boot_id, incarnation: Incarnation::new(6) }),
-        ("PeerBoot", Record::PeerBoot { replica: ReplicaId::new(2), counter: 4, boot_id, seen: 3 }),
+        (
+            "PeerBoot",
+            Record::PeerBoot { replica: ReplicaId::new(2), start: start(4), seen: vec![start(3)] },
+        ),
         ("Batch", Record::Batch(batch())),
         ("PrePrepared", Record::PrePrepared { entry: pre_prepare(5), signed }),
         (
@@ -212,7 +230,7 @@ fn records() -> Vec<(&'static str, Record)> {
         ("Prepared", Record::Prepared(pre_prepare(5))),
         ("Committed", Record::Committed { seq: SeqNum::new(9), digest: digest(0xa1) }),
         ("Checkpoint", Record::Checkpoint(checkpoint())),
-        ("Stable", Record::Stable { seq, id, proof: vec![checkpoint()] }),
+        ("Stable", Record::Stable { seq, id, proof: stable_proof() }),
         ("ViewChange", Record::ViewChange(view_change(2))),
         ("NewView", Record::NewView(new_view())),
         ("StateInstalled", Record::StateInstalled { seq, id }),
@@ -299,7 +317,7 @@ fn bytes_of_every_message_are_those_of_wire_version_1() {
         tags.push(bytes[10]);
     }
     tags.dedup();
-    assert_eq!(tags, (0..=18).collect::<Vec<u8>>(), "every kind is here, in its order");
+    assert_eq!(tags, (0..=19).collect::<Vec<u8>>(), "every kind is here, in its order");
 }
 
 /// [AU1] The pinned signatures are good, so the golden bytes pin what is signed as well.

@@ -16,5 +16,6 @@ mod requests;
 mod restart;
 mod scenarios;
 mod signatures;
+mod standstills;
 mod stories;
 mod view_changes;

@@ -2,7 +2,7 @@
 
 use crate::cluster::{Cluster, Envelope, seq, test_config, view, within};
 use crate::normal_case::batch_of;
-use pbft::message::{Kind, PrePrepare, Rejoin, Vote};
+use pbft::message::{HelloReply, Kind, PrePrepare, Rejoin, StartId, Vote};
 use pbft::{HaltReason, Incarnation, Message, Record, Reject, ReplicaId, Sender};
 use std::sync::Arc;
 use std::time::Duration;
@@ -172,6 +172,64 @@ fn wiped_replica_is_found_out_and_stops() {
     assert!(!cluster.status(2).admitted);
 }
 
+/// [RJ1] Starting again and again does not help an emptied disk, whether its peers hear of each
+/// start or of the last one only; and its owner cannot talk it back in.
+#[test]
+fn wiped_replica_is_not_let_in_by_starting_again() {
+    for heard in [true, false] {
+        let mut cluster = Cluster::new(4);
+        cluster.run(Duration::from_secs(1));
+        cluster.crash(2);
+        cluster.wipe(2);
+        for _ in 0..5 {
+            cluster.start(2);
+            if heard {
+                cluster.run(Duration::from_millis(500));
+            }
+            cluster.crash(2);
+        }
+        cluster.start(2);
+        cluster.run(Duration::from_millis(500));
+        assert!(!cluster.status(2).admitted, "heard of each start: {heard}");
+        assert!(matches!(cluster.status(2).halted, Some(HaltReason::Amnesia { .. })));
+    }
+}
+
+/// [RJ1] A disk that was rolled back to before its last start does not know of that start, however
+/// often it starts afterwards.
+#[test]
+fn disk_rolled_back_across_a_start_is_found_out() {
+    let mut cluster = Cluster::new(4);
+    let image = cluster.durable_records(2).to_vec();
+    cluster.crash(2);
+    cluster.start(2);
+    cluster.run(Duration::from_secs(1));
+    assert!(cluster.status(2).admitted);
+    cluster.crash(2);
+    cluster.restore_disk(2, image);
+    for _ in 0..3 {
+        cluster.start(2);
+        cluster.run(Duration::from_millis(500));
+        assert!(!cluster.status(2).admitted);
+        cluster.crash(2);
+    }
+}
+
+/// [RJ1] Honest restarts, heard of or not, keep nobody out.
+#[test]
+fn replica_that_knows_its_starts_is_let_in_however_many_they_were() {
+    let mut cluster = Cluster::new(4);
+    for round in 0..12 {
+        cluster.crash(2);
+        cluster.start(2);
+        if round % 3 == 0 {
+            cluster.run(Duration::from_secs(5));
+        }
+    }
+    cluster.run(Duration::from_secs(30));
+    assert!(cluster.status(2).admitted);
+}
+
 /// [RJ1] One lying peer can neither let an amnesiac in nor keep an honest replica out.
 #[test]
 fn one_lying_peer_decides_nothing_about_admission() {
@@ -180,7 +238,8 @@ fn one_lying_peer_decides_nothing_about_admission() {
     cluster.start(2);
     cluster.network.clear();
     let boot_id = [2; 16];
-    let lie = Message::HelloReply(pbft::message::HelloReply { boot_id, seen: 1000 });
+    let seen = vec![StartId { counter: 1000, boot_id: [9; 16] }];
+    let lie = Message::HelloReply(HelloReply { boot_id, seen });
     cluster.inject(3, 2, lie);
     cluster.run_where(Duration::from_millis(500), |e| e.from != 3);
     assert!(cluster.status(2).admitted);
@@ -188,7 +247,7 @@ fn one_lying_peer_decides_nothing_about_admission() {
     cluster.wipe(1);
     cluster.start(1);
     cluster.network.clear();
-    let lie = Message::HelloReply(pbft::message::HelloReply { boot_id, seen: 0 });
+    let lie = Message::HelloReply(HelloReply { boot_id, seen: vec![] });
     cluster.inject(3, 1, lie);
     cluster.run_where(Duration::from_millis(500), within(&[0, 1, 2]));
     assert_eq!(cluster.halted.last().map(|(replica, _)| *replica), Some(1));

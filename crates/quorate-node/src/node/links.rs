@@ -171,6 +171,7 @@ fn class_of(message: &Message) -> Class {
         | Message::Reply(_)
         | Message::PrePrepare(..)
         | Message::Checkpoint(_)
+        | Message::Stable(_)
         | Message::ViewChange(_)
         | Message::NewView(_)
         | Message::Batch(_)

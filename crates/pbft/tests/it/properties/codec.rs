@@ -4,7 +4,8 @@
 use pbft::message::{
     Batch, Checkpoint, CheckpointId, Committed, Hello, HelloReply, NewView, NewViewProof,
     Operation, Outcome, PartId, PrePrepare, PreparedEntry, Rejoin, Reply, ReplyBody, Request,
-    RequestBody, ServiceId, SlotSet, StatePart, StatePartRequest, Status, ViewChange, Vote,
+    RequestBody, ServiceId, SlotSet, StartId, StatePart, StatePartRequest, Status, ViewChange,
+    Vote,
 };
 use pbft::{
     ClientId, Digest, Epoch, Incarnation, Message, Record, Reject, ReplicaId, SeqNum, Session,
@@ -214,7 +215,9 @@ fn hello() -> impl Strategy<Value = Hello> {
 
 /// Any message, of every kind alike.
 fn message() -> impl Strategy<Value = Message> {
-    let hello_reply = (any::<[u8; 16]>(), any::<u64>())
+    let start =
+        any::<(u64, [u8; 16])>().prop_map(|(counter, boot_id)| StartId { counter, boot_id });
+    let hello_reply = (any::<[u8; 16]>(), vec(start, 0..3))
         .prop_map(|(boot_id, seen)| Message::HelloReply(HelloReply { boot_id, seen }));
     let state_request =
         (seq(), digest(), vec(part(), 0..3)).prop_map(|(seq, state_root, parts)| {
@@ -246,8 +249,9 @@ fn message() -> impl Strategy<Value = Message> {
         state_request,
         state_part,
         rejoin().prop_map(Message::Rejoin),
+        vec(checkpoint(), 0..4).prop_map(|proof| Message::Stable(Arc::new(proof))),
     ];
-    prop_oneof![9 => first, 10 => second]
+    prop_oneof![9 => first, 11 => second]
 }
 
 const EPOCH: Epoch = Epoch::new(3);

@@ -25,7 +25,10 @@ impl Names {
         let at = |v: pbft::View, n: SeqNum, d: Digest| format!("v={v} n={n} d={}", self.of(d));
         match message {
             Message::Hello(hello) => format!("HELLO start={}", hello.boot_counter),
-            Message::HelloReply(reply) => format!("HELLO-REPLY seen={}", reply.seen),
+            Message::HelloReply(reply) => {
+                let seen: Vec<String> = reply.seen.iter().map(|s| s.counter.to_string()).collect();
+                format!("HELLO-REPLY seen={{{}}}", seen.join(" "))
+            }
             Message::Request(request) => format!("REQUEST {}", request_line(request)),
             Message::Reply(reply) => format!("REPLY t={}", reply.timestamp),
             Message::PrePrepare(signed, batch) => {
@@ -37,6 +40,12 @@ impl Names {
             Message::Checkpoint(signed) => {
                 let body = signed.body;
                 format!("CHECKPOINT n={} d={} by {:?}", body.seq, body.id.state_root, body.replica)
+            }
+            Message::Stable(proof) => {
+                let body = proof[0].body;
+                let signers: Vec<String> =
+                    proof.iter().map(|signed| format!("{:?}", signed.signer)).collect();
+                format!("STABLE n={} d={} by {}", body.seq, body.id.state_root, signers.join(" "))
             }
             Message::ViewChange(signed) => self.view_change(&signed.body),
             Message::NewView(proof) => {
@@ -97,8 +106,13 @@ impl Names {
     pub(super) fn record(&self, record: &Record) -> String {
         match record {
             Record::Boot { counter, .. } => format!("start {counter}"),
-            Record::PeerBoot { replica, counter, seen, .. } => {
-                format!("{replica:?} started, counter {counter}, before {seen}")
+            Record::PeerBoot { replica, start, seen } => {
+                let seen: Vec<String> = seen.iter().map(|s| s.counter.to_string()).collect();
+                format!(
+                    "{replica:?} started, counter {}, before {{{}}}",
+                    start.counter,
+                    seen.join(" ")
+                )
             }
             Record::Batch(batch) => format!("batch {}", self.of(batch.digest())),
             Record::PrePrepared { entry, signed } => {

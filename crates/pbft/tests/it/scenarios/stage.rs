@@ -474,6 +474,18 @@ impl Stage {
                 let body = Checkpoint { seq: n, id, replica: ReplicaId::new(by) };
                 Message::Checkpoint(self.cluster().sign(by, body))
             }
+            // The CHECKPOINTs of the first replicas that make a quorum.
+            "STABLE" => {
+                let id = self.checkpoint(n, words.value("state"));
+                let cluster = self.cluster();
+                let quorum = cluster.config.quorums.quorum();
+                let signers = cluster.ids().take(quorum);
+                let signed = signers.map(|signer| {
+                    let body = Checkpoint { seq: n, id, replica: ReplicaId::new(signer) };
+                    cluster.sign(signer, body)
+                });
+                Message::Stable(Arc::new(signed.collect()))
+            }
             "VIEW-CHANGE" => {
                 let body = self.view_change(words, by);
                 Message::ViewChange(Arc::new(self.cluster().sign(by, body)))
