@@ -219,6 +219,7 @@ impl Replica {
         if !self.active && self.view_changes.contains_key(&self.id) {
             self.timers.view_change_resend = Some(now);
         }
+        self.confirm_own_checkpoints(step);
         self.try_activate(step);
         self.consider_new_view_timer(step);
         self.try_propose(step);

@@ -11,6 +11,7 @@ use crate::record::Record;
 use crate::{Digest, SeqNum};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 impl Replica {
     /// The host took the checkpoint: sign it, make the signature durable, tell all [CP1].
@@ -55,6 +56,17 @@ impl Replica {
         };
         self.checkpoints.entry(seq).or_default().insert(self.id, signed);
         step.broadcast(Message::Checkpoint(signed), after);
+    }
+
+    /// After a restart, and when the window has come up: says again what state is held here beyond the stable checkpoint. A state that
+    /// was loaded, not executed up to, is not taken again.
+    pub(super) fn confirm_own_checkpoints(&mut self, step: &mut Step<'_>) {
+        let (first, last) = (self.low_water_mark.next(), self.high_water_mark());
+        let own: Vec<_> =
+            self.own_checkpoints.range(first..=last).map(|(s, id)| (*s, *id)).collect();
+        for (seq, id) in own {
+            self.send_checkpoint(step, seq, id);
+        }
     }
 
     /// A CHECKPOINT counts iff it is its signer's first for a number inside the window [CP2]. One
@@ -102,6 +114,7 @@ impl Replica {
             self.halt(step, HaltReason::Diverged { seq });
         } else if self.covers(seq) {
             self.advance_low_water_mark(step, seq, id, proof);
+            self.confirm_own_checkpoints(step);
             self.try_activate(step);
             self.try_propose(step);
         } else {

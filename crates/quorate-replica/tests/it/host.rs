@@ -4,5 +4,6 @@ mod cluster;
 mod crash;
 mod durability;
 mod folder;
+mod memory;
 mod requests;
 mod transfer;

@@ -8,9 +8,9 @@ use pbft::{
     SigningKey, State, StateRead, Time, Timestamp, WallTime,
 };
 use quorate_replica::{
-    Backend, CheckpointState, Effect, Folder, HaltCause, Host, HostInput, JournalConfig,
-    JournalIdentity, JournalTask, MemoryBackend, SEGMENT_BYTES_MIN, Services, SnapshotPolicy,
-    Start, Stored,
+    Backend, BackendError, CheckpointState, Effect, Folder, HaltCause, Host, HostInput,
+    JournalConfig, JournalIdentity, JournalTask, MemoryBackend, SEGMENT_BYTES_MIN, Services,
+    SnapshotPolicy, Start, Stored,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -45,6 +45,10 @@ pub(crate) struct Cluster {
     cut: BTreeSet<ReplicaId>,
     /// Replicas whose snapshots are not written for the time being.
     slow: BTreeSet<u32>,
+    /// Replicas whose journal is given every so many turns only.
+    journal_turns: BTreeMap<u32, u64>,
+    /// How often the disks were given their turn.
+    turn: u64,
     /// Replicas that are told of the durability of what is not even written.
     deceived: BTreeSet<u32>,
     now: Time,
@@ -111,6 +115,8 @@ impl Cluster {
             network: VecDeque::new(),
             cut: BTreeSet::new(),
             slow: BTreeSet::new(),
+            journal_turns: BTreeMap::new(),
+            turn: 0,
             deceived: BTreeSet::new(),
             now: Time::from_micros(1),
             next_timestamp: 0,
@@ -162,24 +168,27 @@ impl Cluster {
 
     fn start_on(&mut self, id: u32, folder: Folder, stored: Stored) {
         let mut effects = Vec::new();
+        self.nodes[id as usize].starts += 1;
+        let start = self.start_from(id, stored);
+        let host = Host::start(start, now(self.now), &mut effects).unwrap();
         let node = &mut self.nodes[id as usize];
-        node.starts += 1;
-        let start = Start {
-            config: Arc::clone(&self.config),
-            id: replica(id),
-            key: replica_key(id),
-            boot_id: [node.starts; 16],
-            services: Services::from([(LOG, Box::new(Log::default()) as Box<dyn Service>)]),
-            snapshot_policy: SnapshotPolicy { journal_bytes: 1, interval: Duration::MAX },
-            stored,
-        };
-        let now = now(self.now);
-        let host = Host::start(start, now, &mut effects).unwrap();
         node.running = Some(Running { host, folder, tasks: Vec::new(), snapshots: Vec::new() });
         self.carry_out(id, effects);
         for peer in (0..REPLICA_COUNT).filter(|peer| *peer != id) {
             self.input(id, HostInput::Connected(replica(peer)));
             self.input(peer, HostInput::Connected(replica(id)));
+        }
+    }
+
+    fn start_from(&self, id: u32, stored: Stored) -> Start {
+        Start {
+            config: Arc::clone(&self.config),
+            id: replica(id),
+            key: replica_key(id),
+            boot_id: [self.nodes[id as usize].starts; 16],
+            services: Services::from([(LOG, Box::new(Log::default()) as Box<dyn Service>)]),
+            snapshot_policy: SnapshotPolicy { journal_bytes: 1, interval: Duration::MAX },
+            stored,
         }
     }
 
@@ -372,6 +381,7 @@ impl Cluster {
             let Some((sender, to, message)) = self.network.pop_front() else { break };
             self.deliver(sender, to, &message);
         }
+        self.turn += 1;
         for id in 0..REPLICA_COUNT {
             self.use_disk(id);
         }
@@ -461,7 +471,9 @@ impl Cluster {
     fn use_disk(&mut self, id: u32) {
         let node = &mut self.nodes[id as usize];
         let Some(running) = &mut node.running else { return };
-        let tasks = std::mem::take(&mut running.tasks);
+        let every = self.journal_turns.get(&id).copied().unwrap_or(1);
+        let is_its_turn = self.turn.is_multiple_of(every);
+        let tasks = if is_its_turn { std::mem::take(&mut running.tasks) } else { vec![] };
         let is_slow = self.slow.contains(&id);
         let snapshots = if is_slow { vec![] } else { std::mem::take(&mut running.snapshots) };
         if !tasks.is_empty() {
@@ -480,6 +492,34 @@ impl Cluster {
                 Err(error) => self.input(id, HostInput::StorageFailed(error.to_string())),
             }
         }
+    }
+
+    /// Gives the journal of a replica every so many turns only; its snapshots keep theirs.
+    pub(crate) fn delay_journal(&mut self, id: u32, turns: u64) {
+        self.journal_turns.insert(id, turns);
+    }
+
+    /// Writes and syncs what waits for the journal of a replica.
+    pub(crate) fn flush_journal(&mut self, id: u32) {
+        while let Some(running) = &mut self.nodes[id as usize].running
+            && !running.tasks.is_empty()
+        {
+            let tasks = std::mem::take(&mut running.tasks);
+            let done = Folder::perform(&mut running.folder.journal, tasks);
+            if let Some(position) = done.expect("the disk works") {
+                self.input(id, HostInput::Durable(position));
+            }
+        }
+    }
+
+    /// A replica as it would be if it were started from what is on its disk, apart from the
+    /// cluster.
+    pub(crate) fn as_after_a_restart(&self, id: u32) -> Host {
+        let backend: Arc<dyn Backend> = Arc::new(copy_of(self.disk(id)).unwrap());
+        let opened = Folder::open(backend, self.identity(id), journal_config());
+        let (_folder, stored) = opened.expect("the disk is whole");
+        let mut effects = Vec::new();
+        Host::start(self.start_from(id, stored), now(self.now), &mut effects).expect("a good state")
     }
 
     pub(crate) fn identity(&self, id: u32) -> JournalIdentity {
@@ -505,6 +545,22 @@ impl Cluster {
 
 fn now(monotonic: Time) -> Now {
     Now { monotonic, wall: WallTime::from_millis(monotonic.as_micros() / 1000) }
+}
+
+/// A disk with the same files, all of them durable.
+fn copy_of(disk: &MemoryBackend) -> Result<MemoryBackend, BackendError> {
+    let copy = MemoryBackend::new();
+    for name in disk.list()? {
+        let from = disk.open(&name)?;
+        let mut bytes = vec![0; usize::try_from(from.byte_count()?).unwrap()];
+        from.read_at(0, &mut bytes)?;
+        let to = copy.create(&name)?;
+        to.set_byte_count(bytes.len() as u64)?;
+        to.write_at(0, &bytes)?;
+        to.sync()?;
+    }
+    copy.sync_directory()?;
+    Ok(copy)
 }
 
 pub(crate) fn journal_config() -> JournalConfig {
