@@ -9,7 +9,7 @@ use super::operation::{Compare, CompareResult, CompareTarget, RangeRequest};
 use super::operation::{TxnOperation, TxnRequest};
 use super::outcome::{KeyValue, RESPONSE_BYTES_MAX, RangeResponse, Response};
 use super::outcome::{TxnOperationResponse, TxnResponse};
-use super::record::{Point, Record};
+use super::record::{Body, Point, read_record};
 use super::{Operation, StatusResponse, StoreError, Totals};
 
 /// The store as one operation, or one step of a transaction, finds it.
@@ -82,10 +82,10 @@ impl View<'_> {
         point: Point,
         room: &mut Room,
     ) -> Result<KeyValue, StoreError> {
-        let bytes = self.record(point);
-        let body = Record::decode(point, &bytes).body.expect(LIVE);
-        room.take(key.len() + body.value.len())?;
-        Ok(body.key_value(key, point))
+        self.look_at(point, |body| {
+            room.take(key.len() + body.value.len())?;
+            Ok(body.key_value(key, point))
+        })
     }
 
     fn key_without_value(
@@ -94,15 +94,15 @@ impl View<'_> {
         point: Point,
         room: &mut Room,
     ) -> Result<KeyValue, StoreError> {
-        let bytes = self.record(point);
-        let mut body = Record::decode(point, &bytes).body.expect(LIVE);
-        body.value = &[];
         room.take(key.len())?;
-        Ok(body.key_value(key, point))
+        Ok(self.look_at(point, |body| Body { value: &[], ..body }.key_value(key, point)))
     }
 
-    pub(super) fn record(&self, point: Point) -> Vec<u8> {
-        self.state.get(&point.state_key()).expect("every point of the index has its record")
+    /// What `look` finds in the record at `point`, one that the index gave.
+    pub(super) fn look_at<T>(&self, point: Point, look: impl FnOnce(Body<'_>) -> T) -> T {
+        read_record(self.state, point, |record| {
+            look(record.body.expect("the index yields no tombstones"))
+        })
     }
 
     fn txn(&self, txn: &TxnRequest, room: &mut Room) -> Result<TxnResponse, StoreError> {
@@ -177,19 +177,15 @@ impl View<'_> {
 
     /// How what the record at `point` says relates to the operand of `target`.
     fn compare(&self, point: Point, target: &CompareTarget) -> Ordering {
-        let bytes = self.record(point);
-        let body = Record::decode(point, &bytes).body.expect(LIVE);
-        match target {
+        self.look_at(point, |body| match target {
             CompareTarget::Version(operand) => body.version().cmp(operand),
             CompareTarget::Create(operand) => body.create_revision(point).cmp(operand),
             CompareTarget::Mod(operand) => point.revision().cmp(operand),
             CompareTarget::Value(operand) => body.value.cmp(operand.as_slice()),
             CompareTarget::Lease(operand) => 0.cmp(operand),
-        }
+        })
     }
 }
-
-const LIVE: &str = "the index yields no tombstones";
 
 /// What is left of [`RESPONSE_BYTES_MAX`].
 pub(super) struct Room {

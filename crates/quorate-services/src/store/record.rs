@@ -210,6 +210,22 @@ impl Body<'_> {
     }
 }
 
+/// What `read` makes of the record at `point`, which must be there. It is read where it lies, for
+/// its value may be long and often matters to nobody.
+pub(super) fn read_record<T>(
+    state: &dyn StateRead,
+    point: Point,
+    read: impl FnOnce(Record<'_>) -> T,
+) -> T {
+    let (mut read, mut result) = (Some(read), None);
+    scan_records(state, point, None, &mut |found, bytes| {
+        let read = read.take().filter(|_| found == point);
+        result = read.map(|read| read(Record::decode(point, bytes)));
+        false
+    });
+    result.expect("every point of the index has its record")
+}
+
 /// Visits the records from `start` on, and before `end` if it is given, in the order in which
 /// they were written, until `visit` returns `false`.
 pub(super) fn scan_records(

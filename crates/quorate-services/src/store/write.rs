@@ -152,8 +152,9 @@ impl Writer<'_> {
 impl View<'_> {
     /// What the next put of a key records of its past, if the key now has the record at `point`.
     fn successor_origin(&self, point: Point) -> Origin {
-        let bytes = self.record(point);
-        let body = Record::decode(point, &bytes).body.expect("the index yields no tombstones");
-        Origin { create_revision: body.create_revision(point), version: body.version() + 1 }
+        self.look_at(point, |body| Origin {
+            create_revision: body.create_revision(point),
+            version: body.version() + 1,
+        })
     }
 }

@@ -10,4 +10,5 @@ mod properties;
 mod ranges;
 mod replica;
 mod transactions;
+mod work;
 mod writes;
