@@ -82,7 +82,8 @@ pub trait Service: Send {
     }
 
     /// The state was replaced (at start, after a state transfer or a rollback): rebuild whatever
-    /// is derived from it.
+    /// is derived from it. This is never in the middle of a batch, so what a service remembers of
+    /// the batch at [`Context::seq`] need not be in the state.
     fn restored(&mut self, state: &dyn StateRead);
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn unanswered(error: ClientError, deadline: SetBy) -> Status {
 
 /// The gateway is as busy as it lets itself be; nothing was sent.
 pub(crate) fn too_many_requests() -> Status {
-    Status::resource_exhausted("etcdserver: too many requests")
+    refused_by_store(StoreError::TooManyRequests)
 }
 
 /// A part of etcd's interface that is not there yet.

@@ -21,7 +21,11 @@
 //! What an operation answers and writes depends on the state and the operation alone, neither on
 //! the index's history nor on when a replica started: [`Store::restored`](Service::restored) gives
 //! the very index that executing all operations would have given. Malformed input is an answer too.
+//!
+//! One thing more may count: how much work the operations before it in the same batch were (module
+//! `budget`). All replicas execute the same batches, and none begins in the middle of one.
 
+mod budget;
 mod compaction;
 mod error;
 mod index;
@@ -31,8 +35,10 @@ mod read;
 mod record;
 mod write;
 
-use pbft::{Context, Service, State, StateRead};
+use pbft::{Context, SeqNum, Service, State, StateRead};
 
+use budget::BatchBudget;
+pub use budget::{BATCH_WORK_MAX, OPERATION_WORK_MAX, SMALL_WORK_MAX};
 pub use error::{ErrorCode, StoreError};
 use index::Index;
 pub use operation::{
@@ -48,13 +54,16 @@ use read::View;
 use record::{Counters, Point, Record, scan_records};
 use write::Writer;
 
-/// The store as one replica runs it. Everything in it is a function of the replicated state.
+/// The store as one replica runs it. Between two batches everything that matters in it is a
+/// function of the replicated state.
 #[derive(Debug)]
 pub struct Store {
     /// The replicated counters, as last written.
     counters: Counters,
     index: Index,
     totals: Totals,
+    /// What is left to the batch being executed, *(while it is)*.
+    batch: BatchBudget,
 }
 
 /// The size of all records.
@@ -67,7 +76,12 @@ struct Totals {
 impl Store {
     /// An empty store, at revision 1.
     pub fn new() -> Self {
-        Self { counters: Counters::INITIAL, index: Index::default(), totals: Totals::default() }
+        Self {
+            counters: Counters::INITIAL,
+            index: Index::default(),
+            totals: Totals::default(),
+            batch: BatchBudget::new(SeqNum::ZERO),
+        }
     }
 
     fn view<'a>(&'a self, state: &'a dyn StateRead) -> View<'a> {
@@ -89,6 +103,7 @@ impl Store {
         let (result, written) = match operation {
             Err(error) => (Err(error), 0),
             Ok(operation) => {
+                let mut budget = self.batch.operation();
                 let writer = Writer {
                     state: &mut *state,
                     index: &mut self.index,
@@ -96,7 +111,9 @@ impl Store {
                     counters: &mut self.counters,
                     written: Vec::new(),
                 };
-                writer.apply(&operation)
+                let applied = writer.apply(&operation, &mut budget);
+                self.batch.settle(&budget);
+                applied
             }
         };
         compaction::sweep(&mut self.counters, &mut self.index, &mut self.totals, state, written);
@@ -114,10 +131,11 @@ impl Service for Store {
     /// `operation` is an encoded [`Operation`], the result an encoded [`Outcome`].
     fn execute(
         &mut self,
-        _context: &Context<'_>,
+        context: &Context<'_>,
         operation: &[u8],
         state: &mut dyn State,
     ) -> Vec<u8> {
+        self.batch = self.batch.at(context.seq);
         let counters_before = self.counters;
         let result = self.apply(checked(operation), state);
         if self.counters != counters_before {

@@ -2,8 +2,8 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-/// A refusal. Its `Display` text and [`code`](Self::code) are what etcd 3.4 answers, except for
-/// the last two, which etcd does not have.
+/// A refusal. Its `Display` text and [`code`](Self::code) are what etcd 3.4 answers, unless the
+/// text begins with `quorate:`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error, BorshSerialize, BorshDeserialize)]
 pub enum StoreError {
     /// A request or compare names the empty key.
@@ -38,6 +38,15 @@ pub enum StoreError {
     /// The bytes are no operation of this version. No correct gateway sends such.
     #[error("quorate: malformed operation")]
     Malformed,
+    /// The operation would take more work than
+    /// [`OPERATION_WORK_MAX`](super::OPERATION_WORK_MAX). Nothing was written. etcd has no such
+    /// limit; here every replica works on the same operation at the same moment.
+    #[error("quorate: the operation visits too many keys, ask for smaller ranges")]
+    TooMuchWork,
+    /// The operation is not small, and the others of its batch leave too little of
+    /// [`BATCH_WORK_MAX`](super::BATCH_WORK_MAX) for it. Nothing was written; later it may pass.
+    #[error("etcdserver: too many requests")]
+    TooManyRequests,
 }
 
 impl StoreError {
@@ -51,7 +60,9 @@ impl StoreError {
             | Self::RequestTooLarge
             | Self::Malformed => ErrorCode::InvalidArgument,
             Self::LeaseNotFound => ErrorCode::NotFound,
-            Self::ResponseTooLarge => ErrorCode::ResourceExhausted,
+            Self::ResponseTooLarge | Self::TooMuchWork | Self::TooManyRequests => {
+                ErrorCode::ResourceExhausted
+            }
             Self::Compacted | Self::FutureRevision => ErrorCode::OutOfRange,
         }
     }

@@ -64,7 +64,7 @@ impl Index {
 
     /// The record that holds what `key` has at `revision`, if it has anything.
     pub(super) fn at(&self, key: &[u8], revision: i64) -> Option<Point> {
-        self.newest_at(key, revision).filter(|point| !point.is_tombstone())
+        self.keys.get(key).and_then(|history| history.at(revision))
     }
 
     /// The newest record of `key` that is not after `revision`, be it a tombstone.
@@ -72,25 +72,22 @@ impl Index {
         self.keys.get(key).and_then(|history| history.newest_at(revision))
     }
 
-    /// The keys that exist at `revision` in the range that `key` and `range_end` name (see
+    /// All keys in the range that `key` and `range_end` name (see
     /// [`RangeRequest::range_end`](super::RangeRequest::range_end)), ascending, each with the
-    /// record that holds what it has there.
+    /// record that holds what it has at `revision`, if it has anything.
     pub(super) fn range(
         &self,
         key: &[u8],
         range_end: &[u8],
         revision: i64,
-    ) -> impl Iterator<Item = (&[u8], Point)> {
+    ) -> impl Iterator<Item = (&[u8], Option<Point>)> {
         let upper = match range_end {
             [] => Bound::Included(key),
             [0] => Bound::Unbounded,
             end => Bound::Excluded(end.max(key)),
         };
         let entries = self.keys.range::<[u8], _>((Bound::Included(key), upper));
-        entries.filter_map(move |(key, history)| {
-            let point = history.newest_at(revision)?;
-            (!point.is_tombstone()).then_some((key.as_ref(), point))
-        })
+        entries.map(move |(key, history)| (key.as_ref(), history.at(revision)))
     }
 }
 
@@ -100,6 +97,10 @@ impl History {
             Self::One(first) => *self = Self::Many(Box::new(Points([*first, point].into()))),
             Self::Many(points) => points.0.push_back(point),
         }
+    }
+
+    fn at(&self, revision: i64) -> Option<Point> {
+        self.newest_at(revision).filter(|point| !point.is_tombstone())
     }
 
     fn newest_at(&self, revision: i64) -> Option<Point> {

@@ -4,10 +4,11 @@ use std::cmp::Ordering;
 
 use pbft::StateRead;
 
+use super::budget::Budget;
 use super::index::Index;
 use super::operation::{Compare, CompareResult, CompareTarget, RangeRequest};
 use super::operation::{TxnOperation, TxnRequest};
-use super::outcome::{KeyValue, RESPONSE_BYTES_MAX, RangeResponse, Response};
+use super::outcome::{KeyValue, RangeResponse, Response};
 use super::outcome::{TxnOperationResponse, TxnResponse};
 use super::record::{Body, Point, read_record};
 use super::{Operation, StatusResponse, StoreError, Totals};
@@ -26,11 +27,11 @@ pub(super) struct View<'a> {
 impl View<'_> {
     /// The answer to an operation that only reads; `None` if `operation` may write.
     pub(super) fn answer(&self, operation: &Operation) -> Option<Result<Response, StoreError>> {
-        let mut room = Room::for_response();
+        let mut budget = Budget::full();
         match operation {
-            Operation::Range(range) => Some(self.range(range, &mut room).map(Response::Range)),
+            Operation::Range(range) => Some(self.range(range, &mut budget).map(Response::Range)),
             Operation::Txn(txn) if txn.is_read_only() => {
-                Some(self.txn(txn, &mut room).map(Response::Txn))
+                Some(self.txn(txn, &mut budget).map(Response::Txn))
             }
             Operation::Status => Some(Ok(Response::Status(self.status()))),
             Operation::Txn(_)
@@ -43,7 +44,7 @@ impl View<'_> {
     pub(super) fn range(
         &self,
         request: &RangeRequest,
-        room: &mut Room,
+        budget: &mut Budget,
     ) -> Result<RangeResponse, StoreError> {
         let revision = self.readable_revision(request.revision)?;
         let limit = match usize::try_from(request.limit) {
@@ -52,6 +53,10 @@ impl View<'_> {
         };
         let mut response = RangeResponse::default();
         for (key, point) in self.index.range(&request.key, &request.range_end, revision) {
+            budget.step()?;
+            let Some(point) = point else {
+                continue;
+            };
             response.count += 1;
             if request.count_only {
                 continue;
@@ -59,9 +64,9 @@ impl View<'_> {
             if response.kvs.len() == limit {
                 response.more = true;
             } else if request.keys_only {
-                response.kvs.push(self.key_without_value(key, point, room)?);
+                response.kvs.push(self.key_without_value(key, point, budget)?);
             } else {
-                response.kvs.push(self.key_value(key, point, room)?);
+                response.kvs.push(self.key_value(key, point, budget)?);
             }
         }
         Ok(response)
@@ -80,10 +85,10 @@ impl View<'_> {
         &self,
         key: &[u8],
         point: Point,
-        room: &mut Room,
+        budget: &mut Budget,
     ) -> Result<KeyValue, StoreError> {
         self.look_at(point, |body| {
-            room.take(key.len() + body.value.len())?;
+            budget.key_value(key.len() + body.value.len())?;
             Ok(body.key_value(key, point))
         })
     }
@@ -92,9 +97,9 @@ impl View<'_> {
         &self,
         key: &[u8],
         point: Point,
-        room: &mut Room,
+        budget: &mut Budget,
     ) -> Result<KeyValue, StoreError> {
-        room.take(key.len())?;
+        budget.key_value(key.len())?;
         Ok(self.look_at(point, |body| Body { value: &[], ..body }.key_value(key, point)))
     }
 
@@ -105,14 +110,14 @@ impl View<'_> {
         })
     }
 
-    fn txn(&self, txn: &TxnRequest, room: &mut Room) -> Result<TxnResponse, StoreError> {
+    fn txn(&self, txn: &TxnRequest, budget: &mut Budget) -> Result<TxnResponse, StoreError> {
         let (succeeded, branch) = self.branch(txn)?;
         let mut responses = Vec::with_capacity(branch.len());
         for operation in branch {
             let TxnOperation::Range(range) = operation else {
                 continue;
             };
-            let response = Response::Range(self.range(range, room)?);
+            let response = Response::Range(self.range(range, budget)?);
             responses.push(TxnOperationResponse { behind: 0, response });
         }
         Ok(TxnResponse { succeeded, responses })
@@ -184,30 +189,5 @@ impl View<'_> {
             CompareTarget::Value(operand) => body.value.cmp(operand.as_slice()),
             CompareTarget::Lease(operand) => 0.cmp(operand),
         })
-    }
-}
-
-/// What is left of [`RESPONSE_BYTES_MAX`].
-pub(super) struct Room {
-    bytes: usize,
-}
-
-impl Room {
-    /// What a response encodes to besides keys and values: at most 128 steps, a few dozen bytes
-    /// each.
-    const FRAME_BYTES: usize = 8 << 10;
-
-    /// The numbers and lengths of an encoded [`KeyValue`], and the mark of an optional one.
-    const KEY_VALUE_BYTES: usize = 41;
-
-    pub(super) fn for_response() -> Self {
-        Self { bytes: RESPONSE_BYTES_MAX - Self::FRAME_BYTES }
-    }
-
-    /// Takes the room of a [`KeyValue`] with so many bytes of key and value.
-    fn take(&mut self, content_bytes: usize) -> Result<(), StoreError> {
-        let left = self.bytes.checked_sub(content_bytes + Self::KEY_VALUE_BYTES);
-        self.bytes = left.ok_or(StoreError::ResponseTooLarge)?;
-        Ok(())
     }
 }

@@ -2,11 +2,12 @@
 
 use pbft::State;
 
+use super::budget::Budget;
 use super::index::Index;
 use super::operation::{DeleteRangeRequest, PutRequest, TxnOperation, TxnRequest};
 use super::outcome::{DeleteRangeResponse, PutResponse, Response};
 use super::outcome::{TxnOperationResponse, TxnResponse};
-use super::read::{Room, View};
+use super::read::View;
 use super::record::{Body, Counters, Origin, Point, Record};
 use super::{Operation, StoreError, Totals};
 
@@ -30,15 +31,18 @@ pub(super) struct Written {
 
 impl Writer<'_> {
     /// Does `operation` and says how many records it wrote. A refused one wrote none.
-    pub(super) fn apply(mut self, operation: &Operation) -> (Result<Response, StoreError>, usize) {
-        let mut room = Room::for_response();
+    pub(super) fn apply(
+        mut self,
+        operation: &Operation,
+        budget: &mut Budget,
+    ) -> (Result<Response, StoreError>, usize) {
         let result = match operation {
-            Operation::Range(range) => self.view().range(range, &mut room).map(Response::Range),
-            Operation::Put(put) => self.put(put, &mut room).map(Response::Put),
+            Operation::Range(range) => self.view().range(range, budget).map(Response::Range),
+            Operation::Put(put) => self.put(put, budget).map(Response::Put),
             Operation::DeleteRange(delete) => {
-                self.delete_range(delete, &mut room).map(Response::DeleteRange)
+                self.delete_range(delete, budget).map(Response::DeleteRange)
             }
-            Operation::Txn(txn) => self.txn(txn, &mut room).map(Response::Txn),
+            Operation::Txn(txn) => self.txn(txn, budget).map(Response::Txn),
             Operation::Compact(compact) => {
                 self.counters.compact(compact.revision).map(|()| Response::Compact)
             }
@@ -53,7 +57,7 @@ impl Writer<'_> {
         (result, self.written.len())
     }
 
-    fn put(&mut self, put: &PutRequest, room: &mut Room) -> Result<PutResponse, StoreError> {
+    fn put(&mut self, put: &PutRequest, budget: &mut Budget) -> Result<PutResponse, StoreError> {
         put.check_lease()?;
         let view = self.view();
         let previous = view.index.at(&put.key, view.revision);
@@ -61,7 +65,7 @@ impl Writer<'_> {
         let mut origin = None;
         if let Some(point) = previous {
             if put.prev_kv {
-                prev_kv = Some(view.key_value(&put.key, point, room)?);
+                prev_kv = Some(view.key_value(&put.key, point, budget)?);
             }
             origin = Some(view.successor_origin(point));
         }
@@ -74,14 +78,19 @@ impl Writer<'_> {
     fn delete_range(
         &mut self,
         delete: &DeleteRangeRequest,
-        room: &mut Room,
+        budget: &mut Budget,
     ) -> Result<DeleteRangeResponse, StoreError> {
         let view = self.view();
         let mut keys: Vec<Box<[u8]>> = Vec::new();
         let mut prev_kvs = Vec::new();
         for (key, point) in view.index.range(&delete.key, &delete.range_end, view.revision) {
+            budget.step()?;
+            let Some(point) = point else {
+                continue;
+            };
+            budget.record(key.len())?;
             if delete.prev_kv {
-                prev_kvs.push(view.key_value(key, point, room)?);
+                prev_kvs.push(view.key_value(key, point, budget)?);
             }
             keys.push(key.into());
         }
@@ -93,16 +102,16 @@ impl Writer<'_> {
         Ok(DeleteRangeResponse { deleted, prev_kvs })
     }
 
-    fn txn(&mut self, txn: &TxnRequest, room: &mut Room) -> Result<TxnResponse, StoreError> {
+    fn txn(&mut self, txn: &TxnRequest, budget: &mut Budget) -> Result<TxnResponse, StoreError> {
         let (succeeded, branch) = self.view().branch(txn)?;
         let mut responses = Vec::with_capacity(branch.len());
         for operation in branch {
             let response = match operation {
                 TxnOperation::Unset => return Err(StoreError::KeyNotFound),
-                TxnOperation::Range(range) => Response::Range(self.view().range(range, room)?),
-                TxnOperation::Put(put) => Response::Put(self.put(put, room)?),
+                TxnOperation::Range(range) => Response::Range(self.view().range(range, budget)?),
+                TxnOperation::Put(put) => Response::Put(self.put(put, budget)?),
                 TxnOperation::DeleteRange(delete) => {
-                    Response::DeleteRange(self.delete_range(delete, room)?)
+                    Response::DeleteRange(self.delete_range(delete, budget)?)
                 }
             };
             // A step is behind if a later one makes the revision that this one does not see yet.

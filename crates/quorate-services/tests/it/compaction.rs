@@ -209,7 +209,7 @@ fn a_replica_restored_in_the_middle_goes_on_as_the_others_do() {
     running.execute(compact(1000));
     loop {
         let mut restored = Replica::restored_from(&running.state);
-        assert_eq!(format!("{:?}", restored.store), format!("{:?}", running.store));
+        running.assert_same(&mut restored);
         let before = running.state.clone();
         let outcome = running.execute(get("k").to("l"));
         assert_eq!(restored.execute(get("k").to("l")), outcome);

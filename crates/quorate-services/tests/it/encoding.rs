@@ -92,6 +92,8 @@ fn outcomes_are_encoded_as_written_down() {
         StoreError::FutureRevision,
         StoreError::ResponseTooLarge,
         StoreError::Malformed,
+        StoreError::TooMuchWork,
+        StoreError::TooManyRequests,
     ];
     for error in errors {
         let outcome = Outcome { revision: 5, result: Err(error) };

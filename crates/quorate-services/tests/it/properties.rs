@@ -184,7 +184,8 @@ proptest! {
         for (index, operation) in operations.into_iter().enumerate() {
             if index == restart {
                 restarted = Replica::restored_from(&restarted.state);
-                prop_assert_eq!(format!("{:?}", restarted.store), format!("{:?}", running.store));
+                never_told_to_restore.execute(Operation::Status);
+                running.assert_same(&mut restarted);
             }
             let bytes = operation.encode();
             let answer = running.execute_bytes(&bytes);

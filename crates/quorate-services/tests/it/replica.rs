@@ -44,6 +44,8 @@ impl State for MapState {
 pub(crate) struct Replica {
     pub(crate) store: Store,
     pub(crate) state: MapState,
+    /// The number of the last batch.
+    seq: u64,
 }
 
 impl Replica {
@@ -54,8 +56,32 @@ impl Replica {
         replica
     }
 
+    /// That `restored` goes on as this replica does and holds the same in memory. What is left of
+    /// a batch is forgotten at a restart, so both begin the next one.
+    pub(crate) fn assert_same(&mut self, restored: &mut Self) {
+        restored.seq = self.seq;
+        let status = Operation::Status;
+        assert_eq!(self.execute(status.clone()), restored.execute(status));
+        assert_eq!(self.state, restored.state);
+        assert_eq!(format!("{:?}", self.store), format!("{:?}", restored.store));
+    }
+
+    /// The outcomes of operations that share a batch.
+    pub(crate) fn batch(
+        &mut self,
+        operations: impl IntoIterator<Item = Operation>,
+    ) -> Vec<Outcome> {
+        self.seq += 1;
+        let context = context(self.seq);
+        let operations = operations.into_iter().map(|operation| operation.encode());
+        let answers = operations.map(|bytes| self.store.execute(&context, &bytes, &mut self.state));
+        answers.map(|bytes| Outcome::decode(&bytes).unwrap()).collect()
+    }
+
+    /// The answer to an operation in a batch of its own.
     pub(crate) fn execute_bytes(&mut self, operation: &[u8]) -> Vec<u8> {
-        self.store.execute(&context(), operation, &mut self.state)
+        self.seq += 1;
+        self.store.execute(&context(self.seq), operation, &mut self.state)
     }
 
     pub(crate) fn execute(&mut self, operation: impl Into<Operation>) -> Outcome {
@@ -64,7 +90,7 @@ impl Replica {
     }
 
     pub(crate) fn query_bytes(&self, operation: &[u8]) -> Option<Vec<u8>> {
-        self.store.query(&context(), operation, &self.state)
+        self.store.query(&context(self.seq), operation, &self.state)
     }
 
     pub(crate) fn query(&self, operation: impl Into<Operation>) -> Option<Outcome> {
@@ -127,9 +153,9 @@ impl Replica {
     }
 }
 
-pub(crate) fn context() -> Context<'static> {
+pub(crate) fn context(seq: u64) -> Context<'static> {
     let time = WallTime::from_millis(1);
-    Context { client: ClientId::new(1), seq: SeqNum::new(1), time, choice: &[] }
+    Context { client: ClientId::new(1), seq: SeqNum::new(seq), time, choice: &[] }
 }
 
 pub(crate) fn get(key: &str) -> RangeRequest {
