@@ -116,7 +116,8 @@ impl Store {
                 applied
             }
         };
-        compaction::sweep(&mut self.counters, &mut self.index, &mut self.totals, state, written);
+        let Self { counters, index, totals, batch } = self;
+        compaction::sweep(counters, index, totals, state, batch, written);
         result
     }
 }

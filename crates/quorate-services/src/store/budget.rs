@@ -24,6 +24,10 @@ pub const BATCH_WORK_MAX: u64 = 8 << 20;
 /// 12 KB, say, or deleting a few keys. Whoever asks for much cannot have the others refused.
 pub const SMALL_WORK_MAX: u64 = 256;
 
+/// The most records that the operations of one batch look at on behalf of a compaction, besides
+/// those that they look at because they wrote some.
+const BATCH_SWEEP_MAX: usize = 8 << 10;
+
 /// Reading or writing one record: finding it in the state takes so much longer than stepping over
 /// a key.
 const RECORD_WORK: u64 = 64;
@@ -36,11 +40,13 @@ const BYTES_OF_WORK: usize = 64;
 pub(super) struct BatchBudget {
     seq: SeqNum,
     work: u64,
+    /// In records, see [`BATCH_SWEEP_MAX`].
+    sweep: usize,
 }
 
 impl BatchBudget {
     pub(super) fn new(seq: SeqNum) -> Self {
-        Self { seq, work: BATCH_WORK_MAX }
+        Self { seq, work: BATCH_WORK_MAX, sweep: BATCH_SWEEP_MAX }
     }
 
     /// The budget of the batch with number `seq`, if this is that of the one before it, or of
@@ -60,6 +66,13 @@ impl BatchBudget {
         if used > SMALL_WORK_MAX {
             self.work = self.work.saturating_sub(used);
         }
+    }
+
+    /// Takes `count` records to be looked at for a compaction, or as many as are left.
+    pub(super) fn take_sweep(&mut self, count: usize) -> usize {
+        let taken = count.min(self.sweep);
+        self.sweep -= taken;
+        taken
     }
 }
 

@@ -2,19 +2,21 @@
 //!
 //! *Compacting* at a revision is one assignment: from then on nothing below it can be read.
 //! *Sweeping* then removes the records that this made unreadable. To remove millions in one
-//! operation would stop every replica at the same moment, so each operation from the compaction on,
-//! whatever it is, looks at a bounded number of records in the order in which they were written,
-//! and how far it came is replicated state. All replicas therefore hold the same records after the
-//! same operations, also one that restarted or was brought up by state transfer in between. An
-//! idle store sweeps nothing; nothing but its size tells.
+//! operation or batch would stop every replica at the same moment, so each operation from the
+//! compaction on, whatever it is, looks at a bounded number of records in the order in which they
+//! were written, as long as its batch has not looked at too many, and how far it came is replicated
+//! state. All replicas therefore hold the same records after the same operations, also one that
+//! restarted or was brought up by state transfer in between. An idle store sweeps nothing; nothing
+//! but its size tells.
 
 use pbft::{State, StateRead};
 
+use super::budget::BatchBudget;
 use super::index::Index;
 use super::record::{Counters, Point, Record, Sweep, scan_records};
 use super::{StoreError, Totals};
 
-/// The least number of records looked at after one operation.
+/// The least number of records looked at after one operation, until its batch has had its share.
 const RECORDS_MIN: usize = 64;
 
 /// The most, whatever the operation wrote.
@@ -55,16 +57,18 @@ impl Sweep {
 
 /// Looks at the next records on behalf of a compaction, if there is one to finish, after an
 /// operation that wrote `written` records: at twice as many at least, so that no load writes faster
-/// than this sweeps.
+/// than this sweeps, and at some more as long as the batch allows it.
 pub(super) fn sweep(
     counters: &mut Counters,
     index: &mut Index,
     totals: &mut Totals,
     state: &mut dyn State,
+    batch: &mut BatchBudget,
     written: usize,
 ) {
     let Some(sweep) = counters.sweep else { return };
-    let count_max = written.saturating_mul(2).clamp(RECORDS_MIN, RECORDS_MAX);
+    let twice_written = written.saturating_mul(2);
+    let count_max = batch.take_sweep(RECORDS_MIN).max(twice_written).min(RECORDS_MAX);
     let step = look(sweep, index, &*state, count_max);
     for doomed in step.doomed {
         state.delete(&doomed.point.state_key());

@@ -75,6 +75,9 @@ impl Index {
     /// All keys in the range that `key` and `range_end` name (see
     /// [`RangeRequest::range_end`](super::RangeRequest::range_end)), ascending, each with the
     /// record that holds what it has at `revision`, if it has anything.
+    ///
+    /// Counting is walking, too: the sizes of subtrees would serve the current revision alone, and
+    /// each write would have to keep them.
     pub(super) fn range(
         &self,
         key: &[u8],

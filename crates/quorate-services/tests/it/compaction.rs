@@ -139,6 +139,24 @@ fn each_operation_removes_a_bounded_number_of_records() {
 }
 
 #[test]
+fn a_batch_of_many_operations_removes_a_bounded_number_of_records() {
+    let mut replica = Replica::default();
+    put_ten_keys(&mut replica, 20_000);
+    let mut count = replica.status().record_count;
+    for _ in 0..2 {
+        let reads = vec![get("none").into(); 1000];
+        replica.batch([compact(20_001).into()].into_iter().chain(reads));
+        let removed = count - replica.status().record_count;
+        assert_eq!(removed, 8192);
+        count = replica.status().record_count;
+    }
+    // What was written is kept up with all the same.
+    let writes = (0..200).flat_map(|_| (0..10).map(|key| put(&format!("k{key}"), "v").into()));
+    replica.batch(vec![get("none").into(); 200].into_iter().chain(writes));
+    assert_eq!(replica.status().record_count, 10 + 2000);
+}
+
+#[test]
 fn a_refused_operation_carries_the_removal_on() {
     let mut replica = Replica::default();
     put_ten_keys(&mut replica, 500);
