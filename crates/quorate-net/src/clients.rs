@@ -162,20 +162,22 @@ impl Clients {
 }
 
 impl ClientInbox {
-    /// Waits for the next frame of any client; clients take turns. Cancellation safe.
-    pub async fn recv(&mut self) -> (ClientId, Bytes) {
+    /// Waits for the next frame of a client for whom `is_wanted` holds; clients take turns. What
+    /// the others sent stays where it is until a later call, and once their lanes are full they
+    /// are not read. Cancellation safe.
+    pub async fn recv(&mut self, is_wanted: impl Fn(ClientId) -> bool) -> (ClientId, Bytes) {
         loop {
             tokio::task::coop::consume_budget().await;
-            if let Some(next) = self.try_recv() {
+            if let Some(next) = self.try_recv(&is_wanted) {
                 return next;
             }
             self.0.arrived.notified().await;
         }
     }
 
-    /// The next frame, if there is one.
-    pub fn try_recv(&mut self) -> Option<(ClientId, Bytes)> {
-        self.0.lanes.try_take()
+    /// The next frame, if there is one; `is_wanted` as in [`ClientInbox::recv`].
+    pub fn try_recv(&mut self, is_wanted: impl Fn(ClientId) -> bool) -> Option<(ClientId, Bytes)> {
+        self.0.lanes.try_take(is_wanted)
     }
 }
 

@@ -72,11 +72,13 @@ impl<K: Ord + Copy> FairQueue<K> {
         None
     }
 
-    /// Takes one frame from the lane whose turn it is.
-    pub(crate) fn try_take(&self) -> Option<(K, Bytes)> {
+    /// Takes one frame from the lane whose turn it is. A sender of whom nothing is wanted now keeps
+    /// its turn and holds nobody up.
+    pub(crate) fn try_take(&self, is_wanted: impl Fn(K) -> bool) -> Option<(K, Bytes)> {
         let mut guard = self.lock();
         let Lanes { lanes, turns } = &mut *guard;
-        let sender = turns.pop_front()?;
+        let position = turns.iter().position(|sender| is_wanted(*sender))?;
+        let sender = turns.remove(position).expect("a position that was just found");
         let lane = lanes.get_mut(&sender).expect("a lane with a turn exists");
         let frame = lane.frames.pop_front().expect("a lane with a turn is not empty");
         lane.bytes -= frame.len();
@@ -113,7 +115,7 @@ mod tests {
     }
 
     fn take(queue: &FairQueue<u32>) -> Option<(u32, u8)> {
-        queue.try_take().map(|(sender, frame)| (sender, frame[0]))
+        queue.try_take(|_| true).map(|(sender, frame)| (sender, frame[0]))
     }
 
     #[tokio::test]
@@ -126,6 +128,19 @@ mod tests {
         queue.push(3, frame(30, 1)).await;
         let taken: Vec<_> = std::iter::from_fn(|| take(&queue)).collect();
         assert_eq!(taken, [(1, 0), (2, 20), (3, 30), (1, 1), (1, 2), (1, 3), (1, 4)]);
+    }
+
+    #[tokio::test]
+    async fn unwanted_sender_is_passed_over_and_keeps_its_turn() {
+        let queue = queue(10, 100);
+        queue.push(1, frame(10, 1)).await;
+        for n in 20..22 {
+            queue.push(2, frame(n, 1)).await;
+        }
+        assert_eq!(queue.try_take(|sender| sender != 1).map(|(sender, _)| sender), Some(2));
+        assert_eq!(take(&queue), Some((1, 10)));
+        assert_eq!(queue.try_take(|sender| sender != 2), None);
+        assert_eq!(take(&queue), Some((2, 21)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -185,6 +200,6 @@ mod tests {
         let limit = QueueLimit { count_max: 1, bytes_max: 1 };
         let queue = FairQueue::new(limit, Arc::clone(&arrived));
         tokio::join!(arrived.notified(), queue.push(1, frame(1, 1)));
-        assert!(queue.try_take().is_some());
+        assert!(take(&queue).is_some());
     }
 }

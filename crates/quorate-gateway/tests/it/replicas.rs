@@ -85,7 +85,7 @@ async fn answer_all(id: ReplicaId, script: Script, clients: Clients, mut inbox: 
     let mut store = Store::new();
     let mut state = Memory::default();
     loop {
-        let (client, frame) = inbox.recv().await;
+        let (client, frame) = inbox.recv(|_| true).await;
         let Ok(Message::Request(request)) = wire::decode(EPOCH, &frame) else {
             panic!("the client sent something else than a request");
         };

@@ -94,7 +94,10 @@ impl Server {
     /// Whether a client is still answered.
     async fn expect_service(&mut self, client: ClientId, session: &mut TestClient) {
         session.send("are you there?");
-        assert_eq!(self.inbox.recv().await, (client, Bytes::from_static(b"are you there?")));
+        assert_eq!(
+            self.inbox.recv(|_| true).await,
+            (client, Bytes::from_static(b"are you there?"))
+        );
         self.clients.send(client, &Bytes::from_static(b"yes"));
         assert_eq!(session.reader.next().await.unwrap(), "yes");
     }
@@ -286,12 +289,12 @@ async fn flooding_client_is_read_at_its_rate_and_delays_nobody() {
         alice.send(vec![1; 1000]);
     }
     for _ in 0..30 {
-        assert_eq!(server.inbox.recv().await.0, ALICE);
+        assert_eq!(server.inbox.recv(|_| true).await.0, ALICE);
     }
     assert!(began.elapsed() >= Duration::from_secs(24), "{:?}", began.elapsed());
     assert!(server.metrics.clients.pauses.get() >= 24);
     bob.send("let me in");
-    let (client, _) = server.inbox.recv().await;
+    let (client, _) = server.inbox.recv(|_| true).await;
     assert_eq!(client, BOB, "nobody else pays for Alice's flood");
 }
 
@@ -307,8 +310,8 @@ async fn flooding_client_fills_its_own_lane_and_no_more() {
     until(|| server.metrics.clients.frames_received.get() > CLIENT_LANE_COUNT_MAX as u64).await;
     bob.send("let me in");
     until(|| server.metrics.clients.frames_received.get() > 1 + CLIENT_LANE_COUNT_MAX as u64).await;
-    let (first, _) = server.inbox.try_recv().unwrap();
-    let (second, frame) = server.inbox.try_recv().unwrap();
+    let (first, _) = server.inbox.try_recv(|_| true).unwrap();
+    let (second, frame) = server.inbox.try_recv(|_| true).unwrap();
     assert_eq!((first, second, frame), (ALICE, BOB, Bytes::from_static(b"let me in")));
 }
 

@@ -42,40 +42,42 @@ impl PeerInbox {
         Self { inbox, votes_in_a_row: 0, _tasks: tasks }
     }
 
-    /// Waits for the next event. Cancellation safe.
-    pub async fn recv(&mut self) -> PeerEvent {
+    /// Waits for the next event. Bulk comes only of peers for whom `takes_bulk` holds; that of the
+    /// others stays where it is until a later call, and once their lanes are full their links are
+    /// not read. Cancellation safe.
+    pub async fn recv(&mut self, takes_bulk: impl Fn(ReplicaId) -> bool) -> PeerEvent {
         loop {
             // Links may share this thread: under load they get their turns here.
             tokio::task::coop::consume_budget().await;
-            if let Some(event) = self.try_recv() {
+            if let Some(event) = self.try_recv(&takes_bulk) {
                 return event;
             }
             self.inbox.arrived.notified().await;
         }
     }
 
-    /// The next event, if there is one.
-    pub fn try_recv(&mut self) -> Option<PeerEvent> {
+    /// The next event, if there is one; `takes_bulk` as in [`PeerInbox::recv`].
+    pub fn try_recv(&mut self, takes_bulk: impl Fn(ReplicaId) -> bool) -> Option<PeerEvent> {
         if let Some(event) = self.inbox.take_change() {
             return Some(event);
         }
         if self.votes_in_a_row >= VOTES_IN_A_ROW_MAX {
             self.votes_in_a_row = 0;
-            if let Some(bulk) = self.take(Class::Bulk) {
+            if let Some(bulk) = self.take(Class::Bulk, &takes_bulk) {
                 return Some(bulk);
             }
         }
-        let votes = self.take(Class::Votes);
+        let votes = self.take(Class::Votes, |_| true);
         if votes.is_some() {
             self.votes_in_a_row += 1;
             return votes;
         }
         self.votes_in_a_row = 0;
-        self.take(Class::Bulk)
+        self.take(Class::Bulk, takes_bulk)
     }
 
-    fn take(&self, class: Class) -> Option<PeerEvent> {
-        let (peer, frame) = self.inbox.class(class).try_take()?;
+    fn take(&self, class: Class, is_wanted: impl Fn(ReplicaId) -> bool) -> Option<PeerEvent> {
+        let (peer, frame) = self.inbox.class(class).try_take(is_wanted)?;
         Some(PeerEvent::Frame(peer, class, frame))
     }
 }
@@ -211,14 +213,14 @@ mod tests {
     async fn peer_is_connected_while_both_its_connections_are() {
         let (inbox, mut events) = inbox();
         let votes = inbox.enter(A, Class::Votes);
-        assert_eq!(events.try_recv(), None);
+        assert_eq!(events.try_recv(|_| true), None);
         let bulk = inbox.enter(A, Class::Bulk);
-        assert_eq!(events.try_recv(), Some(PeerEvent::Connected(A)));
+        assert_eq!(events.try_recv(|_| true), Some(PeerEvent::Connected(A)));
         assert!(inbox.is_connected(A) && !inbox.is_connected(B));
         drop(votes);
-        assert_eq!(events.try_recv(), Some(PeerEvent::Disconnected(A)));
+        assert_eq!(events.try_recv(|_| true), Some(PeerEvent::Disconnected(A)));
         drop(bulk);
-        assert_eq!(events.try_recv(), None);
+        assert_eq!(events.try_recv(|_| true), None);
     }
 
     #[tokio::test]
@@ -226,18 +228,33 @@ mod tests {
         let (inbox, mut events) = inbox();
         let _bulk = inbox.enter(A, Class::Bulk);
         let votes = inbox.enter(A, Class::Votes);
-        assert_eq!(events.try_recv(), Some(PeerEvent::Connected(A)));
+        assert_eq!(events.try_recv(|_| true), Some(PeerEvent::Connected(A)));
         drop(votes);
         let votes = inbox.enter(A, Class::Votes);
-        assert_eq!(events.try_recv(), Some(PeerEvent::Disconnected(A)));
-        assert_eq!(events.try_recv(), Some(PeerEvent::Connected(A)));
-        assert_eq!(events.try_recv(), None);
+        assert_eq!(events.try_recv(|_| true), Some(PeerEvent::Disconnected(A)));
+        assert_eq!(events.try_recv(|_| true), Some(PeerEvent::Connected(A)));
+        assert_eq!(events.try_recv(|_| true), None);
         for _ in 0..1000 {
             drop(inbox.enter(B, Class::Votes));
         }
         drop(votes);
-        assert_eq!(events.try_recv(), Some(PeerEvent::Disconnected(A)));
-        assert_eq!(events.try_recv(), None);
+        assert_eq!(events.try_recv(|_| true), Some(PeerEvent::Disconnected(A)));
+        assert_eq!(events.try_recv(|_| true), None);
+    }
+
+    #[tokio::test]
+    async fn bulk_of_an_unwanted_peer_waits_and_its_votes_do_not() {
+        let (inbox, mut events) = inbox();
+        let frame = Bytes::from_static(b"x");
+        for class in [Class::Bulk, Class::Votes] {
+            inbox.push(A, class, frame.clone()).await;
+        }
+        inbox.push(B, Class::Bulk, frame.clone()).await;
+        let not_a = |peer| peer != A;
+        assert_eq!(events.recv(not_a).await, PeerEvent::Frame(A, Class::Votes, frame.clone()));
+        assert_eq!(events.recv(not_a).await, PeerEvent::Frame(B, Class::Bulk, frame.clone()));
+        assert_eq!(events.try_recv(not_a), None);
+        assert_eq!(events.recv(|_| true).await, PeerEvent::Frame(A, Class::Bulk, frame));
     }
 
     #[tokio::test]
@@ -249,7 +266,7 @@ mod tests {
         for _ in 0..2 * VOTES_IN_A_ROW_MAX {
             inbox.push(B, Class::Votes, frame.clone()).await;
         }
-        let bulk_positions: Vec<_> = std::iter::from_fn(|| events.try_recv())
+        let bulk_positions: Vec<_> = std::iter::from_fn(|| events.try_recv(|_| true))
             .enumerate()
             .filter(|(_, event)| matches!(event, PeerEvent::Frame(_, Class::Bulk, _)))
             .map(|(position, _)| position)

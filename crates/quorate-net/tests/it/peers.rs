@@ -60,9 +60,9 @@ async fn broadcast_reaches_every_peer() {
     }
     replicas[2].peers.broadcast(Class::Votes, &Bytes::from_static(b"to all"));
     for id in [0, 1, 3] {
-        let mut event = replicas[id].inbox.recv().await;
+        let mut event = replicas[id].inbox.recv(|_| true).await;
         while matches!(event, PeerEvent::Connected(_)) {
-            event = replicas[id].inbox.recv().await;
+            event = replicas[id].inbox.recv(|_| true).await;
         }
         let expected = Bytes::from_static(b"to all");
         assert_eq!(event, PeerEvent::Frame(ReplicaId::new(2), Class::Votes, expected));
@@ -153,7 +153,7 @@ async fn impostor_is_refused_by_those_it_dials_and_by_those_who_dial_it() {
     assert!(!third.peers.is_connected(ReplicaId::new(1)));
     first.send(2, Class::Votes, "business as usual");
     third.receives(0, Class::Votes, "business as usual").await;
-    assert_eq!(impostor.inbox.try_recv(), None);
+    assert_eq!(impostor.inbox.try_recv(|_| true), None);
 }
 
 #[tokio::test]
@@ -189,7 +189,7 @@ async fn listener_may_run_on_another_thread_than_the_links() {
     };
     edge.spawn(listener.run(door, clients));
 
-    assert_eq!(inbox.recv().await, PeerEvent::Connected(ReplicaId::new(0)));
+    assert_eq!(inbox.recv(|_| true).await, PeerEvent::Connected(ReplicaId::new(0)));
     low.connected_to(1).await;
     peers.send(ReplicaId::new(0), Class::Votes, Bytes::from_static(b"across"));
     low.receives(1, Class::Votes, "across").await;
@@ -197,5 +197,5 @@ async fn listener_may_run_on_another_thread_than_the_links() {
     low.send(1, Class::Votes, "the link outlives the edge");
     let frame = Bytes::from_static(b"the link outlives the edge");
     let expected = PeerEvent::Frame(ReplicaId::new(0), Class::Votes, frame);
-    assert_eq!(inbox.recv().await, expected);
+    assert_eq!(inbox.recv(|_| true).await, expected);
 }

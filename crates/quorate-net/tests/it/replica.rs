@@ -98,7 +98,7 @@ impl Replica {
     }
 
     pub(crate) async fn expect(&mut self, event: PeerEvent) {
-        assert_eq!(self.inbox.recv().await, event);
+        assert_eq!(self.inbox.recv(|_| true).await, event);
     }
 
     pub(crate) async fn connected_to(&mut self, peer: u32) {

@@ -134,7 +134,7 @@ impl ScriptedReplica {
             let clients = clients.clone();
             async move {
                 loop {
-                    let (client, frame) = inbox.recv().await;
+                    let (client, frame) = inbox.recv(|_| true).await;
                     requests.fetch_add(1, Ordering::Relaxed);
                     let script = *script.lock().unwrap();
                     if let Some(answer) = answer(id, script, &frame) {

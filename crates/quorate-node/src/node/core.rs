@@ -7,7 +7,7 @@ use super::disk::Disk;
 use super::evidence::Archive;
 use super::links::{self, Links};
 use super::outer::Ends;
-use super::verifier::{Checked, Content, Verifier};
+use super::verifier::{Checked, Company, Verifier};
 use super::{Command, Ended, Memory, NodeError};
 use crate::admin::{NodeStatus, Request, Response};
 use crate::cluster::Cluster;
@@ -103,22 +103,29 @@ enum Next {
 }
 
 impl Inputs {
-    /// Waits for the next input. While the disk is behind nothing new is taken in.
-    async fn next(&mut self, deadline: Option<Instant>, is_behind: bool) -> Next {
+    /// Waits for the next input. While the disk is behind nothing new is taken in, and of a peer
+    /// whose messages fill its lane of the verifier only votes are.
+    async fn next(
+        &mut self,
+        deadline: Option<Instant>,
+        is_behind: bool,
+        verifier: &Verifier,
+    ) -> Next {
+        let has_room = |peer| verifier.has_room(Sender::Replica(peer));
         let far = || Instant::now() + Duration::from_secs(3600);
         tokio::select! {
             biased;
             Some(command) = self.commands.recv() => Next::Command(command),
             Some(input) = self.done.recv() => Next::Done(input),
             Some(checked) = self.checked.recv(), if !is_behind => Next::Checked(checked),
-            event = self.peers.recv(), if !is_behind => Next::Peer(event),
+            event = self.peers.recv(has_room), if !is_behind => Next::Peer(event),
             Some(request) = self.requests.recv(), if !is_behind => Next::Checked(request),
             () = sleep_until(deadline.unwrap_or_else(far)), if !is_behind => Next::Deadline,
         }
     }
 
     /// The next input, if there is one.
-    fn try_next(&mut self, is_behind: bool) -> Option<Next> {
+    fn try_next(&mut self, is_behind: bool, verifier: &Verifier) -> Option<Next> {
         if let Ok(command) = self.commands.try_recv() {
             return Some(Next::Command(command));
         }
@@ -138,7 +145,7 @@ impl Inputs {
         if let Ok(checked) = self.checked.try_recv() {
             return Some(Next::Checked(checked));
         }
-        if let Some(event) = self.peers.try_recv() {
+        if let Some(event) = self.peers.try_recv(|peer| verifier.has_room(Sender::Replica(peer))) {
             return Some(Next::Peer(event));
         }
         self.replicas_in_a_row = 0;
@@ -189,8 +196,7 @@ impl Core {
         let (done, done_received) = mpsc::unbounded_channel();
         let disk = Disk::start(ground.memory, Done(done))?;
         let archive = Archive::start(home.evidence_path(), Arc::clone(&config))?;
-        let (verifier, checked) =
-            Verifier::start(Arc::clone(&config), config.replica_count() as usize)?;
+        let (verifier, checked) = Verifier::start(Arc::clone(&config))?;
         let (peers, inbox, peer_door) = Peers::start(id, &keys, &cluster.replicas, &metrics)?;
         // The outer thread is gone only if it panicked; then there is no use in going on either.
         let _ = door.send(peer_door);
@@ -226,15 +232,16 @@ impl Core {
         while self.ended.is_none() {
             let deadline = links::earliest(&self.clock, self.host.next_deadline(), &self.links);
             let is_behind = self.disk.is_behind();
-            let mut next = Some(inputs.next(deadline, is_behind).await);
+            let mut next = Some(inputs.next(deadline, is_behind, &self.verifier).await);
             for _ in 0..INPUTS_IN_A_ROW_MAX {
                 let Some(input) = next.take() else { break };
-                let following = inputs.try_next(is_behind);
-                self.on_input(input, following.is_none());
+                let following = inputs.try_next(is_behind, &self.verifier);
+                let is_last = following.is_none();
+                self.on_input(input, if is_last { Company::Alone } else { Company::Among });
                 next = following;
             }
             if let Some(input) = next {
-                self.on_input(input, false);
+                self.on_input(input, Company::Among);
             }
             self.on_time();
             tokio::task::yield_now().await;
@@ -246,7 +253,7 @@ impl Core {
         ended.unwrap_or(Ended::Stopped)
     }
 
-    fn on_input(&mut self, input: Next, is_alone: bool) {
+    fn on_input(&mut self, input: Next, company: Company) {
         if self.ended.is_some() {
             return;
         }
@@ -261,7 +268,7 @@ impl Core {
             Next::Peer(PeerEvent::Connected(peer)) => self.give(HostInput::Connected(peer)),
             Next::Peer(PeerEvent::Disconnected(_)) => {}
             Next::Peer(PeerEvent::Frame(peer, class, frame)) => {
-                self.on_frame(peer, class, frame, is_alone);
+                self.on_frame(peer, class, frame, company);
             }
             Next::Deadline => {}
         }
@@ -281,25 +288,26 @@ impl Core {
 
     /// A frame of a peer: votes are let through the door here, whatever needs signatures checked
     /// goes to the pool, unless it is short and alone.
-    fn on_frame(&mut self, peer: ReplicaId, class: Class, frame: bytes::Bytes, is_alone: bool) {
+    fn on_frame(&mut self, peer: ReplicaId, class: Class, frame: bytes::Bytes, company: Company) {
         let sender = Sender::Replica(peer);
         if self.links.behaviour().is_some() {
             return self.on_frame_of_faulty(sender, &frame);
         }
-        let content = match class {
-            Class::Bulk => Content::Frame(frame),
-            Class::Votes => match wire::decode(self.config.domain.epoch, &frame) {
+        if class == Class::Votes {
+            match wire::decode(self.config.domain.epoch, &frame) {
                 Err(reason) => return self.counters.on_rejected(sender, reason),
                 Ok(message) if links::is_unsigned(&message) => {
                     return self.admit(sender, message);
                 }
-                Ok(message) => Content::Message(Box::new(message), frame.len()),
-            },
-        };
-        match self.verifier.offer(sender, content, is_alone) {
-            Ok(Some(checked)) => self.on_checked(checked),
-            Ok(None) => {}
-            Err(_full) => self.counters.on_rejected(sender, Reject::TooOften),
+                // No correct replica sends those here, where nobody asked for room.
+                Ok(_) if !self.verifier.has_room(sender) => {
+                    return self.counters.on_rejected(sender, Reject::TooOften);
+                }
+                Ok(_) => {}
+            }
+        }
+        if let Some(checked) = self.verifier.take(sender, frame, company) {
+            self.on_checked(checked);
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::Control;
 use super::NodeError;
-use super::verifier::{Checked, Content, Verifier};
+use super::verifier::{Checked, Company, Verifier};
 use crate::admin;
 use crate::cluster::Cluster;
 use pbft::{ReplicaId, Sender};
@@ -17,9 +17,6 @@ use std::sync::mpsc as sync_mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-
-/// Lanes of the pool that checks clients' messages.
-const CLIENT_LANE_COUNT: usize = 2;
 
 /// How long open sockets may take to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
@@ -56,7 +53,7 @@ pub(super) fn start(settings: Settings) -> Result<Outer, NodeError> {
     let others = config.replica_ids().filter(|id| *id != settings.id);
     let metrics = Arc::new(NetMetrics::new(others));
     let (clients, inbox) = Clients::new(ClientLimits::default(), &metrics);
-    let (verifier, requests) = Verifier::start(config, CLIENT_LANE_COUNT)?;
+    let (verifier, requests) = Verifier::start(config)?;
     let (door, door_receiver) = oneshot::channel();
     let (alive, ended) = oneshot::channel();
     let (bound_sender, bound) = sync_mpsc::channel();
@@ -114,16 +111,23 @@ async fn bind(
     Ok((listener, admin::serve(admin, control.clone())?))
 }
 
-/// Carries requests from clients' sockets through the door.
+/// Carries requests from clients' sockets through the door. A client whose messages fill its lane
+/// of the verifier is passed over, so that it holds up nobody else.
 async fn pump(mut inbox: ClientInbox, verifier: &Verifier) {
+    let has_room = |client| verifier.has_room(Sender::Client(client));
     loop {
-        let first = inbox.recv().await;
-        let mut next = inbox.try_recv();
-        let is_alone = next.is_none();
-        let mut current = Some(first);
+        let mut current = tokio::select! {
+            first = inbox.recv(has_room) => Some(first),
+            () = verifier.emptied() => inbox.try_recv(has_room),
+        };
+        let mut company = Company::Alone;
         while let Some((client, frame)) = current {
-            verifier.take(Sender::Client(client), Content::Frame(frame), is_alone).await;
-            current = next.take().or_else(|| inbox.try_recv());
+            let next = inbox.try_recv(has_room);
+            if next.is_some() {
+                company = Company::Among;
+            }
+            verifier.take_for_channel(Sender::Client(client), frame, company);
+            current = next;
         }
     }
 }
