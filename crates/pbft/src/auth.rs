@@ -187,6 +187,13 @@ impl SignedRequest {
         self.digest
     }
 
+    /// The digest of content and signature: what was found out about the one holds for every
+    /// other request with the same proof, in the same cluster and epoch.
+    pub fn proof(&self) -> Digest {
+        let parts = [&self.digest.as_bytes()[..], &self.signature.0];
+        Digest::of("quorate pbft v1: proof of a REQUEST", &parts)
+    }
+
     /// How many bytes it takes on the wire.
     pub fn byte_count(&self) -> usize {
         self.bytes

@@ -12,6 +12,7 @@
 //! The core never blocks on any of them: what it hands out goes into a `WorkQueue`, what comes
 //! back into a channel, and while the disk is behind it takes in no new messages.
 
+mod checker;
 mod clock;
 mod core;
 mod counters;
@@ -27,6 +28,7 @@ use crate::admin::{BindError, Request, Response};
 use crate::cluster::{Cluster, Durability};
 use crate::home::{Home, HomeError, Membership};
 use crate::work_queue::WorkQueue;
+use checker::Checker;
 use core::Ground;
 use pbft::{ReplicaId, SigningKey};
 use quorate_net::ListenError;
@@ -140,6 +142,7 @@ impl Node {
         let (memory, stored) = open_memory(&home, &cluster, id)?;
         let (commands, received) = mpsc::channel(COMMAND_COUNT_MAX);
         let control = Control { commands };
+        let checker = Arc::new(Checker::new(Arc::clone(&cluster.config)));
         let outer = outer::start(outer::Settings {
             listen,
             keys: keys.clone(),
@@ -147,6 +150,7 @@ impl Node {
             id,
             admin: home.admin_path(),
             control: control.clone(),
+            checker: Arc::clone(&checker),
         })?;
         let address = outer.address;
         let (ended_sender, ended) = oneshot::channel();
@@ -162,6 +166,7 @@ impl Node {
             stored,
             memory,
             commands: received,
+            checker,
             outer: outer.ends,
         };
         let core = std::thread::Builder::new().name("core".to_owned()).spawn(move || {

@@ -1,6 +1,7 @@
 //! The protocol thread: takes inputs in the order in which they are best taken, gives them to the
 //! host, and does what the host asks for.
 
+use super::checker::Checker;
 use super::clock::Clock;
 use super::counters::{Counters, VIEWS_ENTERED};
 use super::disk::Disk;
@@ -43,6 +44,7 @@ pub(super) struct Ground {
     pub(super) stored: Stored,
     pub(super) memory: Memory,
     pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) checker: Arc<Checker>,
     pub(super) outer: Ends,
 }
 
@@ -162,6 +164,7 @@ struct Core {
     links: Links,
     disk: Disk,
     archive: Archive,
+    checker: Arc<Checker>,
     verifier: Verifier,
     counters: Counters,
     effects: Vec<Effect>,
@@ -177,7 +180,7 @@ struct OuterRest {
 
 impl Core {
     fn start(ground: Ground) -> Result<(Self, Inputs), NodeError> {
-        let Ground { home, cluster, id, keys, signing_key, forge, services, .. } = ground;
+        let Ground { home, cluster, id, keys, signing_key, forge, services, checker, .. } = ground;
         let Ends { clients, requests, metrics, door, _alive } = ground.outer;
         let config = Arc::clone(&cluster.config);
         let clock = Clock::new();
@@ -192,11 +195,12 @@ impl Core {
             stored: ground.stored,
         };
         let host = Host::start(start, clock.now(), &mut effects)?;
+        checker.publish(&host.core().status());
         // Bounded by the work handed to the disk, of which each piece is answered once.
         let (done, done_received) = mpsc::unbounded_channel();
         let disk = Disk::start(ground.memory, Done(done))?;
         let archive = Archive::start(home.evidence_path(), Arc::clone(&config))?;
-        let (verifier, checked) = Verifier::start(Arc::clone(&config))?;
+        let (verifier, checked) = Verifier::start(Arc::clone(&checker))?;
         let (peers, inbox, peer_door) = Peers::start(id, &keys, &cluster.replicas, &metrics)?;
         // The outer thread is gone only if it panicked; then there is no use in going on either.
         let _ = door.send(peer_door);
@@ -218,6 +222,7 @@ impl Core {
             links,
             disk,
             archive,
+            checker,
             verifier,
             counters: Counters::default(),
             effects,
@@ -349,6 +354,7 @@ impl Core {
 
     fn give(&mut self, input: HostInput) {
         self.host.handle(self.clock.now(), input, &mut self.effects);
+        self.checker.publish(&self.host.core().status());
         self.carry_out();
     }
 

@@ -3,6 +3,7 @@
 
 use super::Control;
 use super::NodeError;
+use super::checker::Checker;
 use super::verifier::{Checked, Company, Verifier};
 use crate::admin;
 use crate::cluster::Cluster;
@@ -28,6 +29,7 @@ pub(super) struct Settings {
     pub(super) id: ReplicaId,
     pub(super) admin: PathBuf,
     pub(super) control: Control,
+    pub(super) checker: Arc<Checker>,
 }
 
 /// The running thread.
@@ -49,11 +51,10 @@ pub(super) struct Ends {
 
 /// Starts the thread and returns when it listens. It accepts nothing before it is given a door.
 pub(super) fn start(settings: Settings) -> Result<Outer, NodeError> {
-    let config = Arc::clone(&settings.cluster.config);
-    let others = config.replica_ids().filter(|id| *id != settings.id);
+    let others = settings.cluster.config.replica_ids().filter(|id| *id != settings.id);
     let metrics = Arc::new(NetMetrics::new(others));
     let (clients, inbox) = Clients::new(ClientLimits::default(), &metrics);
-    let (verifier, requests) = Verifier::start(config)?;
+    let (verifier, requests) = Verifier::start(Arc::clone(&settings.checker))?;
     let (door, door_receiver) = oneshot::channel();
     let (alive, ended) = oneshot::channel();
     let (bound_sender, bound) = sync_mpsc::channel();

@@ -7,9 +7,10 @@
 
 mod lanes;
 
+use super::checker::Checker;
 use bytes::Bytes;
 use lanes::{Lanes, Place};
-use pbft::{Config, Reject, Sender, Verified, wire};
+use pbft::{Reject, Sender, Verified};
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -24,7 +25,7 @@ const THREAD_COUNT_MAX: usize = 4;
 
 /// A pool of threads.
 pub(super) struct Verifier {
-    config: Arc<Config>,
+    checker: Arc<Checker>,
     lanes: Arc<Lanes>,
     results: mpsc::UnboundedSender<Checked>,
     threads: Vec<JoinHandle<()>>,
@@ -49,20 +50,20 @@ pub(super) enum Company {
 
 impl Verifier {
     pub(super) fn start(
-        config: Arc<Config>,
+        checker: Arc<Checker>,
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<Checked>)> {
         // Bounded by the lanes: each result holds its place there until it is taken.
         let (results, received) = mpsc::unbounded_channel();
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let lanes = Arc::new(Lanes::default());
         let start_thread = |_| {
-            let (config, lanes) = (Arc::clone(&config), Arc::clone(&lanes));
+            let (checker, lanes) = (Arc::clone(&checker), Arc::clone(&lanes));
             let results = results.clone();
-            super::disk::spawn("verify", move || work(&config, &lanes, &results))
+            super::disk::spawn("verify", move || work(&checker, &lanes, &results))
         };
         let threads = (0..processors.min(THREAD_COUNT_MAX)).map(start_thread);
         let threads = threads.collect::<io::Result<_>>()?;
-        Ok((Self { config, lanes, results, threads }, received))
+        Ok((Self { checker, lanes, results, threads }, received))
     }
 
     /// Whether a message of this sender should be taken in now.
@@ -81,7 +82,7 @@ impl Verifier {
         let here = is_short && company == Company::Alone && self.lanes.is_idle(sender);
         let place = self.lanes.enter(sender, frame.len());
         if here {
-            let result = check(&self.config, sender, &frame);
+            let result = self.checker.check(sender, &frame);
             return Some(Checked { sender, result, _place: place });
         }
         self.lanes.push(frame, place);
@@ -107,18 +108,14 @@ impl Verifier {
     }
 }
 
-fn work(config: &Config, lanes: &Lanes, results: &mpsc::UnboundedSender<Checked>) {
+fn work(checker: &Checker, lanes: &Lanes, results: &mpsc::UnboundedSender<Checked>) {
     while let Some((sender, frame, place)) = lanes.take() {
-        let result = check(config, sender, &frame);
+        let result = checker.check(sender, &frame);
         if results.send(Checked { sender, result, _place: place }).is_err() {
             return;
         }
         lanes.finish_turn(sender);
     }
-}
-
-fn check(config: &Config, sender: Sender, frame: &[u8]) -> Result<Verified, Reject> {
-    config.admit(sender, wire::decode(config.domain.epoch, frame)?)
 }
 
 #[cfg(test)]

@@ -1,0 +1,83 @@
+use super::*;
+use crate::auth::SigningKey;
+use crate::message::{Operation, Request, ServiceId};
+use crate::{Digest, Domain, Epoch, Parameters};
+use alloc::sync::Arc;
+use alloc::vec;
+use zeroize::Zeroizing;
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed(Zeroizing::new([seed; 32]))
+}
+
+/// Four replicas with the keys 0 to 3 and one client with the key 4.
+fn config() -> Config {
+    let digest = Digest::of("test", &[]);
+    let domain = Domain { cluster: digest, epoch: Epoch::new(1) };
+    let replicas = (0..4).map(|seed| key(seed).verification_key()).collect();
+    let clients = vec![key(4).verification_key()];
+    Config::new(domain, digest, replicas, clients, Parameters::default()).unwrap()
+}
+
+fn request(config: &Config, signer: u8) -> SignedRequest {
+    let operation = Operation { service: ServiceId(1), body: vec![1] };
+    let request = Request {
+        client: ClientId::new(0),
+        session: Session::new(1),
+        timestamp: Timestamp::new(1),
+        acknowledged_below: Timestamp::new(1),
+        body: RequestBody::Operations(vec![operation]),
+    };
+    SignedRequest::sign(&config.domain, &key(signer), request)
+}
+
+#[test]
+fn pre_prepare_of_another_view_or_outside_the_window_has_no_place() {
+    let config = config();
+    let (view, low) = (View::new(5), SeqNum::new(128));
+    let check = |its_view: u64, seq: u64| {
+        let digest = Batch::default().digest();
+        let body = PrePrepare { view: View::new(its_view), seq: SeqNum::new(seq), digest };
+        let signed = Signed::sign(&config.domain, &key(1), ReplicaId::new(1), body);
+        let message = Message::PrePrepare(signed, Arc::new(Batch::default()));
+        config.check_place(&message, view, low)
+    };
+    let high = 128 + config.parameters.log_window;
+    assert_eq!(check(5, 129), Ok(()));
+    assert_eq!(check(5, high), Ok(()));
+    assert_eq!(check(5, 128), Err(Reject::OutsideWindow));
+    assert_eq!(check(5, high + 1), Err(Reject::OutsideWindow));
+    assert_eq!(check(4, 129), Err(Reject::WrongView));
+    assert_eq!(check(6, 129), Err(Reject::WrongView));
+}
+
+#[test]
+fn other_messages_have_a_place_everywhere() {
+    let config = config();
+    let message = Message::Request(Arc::new(request(&config, 4)));
+    assert_eq!(config.check_place(&message, View::ZERO, SeqNum::ZERO), Ok(()));
+}
+
+#[test]
+fn known_request_needs_no_signature_check_and_keeps_every_other_one() {
+    let config = config();
+    let admit = |sender, request: SignedRequest| {
+        let message = Message::Request(Arc::new(request));
+        config.admit_knowing(sender, message, &|_| true).map(|_| ())
+    };
+    let own = Sender::Client(ClientId::new(0));
+    let forged = request(&config, 3);
+    let message = Message::Request(Arc::new(forged.clone()));
+    assert_eq!(config.admit(own, message), Err(Reject::BadSignature));
+    assert_eq!(admit(own, forged.clone()), Ok(()));
+    assert_eq!(admit(Sender::Client(ClientId::new(1)), forged), Err(Reject::ForgedSender));
+}
+
+#[test]
+fn proof_covers_content_and_signature() {
+    let config = config();
+    let (own, forged) = (request(&config, 4), request(&config, 3));
+    assert_eq!(own.digest(), forged.digest());
+    assert_ne!(own.proof(), forged.proof());
+    assert_eq!(own.proof(), request(&config, 4).proof());
+}

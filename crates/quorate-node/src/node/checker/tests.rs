@@ -1,0 +1,142 @@
+use super::*;
+use bytes::Bytes;
+use pbft::message::{Batch, Operation, PrePrepare, Request, RequestBody, ServiceId};
+use pbft::{
+    ClientId, Domain, Epoch, Parameters, ReplicaId, Session, Signed, SigningKey, Timestamp,
+};
+use zeroize::Zeroizing;
+
+const EPOCH: Epoch = Epoch::new(1);
+
+/// Seeds of the keys of clients start here.
+const CLIENTS: u32 = 100;
+
+fn key(seed: u32) -> SigningKey {
+    SigningKey::from_seed(Zeroizing::new([u8::try_from(seed).unwrap(); 32]))
+}
+
+/// Four replicas and four clients.
+pub(in crate::node) fn config() -> Arc<Config> {
+    let digest = Digest::of("test", &[]);
+    let domain = Domain { cluster: digest, epoch: EPOCH };
+    let keys = |first: u32| (first..first + 4).map(|seed| key(seed).verification_key()).collect();
+    Arc::new(Config::new(domain, digest, keys(0), keys(CLIENTS), Parameters::default()).unwrap())
+}
+
+pub(in crate::node) fn request(config: &Config, client: u32, timestamp: u64) -> Arc<SignedRequest> {
+    signed_request(config, client, timestamp, CLIENTS + client)
+}
+
+/// A request that another client has signed.
+pub(in crate::node) fn forged_request(
+    config: &Config,
+    client: u32,
+    timestamp: u64,
+) -> Arc<SignedRequest> {
+    signed_request(config, client, timestamp, CLIENTS + client + 1)
+}
+
+fn signed_request(config: &Config, client: u32, timestamp: u64, signer: u32) -> Arc<SignedRequest> {
+    let operation = Operation { service: ServiceId(1), body: vec![1] };
+    let request = Request {
+        client: ClientId::new(client),
+        session: Session::new(1),
+        timestamp: Timestamp::new(timestamp),
+        acknowledged_below: Timestamp::new(1),
+        body: RequestBody::Operations(vec![operation]),
+    };
+    Arc::new(SignedRequest::sign(&config.domain, &key(signer), request))
+}
+
+pub(in crate::node) fn frame(message: &Message) -> Bytes {
+    wire::encode(EPOCH, message).into()
+}
+
+/// A PRE-PREPARE for number 1, signed by the primary of the view.
+pub(in crate::node) fn pre_prepare(
+    config: &Config,
+    view: u64,
+    requests: impl IntoIterator<Item = Arc<SignedRequest>>,
+) -> Bytes {
+    let view = View::new(view);
+    let batch = Batch { requests: requests.into_iter().collect(), ..Batch::default() };
+    let primary = config.primary(view);
+    let body = PrePrepare { view, seq: SeqNum::new(1), digest: batch.digest() };
+    let signed = Signed::sign(&config.domain, &key(primary.get()), primary, body);
+    frame(&Message::PrePrepare(signed, Arc::new(batch)))
+}
+
+const REPLICA: Sender = Sender::Replica(ReplicaId::new(2));
+const CLIENT: Sender = Sender::Client(ClientId::new(0));
+
+#[test]
+fn batch_of_a_useless_pre_prepare_is_not_checked() {
+    let config = config();
+    let checker = Checker::new(Arc::clone(&config));
+    let check = |view| {
+        let frame = pre_prepare(&config, view, [forged_request(&config, 0, 1)]);
+        checker.check(REPLICA, &frame).map(|_| ())
+    };
+    assert_eq!(check(0), Err(Reject::BadSignature));
+    assert_eq!(check(2), Err(Reject::WrongView));
+    checker.view.store(2, Ordering::Relaxed);
+    assert_eq!(check(0), Err(Reject::WrongView));
+    assert_eq!(check(2), Err(Reject::BadSignature));
+    checker.low_water_mark.store(128, Ordering::Relaxed);
+    assert_eq!(check(2), Err(Reject::OutsideWindow));
+}
+
+#[test]
+fn request_is_known_once_it_was_let_in_however_it_came() {
+    let config = config();
+    let checker = Checker::new(Arc::clone(&config));
+    let [a, b] = [1, 2].map(|timestamp| request(&config, 0, timestamp));
+    let is_known = |request: &SignedRequest| checker.lock().proofs.contains(&request.proof());
+    checker.check(CLIENT, &frame(&Message::Request(Arc::clone(&a)))).unwrap();
+    assert!(is_known(&a) && !is_known(&b));
+    checker.check(REPLICA, &pre_prepare(&config, 0, [Arc::clone(&a), Arc::clone(&b)])).unwrap();
+    assert!(is_known(&a) && is_known(&b));
+}
+
+#[test]
+fn request_in_a_batch_believed_for_its_digest_is_not_known() {
+    let config = config();
+    let checker = Checker::new(Arc::clone(&config));
+    let forged = forged_request(&config, 0, 1);
+    let batch = Batch { requests: vec![Arc::clone(&forged)], ..Batch::default() };
+    checker.check(REPLICA, &frame(&Message::Batch(Arc::new(batch)))).unwrap();
+    let again = checker.check(CLIENT, &frame(&Message::Request(forged)));
+    assert_eq!(again, Err(Reject::BadSignature));
+}
+
+#[test]
+fn known_content_with_another_signature_is_checked() {
+    let config = config();
+    let checker = Checker::new(Arc::clone(&config));
+    checker.check(CLIENT, &frame(&Message::Request(request(&config, 0, 1)))).unwrap();
+    let forged = frame(&Message::Request(forged_request(&config, 0, 1)));
+    assert_eq!(checker.check(CLIENT, &forged), Err(Reject::BadSignature));
+    assert_eq!(checker.check(CLIENT, &forged), Err(Reject::BadSignature), "refused, not known");
+}
+
+#[test]
+fn known_request_is_not_checked_again() {
+    let config = config();
+    let checker = Checker::new(Arc::clone(&config));
+    // Nothing but the memory of it lets this one in.
+    let forged = forged_request(&config, 0, 1);
+    checker.lock().remember(forged.proof());
+    checker.check(CLIENT, &frame(&Message::Request(forged))).unwrap();
+}
+
+#[test]
+fn oldest_known_request_is_forgotten_first() {
+    let proof = |number: usize| Digest::of("test", &[&number.to_le_bytes()]);
+    let mut known = Known::default();
+    for number in 0..=KNOWN_COUNT_MAX {
+        known.remember(proof(number));
+        known.remember(proof(1));
+    }
+    assert_eq!((known.proofs.len(), known.order.len()), (KNOWN_COUNT_MAX, KNOWN_COUNT_MAX));
+    assert!(!known.proofs.contains(&proof(0)) && known.proofs.contains(&proof(1)));
+}
