@@ -240,6 +240,9 @@ impl Parameters {
         {
             return Err(ConfigError::BatchTooLarge);
         }
+        if self.request_bytes_max > self.waiting_bytes_max {
+            return Err(ConfigError::RequestTooLarge);
+        }
         if self.view_change_timeout.is_zero()
             || self.view_change_timeout > self.view_change_timeout_max
             || self.view_change_resend.is_zero()
@@ -278,6 +281,8 @@ pub enum ConfigError {
     ZeroLimit,
     /// A full batch, or a full reply, would not fit a frame.
     BatchTooLarge,
+    /// The longest request could not wait anywhere.
+    RequestTooLarge,
     /// The NEW-VIEW of so many replicas with so long a log would not fit a frame.
     NewViewTooLarge,
     /// A timeout of zero, or a maximum below its minimum.
@@ -299,6 +304,7 @@ impl fmt::Display for ConfigError {
             Self::BatchTooLarge => {
                 "batch_bytes_max and request_bytes_max together, and results_bytes_max, are at most 12 MiB"
             }
+            Self::RequestTooLarge => "request_bytes_max is at most waiting_bytes_max",
             Self::NewViewTooLarge => "with so many replicas log_window must be shorter",
             Self::Timeouts => "a timeout is zero or above its own maximum",
         })

@@ -104,9 +104,6 @@ pub enum ContentError {
     /// Two members share a link key.
     #[error("{0}")]
     Links(quorate_net::AllowListError),
-    /// A batch could be longer than a frame between replicas.
-    #[error("a batch could be longer than {0} bytes, the longest frame between replicas")]
-    Frames(usize),
 }
 
 /// No cluster file is longer, in bytes.
@@ -114,6 +111,14 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// What a PRE-PREPARE adds to its batch, generously, in bytes.
 const FRAME_OVERHEAD_BYTES: usize = 64 << 10;
+
+/// The longest batch, and so the longest request, fits every frame and queue on its way.
+const _: () = {
+    let frame_bytes_max = pbft::BATCH_BYTES_MAX + FRAME_OVERHEAD_BYTES;
+    assert!(frame_bytes_max <= quorate_net::Class::Bulk.frame_bytes_max());
+    assert!(frame_bytes_max <= quorate_net::limits::BULK_QUEUE_BYTES_MAX);
+    assert!(frame_bytes_max <= quorate_net::limits::REQUEST_QUEUE_BYTES_MAX);
+};
 
 impl Cluster {
     /// Reads and checks a cluster file.
@@ -158,11 +163,6 @@ impl Cluster {
         };
         let domain = Domain { cluster: parse_id(&file.id)?, epoch: Epoch::new(file.epoch) };
         let parameters = file.parameters.resolve();
-        let frame_bytes_max = quorate_net::Class::Bulk.frame_bytes_max();
-        let batch_bytes = parameters.batch_bytes_max.max(parameters.request_bytes_max);
-        if batch_bytes.saturating_add(FRAME_OVERHEAD_BYTES) > frame_bytes_max {
-            return Err(ContentError::Frames(frame_bytes_max));
-        }
         let config = Config::new(
             domain,
             fingerprint.digest(),

@@ -73,3 +73,14 @@ fn a_cluster_whose_new_view_would_not_fit_a_frame_is_refused() {
     assert_eq!(refused, Err(ConfigError::NewViewTooLarge));
     assert!(config(REPLICA_COUNT_MAX, Parameters::default()).is_ok());
 }
+
+#[test]
+fn a_cluster_whose_longest_request_could_not_wait_is_refused() {
+    let with = |waiting_bytes_max| {
+        let parameters = Parameters { waiting_bytes_max, ..Parameters::default() };
+        config(4, parameters).map(|_| ())
+    };
+    let request_bytes_max = Parameters::default().request_bytes_max;
+    assert_eq!(with(request_bytes_max - 1), Err(ConfigError::RequestTooLarge));
+    assert_eq!(with(request_bytes_max), Ok(()));
+}

@@ -80,5 +80,11 @@ fn impossible_clusters_are_refused_in_one_line() {
     assert!(wrong(&|file| file.replica[0].link_key = "00".repeat(32)).contains("link_key"));
     assert!(wrong(&|file| file.replica[0] = member(0, 1, None)).contains("same"));
     assert!(wrong(&|file| file.parameters.log_window = Some(100)).contains("log_window"));
-    assert!(wrong(&|file| file.parameters.request_bytes_max = Some(u32::MAX)).contains("bytes"));
+    for (request, waiting) in [(u32::MAX, None), (12 << 20, None), (4 << 20, Some(3 << 20))] {
+        let error = wrong(&|file| {
+            file.parameters.request_bytes_max = Some(request);
+            file.parameters.waiting_bytes_max = waiting;
+        });
+        assert!(error.contains("request_bytes_max"), "{error}");
+    }
 }

@@ -7,8 +7,9 @@ use super::checker::Checker;
 use super::verifier::{Checked, Company, Verifier};
 use crate::admin;
 use crate::cluster::Cluster;
-use pbft::{ReplicaId, Sender};
+use pbft::{Config, ReplicaId, Sender};
 use quorate_net::identity::SecretKeys;
+use quorate_net::limits::REQUEST_FRAME_OVERHEAD_BYTES;
 use quorate_net::metrics::NetMetrics;
 use quorate_net::{ClientInbox, ClientLimits, Clients, Listener, PeerDoor};
 use std::net::SocketAddr;
@@ -51,9 +52,10 @@ pub(super) struct Ends {
 
 /// Starts the thread and returns when it listens. It accepts nothing before it is given a door.
 pub(super) fn start(settings: Settings) -> Result<Outer, NodeError> {
-    let others = settings.cluster.config.replica_ids().filter(|id| *id != settings.id);
+    let config = &settings.cluster.config;
+    let others = config.replica_ids().filter(|id| *id != settings.id);
     let metrics = Arc::new(NetMetrics::new(others));
-    let (clients, inbox) = Clients::new(ClientLimits::default(), &metrics);
+    let (clients, inbox) = Clients::new(client_limits(config), &metrics);
     let (verifier, requests) = Verifier::start(Arc::clone(&settings.checker))?;
     let (door, door_receiver) = oneshot::channel();
     let (alive, ended) = oneshot::channel();
@@ -101,6 +103,12 @@ pub(super) fn start(settings: Settings) -> Result<Outer, NodeError> {
     })?;
     let address = bound.recv().map_err(|_| std::io::Error::other("a thread ended at once"))??;
     Ok(Outer { address, thread, ends })
+}
+
+/// What clients may take: frames as long as the cluster's longest request needs.
+fn client_limits(config: &Config) -> ClientLimits {
+    let frame_bytes_max = config.parameters.request_bytes_max + REQUEST_FRAME_OVERHEAD_BYTES;
+    ClientLimits { frame_bytes_max, ..ClientLimits::default() }
 }
 
 async fn bind(
