@@ -4,7 +4,7 @@
 use super::checker::Checker;
 use super::clock::Clock;
 use super::counters::{Counters, VIEWS_ENTERED};
-use super::disk::Disk;
+use super::disk::{Disk, Done};
 use super::evidence::Archive;
 use super::links::{self, Links};
 use super::outer::Ends;
@@ -23,7 +23,7 @@ use quorate_replica::{
 use std::sync::Arc;
 use std::sync::mpsc as sync_mpsc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 /// Inputs taken in a row before the links, which share this thread, get their turn.
@@ -46,18 +46,6 @@ pub(super) struct Ground {
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) checker: Arc<Checker>,
     pub(super) outer: Ends,
-}
-
-/// Where other threads report what they have done. What waits there is bounded by what they were
-/// given to do.
-#[derive(Clone)]
-pub(super) struct Done(mpsc::UnboundedSender<HostInput>);
-
-impl Done {
-    /// False if nobody wants to know any more.
-    pub(super) fn send(&self, input: HostInput) -> bool {
-        self.0.send(input).is_ok()
-    }
 }
 
 /// Runs a replica until it is told to stop, or stops for good. Tells `started` when it runs, or
@@ -89,7 +77,7 @@ pub(super) fn run(ground: Ground, started: &sync_mpsc::Sender<Result<(), NodeErr
 /// What comes in, from most to least urgent.
 struct Inputs {
     commands: mpsc::Receiver<Command>,
-    done: mpsc::UnboundedReceiver<HostInput>,
+    done: mpsc::UnboundedReceiver<Option<HostInput>>,
     checked: mpsc::UnboundedReceiver<Checked>,
     peers: PeerInbox,
     requests: mpsc::UnboundedReceiver<Checked>,
@@ -98,7 +86,7 @@ struct Inputs {
 
 enum Next {
     Command(Command),
-    Done(HostInput),
+    Done(Option<HostInput>),
     Checked(Checked),
     Peer(PeerEvent),
     Deadline,
@@ -175,7 +163,7 @@ struct Core {
 /// What of the outer thread must live as long as this one.
 struct OuterRest {
     metrics: Arc<quorate_net::metrics::NetMetrics>,
-    _alive: tokio::sync::oneshot::Sender<()>,
+    _alive: oneshot::Sender<()>,
 }
 
 impl Core {
@@ -198,7 +186,7 @@ impl Core {
         checker.publish(&host.core().status());
         // Bounded by the work handed to the disk, of which each piece is answered once.
         let (done, done_received) = mpsc::unbounded_channel();
-        let disk = Disk::start(ground.memory, Done(done))?;
+        let disk = Disk::start(ground.memory, Done::new(done))?;
         let archive = Archive::start(home.evidence_path(), Arc::clone(&config))?;
         let (verifier, checked) = Verifier::start(Arc::clone(&checker))?;
         let (peers, inbox, peer_door) = Peers::start(id, &keys, &cluster.replicas, &metrics)?;
@@ -268,7 +256,8 @@ impl Core {
                 // Whoever asked may have stopped waiting.
                 let _ = answer.send(self.answer(request));
             }
-            Next::Done(input) => self.give(input),
+            Next::Done(Some(input)) => self.give(input),
+            Next::Done(None) => {}
             Next::Checked(checked) => self.on_checked(checked),
             Next::Peer(PeerEvent::Connected(peer)) => self.give(HostInput::Connected(peer)),
             Next::Peer(PeerEvent::Disconnected(_)) => {}

@@ -1,11 +1,33 @@
 //! The threads that write to the disk or take long: journal, snapshots, hashing.
 
-use super::core::Done;
 use super::{JOURNAL_QUEUE_BYTES_MAX, Memory, WorkQueue};
 use quorate_replica::{CheckpointState, Folder, HostInput, JournalTask};
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use tokio::sync::mpsc;
+
+/// Where these threads report what they have done. What waits there is bounded by what they were
+/// given to do.
+#[derive(Clone)]
+pub(super) struct Done(mpsc::UnboundedSender<Option<HostInput>>);
+
+impl Done {
+    pub(super) fn new(reports: mpsc::UnboundedSender<Option<HostInput>>) -> Self {
+        Self(reports)
+    }
+
+    /// False if nobody wants to know any more.
+    fn send(&self, input: HostInput) -> bool {
+        self.0.send(Some(input)).is_ok()
+    }
+
+    /// Reports work of which the host needs to know nothing. The protocol thread does: while the
+    /// disk is behind it waits for reports and for nothing else. False as in [`Done::send`].
+    fn send_nothing(&self) -> bool {
+        self.0.send(None).is_ok()
+    }
+}
 
 /// The protocol thread's side of them.
 pub(super) struct Disk {
@@ -41,13 +63,15 @@ impl Disk {
                 let (queue, journal_done) = (Arc::clone(&journal), done.clone());
                 threads.push(spawn("journal", move || {
                     while let Some(tasks) = queue.take_all() {
-                        let input = match Folder::perform(&mut file, tasks) {
-                            Ok(Some(position)) => HostInput::Durable(position),
-                            Ok(None) => continue,
-                            Err(error) => HostInput::StorageFailed(error.to_string()),
+                        let goes_on = match Folder::perform(&mut file, tasks) {
+                            Ok(Some(position)) => journal_done.send(HostInput::Durable(position)),
+                            Ok(None) => journal_done.send_nothing(),
+                            Err(error) => {
+                                journal_done.send(HostInput::StorageFailed(error.to_string()));
+                                false
+                            }
                         };
-                        let is_failure = matches!(input, HostInput::StorageFailed(_));
-                        if !journal_done.send(input) || is_failure {
+                        if !goes_on {
                             return;
                         }
                     }
@@ -132,4 +156,24 @@ fn hash(queue: &WorkQueue<CheckpointState>, done: &Done) {
 
 pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name(name.to_owned()).spawn(run)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pbft::{Digest, ReplicaId};
+    use quorate_replica::{JournalConfig, JournalIdentity, MemoryBackend};
+
+    #[test]
+    fn journal_reports_even_what_makes_nothing_durable() {
+        let cluster = Digest::of("test", &[]);
+        let identity = JournalIdentity { cluster, replica: ReplicaId::new(0) };
+        let backend = Arc::new(MemoryBackend::new());
+        let folder = Folder::create(backend, identity, JournalConfig::default()).unwrap();
+        let (done, mut reports) = mpsc::unbounded_channel();
+        let disk = Disk::start(Memory::Durable(Box::new(folder)), Done::new(done)).unwrap();
+        disk.journal(JournalTask::Rotate { base: Vec::new() });
+        disk.finish();
+        assert!(matches!(reports.try_recv(), Ok(None)));
+    }
 }
