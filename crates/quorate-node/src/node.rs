@@ -66,6 +66,8 @@ pub struct Node {
     address: std::net::SocketAddr,
     control: Control,
     ended: oneshot::Receiver<Ended>,
+    /// The protocol thread stops once this is dropped.
+    alive: oneshot::Sender<()>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -154,6 +156,7 @@ impl Node {
         })?;
         let address = outer.address;
         let (ended_sender, ended) = oneshot::channel();
+        let (alive, owner) = oneshot::channel();
         let (started_sender, started) = sync_mpsc::channel();
         let ground = Ground {
             home,
@@ -166,6 +169,7 @@ impl Node {
             stored,
             memory,
             commands: received,
+            owner,
             checker,
             outer: outer.ends,
         };
@@ -174,8 +178,12 @@ impl Node {
             let _ = ended_sender.send(core::run(ground, &started_sender));
         })?;
         let threads = vec![outer.thread, core];
-        started.recv().map_err(|_| std::io::Error::other("a thread ended while starting"))??;
-        Ok(Self { id, address, control, ended, threads })
+        let ended_early = |_| Err(std::io::Error::other("a thread ended while starting").into());
+        if let Err(error) = started.recv().unwrap_or_else(ended_early) {
+            join(threads);
+            return Err(error);
+        }
+        Ok(Self { id, address, control, ended, alive, threads })
     }
 
     /// Which replica this is.
@@ -201,18 +209,17 @@ impl Node {
     /// Stops the replica: no more messages are taken in, what was handed to the journal becomes
     /// durable. Blocks until that is done.
     pub fn stop(self) {
-        // Fails only if the replica has already ended, or has more commands than it can take.
-        let _ = self.control.commands.blocking_send(Command::Stop);
-        self.join();
+        let Self { alive, threads, .. } = self;
+        drop(alive);
+        join(threads);
     }
+}
 
-    /// Blocks until the replica has ended and its threads are gone.
-    fn join(self) {
-        let Self { threads, .. } = self;
-        for thread in threads {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the replica panicked");
-            }
+/// Blocks until the threads are gone.
+fn join(threads: Vec<JoinHandle<()>>) {
+    for thread in threads {
+        if thread.join().is_err() {
+            tracing::error!("a thread of the replica panicked");
         }
     }
 }

@@ -44,6 +44,8 @@ pub(super) struct Ground {
     pub(super) stored: Stored,
     pub(super) memory: Memory,
     pub(super) commands: mpsc::Receiver<Command>,
+    /// Its other end goes when nobody holds the replica any more.
+    pub(super) owner: oneshot::Receiver<()>,
     pub(super) checker: Arc<Checker>,
     pub(super) outer: Ends,
 }
@@ -76,6 +78,7 @@ pub(super) fn run(ground: Ground, started: &sync_mpsc::Sender<Result<(), NodeErr
 
 /// What comes in, from most to least urgent.
 struct Inputs {
+    owner: oneshot::Receiver<()>,
     commands: mpsc::Receiver<Command>,
     done: mpsc::UnboundedReceiver<Option<HostInput>>,
     checked: mpsc::UnboundedReceiver<Checked>,
@@ -105,6 +108,7 @@ impl Inputs {
         let far = || Instant::now() + Duration::from_secs(3600);
         tokio::select! {
             biased;
+            _gone = &mut self.owner => Next::Command(Command::Stop),
             Some(command) = self.commands.recv() => Next::Command(command),
             Some(input) = self.done.recv() => Next::Done(input),
             Some(checked) = self.checked.recv(), if !is_behind => Next::Checked(checked),
@@ -194,6 +198,7 @@ impl Core {
         let _ = door.send(peer_door);
         let links = Links::new(Arc::clone(&config), peers, clients, (id, signing_key), forge);
         let inputs = Inputs {
+            owner: ground.owner,
             commands: ground.commands,
             done: done_received,
             checked,
