@@ -44,7 +44,7 @@ pub(super) struct Checked {
 pub(super) enum Company {
     /// Nothing else waits, so that a short message is best checked here and now.
     Alone,
-    /// Others wait, whatever threads there are should share the work.
+    /// Others wait: the work is best shared among the threads.
     Among,
 }
 

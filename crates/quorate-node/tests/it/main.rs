@@ -52,6 +52,19 @@ async fn node_that_was_told_to_stop_says_how_it_ended() {
 }
 
 #[tokio::test]
+async fn cluster_goes_on_when_its_primary_stops_and_when_it_is_back() {
+    let mut cluster = TestCluster::start(ParametersFile::default());
+    let client = cluster.client();
+    client.submit(operation(1), Instant::now() + PATIENCE).await.unwrap();
+    cluster.nodes.remove(0).stop();
+    client.submit(operation(1), Instant::now() + PATIENCE).await.unwrap();
+    cluster.start_again(0);
+    // Now the one that is back is needed.
+    cluster.nodes.remove(0).stop();
+    client.submit(operation(1), Instant::now() + PATIENCE).await.unwrap();
+}
+
+#[tokio::test]
 async fn longest_request_of_the_configuration_is_taken() {
     let request_bytes_max = Some(5 << 20);
     let parameters = ParametersFile { request_bytes_max, ..ParametersFile::default() };
