@@ -170,6 +170,7 @@ mod tests {
         let identity = JournalIdentity { cluster, replica: ReplicaId::new(0) };
         let backend = Arc::new(MemoryBackend::new());
         let folder = Folder::create(backend, identity, JournalConfig::default()).unwrap();
+        // Bounded by the one task that the journal is given.
         let (done, mut reports) = mpsc::unbounded_channel();
         let disk = Disk::start(Memory::Durable(Box::new(folder)), Done::new(done)).unwrap();
         disk.journal(JournalTask::Rotate { base: Vec::new() });
