@@ -1,6 +1,8 @@
 //! The protocol thread: takes inputs in the order in which they are best taken, gives them to the
 //! host, and does what the host asks for.
 
+mod inputs;
+
 use super::checker::Checker;
 use super::clock::Clock;
 use super::counters::{Counters, VIEWS_ENTERED};
@@ -13,10 +15,11 @@ use super::{Command, Ended, Memory, NodeError};
 use crate::admin::{NodeStatus, Request, Response};
 use crate::cluster::Cluster;
 use crate::home::Home;
+use inputs::{Inputs, Next};
 use pbft::{Config, Message, Reject, ReplicaId, Sender, SigningKey, Verified, wire};
 use quorate_adversary::Behaviour;
 use quorate_net::identity::SecretKeys;
-use quorate_net::{Class, PeerEvent, PeerInbox, Peers};
+use quorate_net::{Class, PeerEvent, Peers};
 use quorate_replica::{
     Effect, HaltCause, Host, HostInput, HostStatus, Services, SnapshotPolicy, Start, Stored,
 };
@@ -24,13 +27,9 @@ use std::sync::Arc;
 use std::sync::mpsc as sync_mpsc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until};
 
 /// Inputs taken in a row before the links, which share this thread, get their turn.
 const INPUTS_IN_A_ROW_MAX: u32 = 64;
-
-/// Inputs of replicas taken in a row while a client's request waits; then one of those is taken.
-const REPLICAS_IN_A_ROW_MAX: u32 = 16;
 
 /// Everything the thread is given.
 pub(super) struct Ground {
@@ -74,77 +73,6 @@ pub(super) fn run(ground: Ground, started: &sync_mpsc::Sender<Result<(), NodeErr
     });
     runtime.shutdown_background();
     ended
-}
-
-/// What comes in, from most to least urgent.
-struct Inputs {
-    owner: oneshot::Receiver<()>,
-    commands: mpsc::Receiver<Command>,
-    done: mpsc::UnboundedReceiver<Option<HostInput>>,
-    checked: mpsc::UnboundedReceiver<Checked>,
-    peers: PeerInbox,
-    requests: mpsc::UnboundedReceiver<Checked>,
-    replicas_in_a_row: u32,
-}
-
-enum Next {
-    Command(Command),
-    Done(Option<HostInput>),
-    Checked(Checked),
-    Peer(PeerEvent),
-    Deadline,
-}
-
-impl Inputs {
-    /// Waits for the next input. While the disk is behind nothing new is taken in, and of a peer
-    /// whose messages fill its lane of the verifier only votes are.
-    async fn next(
-        &mut self,
-        deadline: Option<Instant>,
-        is_behind: bool,
-        verifier: &Verifier,
-    ) -> Next {
-        let has_room = |peer| verifier.has_room(Sender::Replica(peer));
-        let far = || Instant::now() + Duration::from_secs(3600);
-        tokio::select! {
-            biased;
-            _gone = &mut self.owner => Next::Command(Command::Stop),
-            Some(command) = self.commands.recv() => Next::Command(command),
-            Some(input) = self.done.recv() => Next::Done(input),
-            Some(checked) = self.checked.recv(), if !is_behind => Next::Checked(checked),
-            event = self.peers.recv(has_room), if !is_behind => Next::Peer(event),
-            Some(request) = self.requests.recv(), if !is_behind => Next::Checked(request),
-            () = sleep_until(deadline.unwrap_or_else(far)), if !is_behind => Next::Deadline,
-        }
-    }
-
-    /// The next input, if there is one.
-    fn try_next(&mut self, is_behind: bool, verifier: &Verifier) -> Option<Next> {
-        if let Ok(command) = self.commands.try_recv() {
-            return Some(Next::Command(command));
-        }
-        if let Ok(input) = self.done.try_recv() {
-            return Some(Next::Done(input));
-        }
-        if is_behind {
-            return None;
-        }
-        if self.replicas_in_a_row >= REPLICAS_IN_A_ROW_MAX {
-            self.replicas_in_a_row = 0;
-            if let Ok(request) = self.requests.try_recv() {
-                return Some(Next::Checked(request));
-            }
-        }
-        self.replicas_in_a_row += 1;
-        if let Ok(checked) = self.checked.try_recv() {
-            return Some(Next::Checked(checked));
-        }
-        if let Some(event) = self.peers.try_recv(|peer| verifier.has_room(Sender::Replica(peer))) {
-            return Some(Next::Peer(event));
-        }
-        self.replicas_in_a_row = 0;
-        self.requests.try_recv().ok().map(Next::Checked)
-    }
 }
 
 struct Core {
