@@ -145,7 +145,7 @@ impl Config {
             Message::FetchBatch(_) => Ok(()),
             Message::Batch(batch) => {
                 self.check_batch(batch)?;
-                batch.requests.iter().try_for_each(|request| self.check_request(request))
+                batch.requests.iter().try_for_each(|request| self.check_request(request, is_known))
             }
             Message::FetchPrePrepare(view, seq) => check_range(*view, *seq),
             Message::PrePrepareSeen(pre_prepare) => self.check_pre_prepare(pre_prepare),
