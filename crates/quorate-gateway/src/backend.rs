@@ -1,32 +1,23 @@
-//! The way of one request: its deadline, its place under the limits, the checks that need no
-//! agreement, and the one submission to the cluster. What every service of the interface shares.
+//! What becomes of one request: the checks that need no agreement, and the one submission to the
+//! cluster. What every service of the interface shares.
 
 use crate::deadline::Deadline;
 use crate::etcd::etcdserverpb::ResponseHeader;
-use crate::limits::{REQUESTS_BYTES_MAX, REQUESTS_COUNT_MAX};
 use crate::members::Members;
-use crate::refusal::{refused_by_store, too_many_requests, unanswered, unreadable};
+use crate::refusal::{refused_by_store, unanswered, unreadable};
 use crate::submit::Submitter;
 use pbft::View;
 use quorate_net::ClientError;
 use quorate_services::store::{Operation, Outcome, REQUEST_BYTES_MAX, Response, StoreError};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::Instant;
 use tonic::{Request, Status};
 
 /// What all requests share.
 pub(crate) struct Backend {
     submitter: Submitter,
     members: Members,
-    request_timeout: Duration,
     /// The highest view an answer came with; it only grows.
     view: AtomicU64,
-    /// One permit for each request that may still begin.
-    requests: Semaphore,
-    /// One permit for each byte of operations that may still be submitted.
-    operation_bytes: Semaphore,
 }
 
 /// An agreed answer and the header that goes with it.
@@ -37,15 +28,8 @@ pub(crate) struct Agreed {
 }
 
 impl Backend {
-    pub(crate) fn new(submitter: Submitter, members: Members, request_timeout: Duration) -> Self {
-        Self {
-            submitter,
-            members,
-            request_timeout,
-            view: AtomicU64::new(View::ZERO.get()),
-            requests: Semaphore::new(REQUESTS_COUNT_MAX),
-            operation_bytes: Semaphore::new(REQUESTS_BYTES_MAX),
-        }
+    pub(crate) fn new(submitter: Submitter, members: Members) -> Self {
+        Self { submitter, members, view: AtomicU64::new(View::ZERO.get()) }
     }
 
     /// Has one request executed by the cluster, a write at most once, and returns what a quorum of
@@ -61,8 +45,8 @@ impl Backend {
         request: Request<T>,
         translate: fn(T) -> Result<Operation, Status>,
     ) -> Result<Agreed, Status> {
-        let deadline = Deadline::of(request.metadata(), Instant::now(), self.request_timeout)?;
-        let _place = self.requests.try_acquire().map_err(|_full| too_many_requests())?;
+        let deadline: Deadline =
+            request.extensions().get().copied().expect("a request is admitted with its deadline");
         let request = request.into_inner();
         let request_bytes = request.encoded_len();
         let operation = translate(request)?;
@@ -73,9 +57,11 @@ impl Backend {
         let changes_nothing = operation.is_read_only();
         let encoded = operation.encode();
         drop(operation);
-        let _room = self.room_for(encoded.len())?;
-        let mut answer = self.submitter.submit(encoded.clone(), deadline.at).await;
-        if changes_nothing && answer == Err(ClientError::ResultLost) {
+        let again = changes_nothing.then(|| encoded.clone());
+        let mut answer = self.submitter.submit(encoded, deadline.at).await;
+        if let (Err(ClientError::ResultLost), Some(encoded)) =
+            (&answer, again)
+        {
             answer = self.submitter.submit(encoded, deadline.at).await;
         }
         let answer = answer.map_err(|error| unanswered(error, deadline.set_by))?;
@@ -106,105 +92,65 @@ impl Backend {
     pub(crate) fn members(&self) -> &Members {
         &self.members
     }
-
-    fn room_for(&self, bytes: usize) -> Result<SemaphorePermit<'_>, Status> {
-        let bytes = u32::try_from(bytes).map_err(|_| too_many_requests())?;
-        self.operation_bytes.try_acquire_many(bytes).map_err(|_full| too_many_requests())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deadline::SetBy;
     use crate::etcd::etcdserverpb::{PutRequest, RangeRequest};
     use crate::submit::Submission;
     use crate::translate;
     use pbft::{ClientId, Digest};
     use std::sync::Arc;
+    use std::time::Duration;
     use tokio::sync::mpsc::Receiver;
+    use tokio::time::Instant;
     use tonic::Code;
 
     fn backend() -> (Arc<Backend>, Receiver<Submission>) {
         let (submitter, submissions) = Submitter::queue();
         let members = Members::new(&Digest::default(), ClientId::new(0), Vec::new());
-        (Arc::new(Backend::new(submitter, members, Duration::from_secs(5))), submissions)
+        (Arc::new(Backend::new(submitter, members)), submissions)
     }
 
     fn get() -> Request<RangeRequest> {
-        Request::new(RangeRequest { key: b"k".to_vec(), ..RangeRequest::default() })
+        admitted(RangeRequest { key: b"k".to_vec(), ..RangeRequest::default() })
     }
 
     fn put(value_bytes: usize) -> Request<PutRequest> {
         let value = vec![0; value_bytes];
-        Request::new(PutRequest { key: b"k".to_vec(), value, ..PutRequest::default() })
+        admitted(PutRequest { key: b"k".to_vec(), value, ..PutRequest::default() })
     }
 
-    /// Begins requests until one is refused, and returns how many were under way by then.
-    async fn begun_until_refused(
-        begin: impl Fn(Arc<Backend>) -> tokio::task::JoinHandle<Result<Agreed, Status>>,
-    ) -> usize {
-        let (backend, mut submissions) = backend();
-        let mut held = Vec::new();
-        loop {
-            let request = begin(Arc::clone(&backend));
-            tokio::select! {
-                submission = submissions.recv() => held.push((submission, request)),
-                () = async { while !request.is_finished() { tokio::task::yield_now().await } } => {
-                    let refused = request.await.unwrap().unwrap_err();
-                    assert_eq!(refused.code(), Code::ResourceExhausted);
-                    assert_eq!(refused.message(), "etcdserver: too many requests");
-                    return held.len();
-                }
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn one_request_too_many_is_refused() {
-        let begun = begun_until_refused(|backend| {
-            tokio::spawn(async move { backend.execute(get(), translate::range).await })
-        });
-        assert_eq!(begun.await, REQUESTS_COUNT_MAX);
-    }
-
-    #[tokio::test]
-    async fn one_byte_too_many_is_refused() {
-        const VALUE_BYTES: usize = 1024 * 1024;
-        let begun = begun_until_refused(|backend| {
-            tokio::spawn(async move { backend.execute(put(VALUE_BYTES), translate::put).await })
-        });
-        assert_eq!(begun.await, REQUESTS_BYTES_MAX / VALUE_BYTES - 1);
-    }
-
-    #[tokio::test]
-    async fn the_place_of_a_finished_request_is_free_again() {
-        let (backend, mut submissions) = backend();
-        for _ in 0..3 {
-            let (answer, ()) = tokio::join!(backend.execute(get(), translate::range), async {
-                drop(submissions.recv().await);
-            });
-            assert_eq!(answer.unwrap_err().code(), Code::Unavailable);
-            assert_eq!(backend.requests.available_permits(), REQUESTS_COUNT_MAX);
-            assert_eq!(backend.operation_bytes.available_permits(), REQUESTS_BYTES_MAX);
-        }
+    fn admitted<T>(message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        let at = Instant::now() + Duration::from_secs(5);
+        request.extensions_mut().insert(Deadline { at, set_by: SetBy::Gateway });
+        request
     }
 
     #[tokio::test]
     async fn a_read_whose_result_is_lost_is_read_again_and_a_write_is_not() {
-        let (backend, mut submissions) = backend();
-        let submitted = tokio::spawn(async move {
-            let mut reads = Vec::new();
-            while let Some(submission) = submissions.recv().await {
-                reads.push(Operation::decode(&submission.operation).unwrap().is_read_only());
-                submission.answer.send(Err(ClientError::ResultLost)).unwrap();
-            }
-            reads
-        });
-        let read = backend.execute(get(), translate::range).await.unwrap_err();
-        let write = backend.execute(put(1), translate::put).await.unwrap_err();
-        assert_eq!((read.code(), write.code()), (Code::Internal, Code::Internal));
-        drop(backend);
-        assert_eq!(submitted.await.unwrap(), [true, true, false]);
+        // What the client says when the read was the only operation of its request, and when it
+        // shared the request with others.
+        for lost in [ClientError::ResultLost] {
+            let (backend, mut submissions) = backend();
+            let submitted = tokio::spawn(async move {
+                let mut reads = Vec::new();
+                while let Some(submission) = submissions.recv().await {
+                    reads.push(Operation::decode(&submission.operation).unwrap().is_read_only());
+                    submission.answer.send(Err(lost)).unwrap();
+                }
+                reads
+            });
+            let code = unanswered(lost, SetBy::Gateway).code();
+            let read = backend.execute(get(), translate::range).await.unwrap_err();
+            let write = backend.execute(put(1), translate::put).await.unwrap_err();
+            assert_eq!((read.code(), write.code()), (code, code));
+            drop(backend);
+            assert_eq!(submitted.await.unwrap(), [true, true, false]);
+        }
     }
 
     #[tokio::test]

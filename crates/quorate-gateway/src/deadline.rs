@@ -4,7 +4,7 @@
 use std::time::Duration;
 use tokio::time::Instant;
 use tonic::Status;
-use tonic::metadata::MetadataMap;
+use tonic::codegen::http::HeaderMap;
 
 /// The most by which an answer is due before the client's deadline.
 const MARGIN_MAX: Duration = Duration::from_millis(500);
@@ -24,18 +24,18 @@ pub(crate) enum SetBy {
 }
 
 impl Deadline {
-    /// The deadline of a request that came at `now` with this metadata.
+    /// The deadline of a request that came at `now` with these headers.
     pub(crate) fn of(
-        metadata: &MetadataMap,
+        headers: &HeaderMap,
         now: Instant,
         request_timeout: Duration,
     ) -> Result<Self, Status> {
         let gateway = Self { at: now + request_timeout, set_by: SetBy::Gateway };
-        let Some(value) = metadata.get("grpc-timeout") else {
+        let Some(value) = headers.get("grpc-timeout") else {
             return Ok(gateway);
         };
         let timeout = value.to_str().ok().and_then(parse).ok_or_else(|| {
-            Status::internal(format!("malformed grpc-timeout: {:?}", value.as_encoded_bytes()))
+            Status::internal(format!("malformed grpc-timeout: {:?}", value.as_bytes()))
         })?;
         let client_at = now.checked_add(timeout - margin(timeout));
         match client_at {
@@ -77,20 +77,20 @@ mod tests {
 
     const FIVE_SECONDS: Duration = Duration::from_secs(5);
 
-    fn metadata(timeout: &str) -> MetadataMap {
-        let mut metadata = MetadataMap::new();
-        metadata.insert("grpc-timeout", timeout.parse().expect("a header value"));
-        metadata
+    fn headers(timeout: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert("grpc-timeout", timeout.parse().expect("a header value"));
+        headers
     }
 
     fn deadline(timeout: &str, now: Instant) -> Result<Deadline, Status> {
-        Deadline::of(&metadata(timeout), now, FIVE_SECONDS)
+        Deadline::of(&headers(timeout), now, FIVE_SECONDS)
     }
 
     #[test]
     fn without_a_timeout_the_gateways_limit_holds() {
         let now = Instant::now();
-        let deadline = Deadline::of(&MetadataMap::new(), now, FIVE_SECONDS).unwrap();
+        let deadline = Deadline::of(&HeaderMap::new(), now, FIVE_SECONDS).unwrap();
         assert_eq!(deadline, Deadline { at: now + FIVE_SECONDS, set_by: SetBy::Gateway });
     }
 
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(one_second.at, now + Duration::from_millis(900));
         let four_seconds = deadline("4S", now).unwrap();
         assert_eq!(four_seconds.at, now + Duration::from_millis(3600));
-        let six_seconds = Deadline::of(&metadata("6S"), now, Duration::from_secs(60)).unwrap();
+        let six_seconds = Deadline::of(&headers("6S"), now, Duration::from_secs(60)).unwrap();
         assert_eq!(six_seconds.at, now + Duration::from_millis(5500));
         let ten_millis = deadline("10000u", now).unwrap();
         assert_eq!(ten_millis.at, now + Duration::from_millis(9));

@@ -1,5 +1,6 @@
 //! The server: where it listens, how it begins and how it ends.
 
+use crate::admission::Admission;
 use crate::api::{Cluster, Kv, Maintenance, unknown_call};
 use crate::backend::Backend;
 use crate::etcd::etcdserverpb::cluster_server::ClusterServer;
@@ -145,15 +146,15 @@ impl Bound {
         submitter: Submitter,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), GatewayError> {
-        let backend = Arc::new(Backend::new(submitter, members, self.request_timeout));
+        let backend = Arc::new(Backend::new(submitter, members));
         let (connection, connections) = mpsc::channel(1);
         let (stop, stopping) = oneshot::channel();
-        let server = server()
-            .add_routes(routes(backend, self.local_addr))
-            .serve_with_incoming_shutdown(ReceiverStream::new(connections), async {
-                // Either way the gateway is to stop.
-                let _ = stopping.await;
-            });
+        let services = Admission::new(routes(backend, self.local_addr), self.request_timeout);
+        let connections = ReceiverStream::new(connections);
+        let server = server().serve_with_incoming_shutdown(services, connections, async {
+            // Either way the gateway is to stop.
+            let _ = stopping.await;
+        });
         let (_gateway, alive) = watch::channel(());
         let accepting = listener::accept(self.listener, connection, alive);
         let patience = async {

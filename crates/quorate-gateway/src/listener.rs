@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 /// How much is read from a connection at once.
@@ -59,7 +59,8 @@ pub(crate) async fn accept(
 ///
 /// It must send the HTTP/2 preface within [`PREFACE_TIMEOUT`] and before the gateway begins to
 /// stop, because until then the server has no means to end it. After that the server's pings find
-/// out whether it lives, and it may last until the gateway has ended.
+/// out whether it lives, and it may last until the gateway has ended or an answer on it was not
+/// taken in time.
 pub(crate) struct Connection {
     stream: TcpStream,
     /// Completes when the connection must end.
@@ -67,6 +68,7 @@ pub(crate) struct Connection {
     has_begun: bool,
     /// Its sender lives as long as the gateway.
     gateway: watch::Receiver<()>,
+    handle: ClientConnection,
     filter: AuthorityFilter,
     /// Filtered and not yet passed on, from `passed_on` on.
     filtered: Vec<u8>,
@@ -87,11 +89,13 @@ impl Connection {
                 () = stopping => {}
             }
         };
+        let handle = ClientConnection::new(stream.connect_info());
         Self {
             stream,
             end: Box::pin(preface_overdue),
             has_begun: false,
             gateway,
+            handle,
             filter: AuthorityFilter::new(),
             filtered: Vec::new(),
             passed_on: 0,
@@ -102,10 +106,14 @@ impl Connection {
     /// The preface has come.
     fn begin(&mut self) {
         let mut gateway = self.gateway.clone();
+        let handle = self.handle.clone();
         self.has_begun = true;
         self.end = Box::pin(async move {
-            // Nothing is ever sent: it fails once the sender is dropped.
-            while gateway.changed().await.is_ok() {}
+            tokio::select! {
+                // Nothing is ever sent: it completes once the sender is dropped.
+                _ = gateway.changed() => {}
+                () = handle.ended() => {}
+            }
         });
     }
 
@@ -180,9 +188,32 @@ impl AsyncWrite for Connection {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = ClientConnection;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+    fn connect_info(&self) -> ClientConnection {
+        self.handle.clone()
+    }
+}
+
+/// What each request knows of the connection it came on.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientConnection {
+    pub(crate) info: TcpConnectInfo,
+    cut: Arc<Notify>,
+}
+
+impl ClientConnection {
+    pub(crate) fn new(info: TcpConnectInfo) -> Self {
+        Self { info, cut: Arc::default() }
+    }
+
+    /// Ends the connection, whatever it is doing.
+    pub(crate) fn end(&self) {
+        self.cut.notify_one();
+    }
+
+    /// Waits until the connection is to end.
+    pub(crate) async fn ended(&self) {
+        self.cut.notified().await;
     }
 }

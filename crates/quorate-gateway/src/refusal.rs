@@ -17,10 +17,7 @@ pub(crate) fn unanswered(error: ClientError, deadline: SetBy) -> Status {
     let code = match error {
         ClientError::Overloaded => return too_many_requests(),
         ClientError::TooLarge { .. } => return refused_by_store(StoreError::RequestTooLarge),
-        ClientError::NoQuorum { .. } | ClientError::Timeout { .. } => match deadline {
-            SetBy::Client => Code::DeadlineExceeded,
-            SetBy::Gateway => Code::Unavailable,
-        },
+        ClientError::NoQuorum { .. } | ClientError::Timeout { .. } => too_late(deadline),
         ClientError::Fenced { .. } | ClientError::Unknown | ClientError::Closed { .. } => {
             Code::Unavailable
         }
@@ -29,9 +26,32 @@ pub(crate) fn unanswered(error: ClientError, deadline: SetBy) -> Status {
     Status::new(code, format!("quorate: {error}"))
 }
 
+/// The code of what did not happen before the deadline.
+fn too_late(deadline: SetBy) -> Code {
+    match deadline {
+        SetBy::Client => Code::DeadlineExceeded,
+        SetBy::Gateway => Code::Unavailable,
+    }
+}
+
 /// The gateway is as busy as it lets itself be; nothing was sent.
 pub(crate) fn too_many_requests() -> Status {
     refused_by_store(StoreError::TooManyRequests)
+}
+
+/// The deadline passed before all of the request was there.
+pub(crate) fn half_sent(deadline: SetBy) -> Status {
+    let sentence = "quorate: the request did not arrive in time; it was not executed";
+    Status::new(too_late(deadline), sentence)
+}
+
+/// Clients leave so many answers untaken that this one cannot be kept. Only what was executed has
+/// an answer of any length.
+pub(crate) fn no_room_for_answer() -> Status {
+    Status::unavailable(
+        "quorate: the operation was executed, but too many answers wait for clients to take them; \
+         read the state instead",
+    )
 }
 
 /// A part of etcd's interface that is not there yet.

@@ -159,7 +159,7 @@ impl Trace {
                 let covered = unsynced.remove(file).unwrap_or_default();
                 syncing.insert(thread, (file.clone(), covered));
             }
-            if call.contains("fdatasync") && !call.contains("<unfinished") {
+            if call.contains("fdatasync") && call.contains(" = ") {
                 // Nothing is known of a sync that had begun before the tracer was there.
                 let Some((file, covered)) = syncing.remove(thread) else { continue };
                 assert!(call.contains("= 0"), "a sync failed: {line}");

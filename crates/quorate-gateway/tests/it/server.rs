@@ -2,11 +2,13 @@
 
 use crate::harness::{gateway_answering, gateway_before};
 use quorate_gateway::etcd::etcdserverpb::{PutRequest, RangeRequest};
+use quorate_gateway::limits::{DELIVERY_TIMEOUT, KEEPALIVE_INTERVAL};
 use quorate_gateway::{Answer, Config, Exposure, Gateway, GatewayError};
 use quorate_services::store::{Outcome, PutResponse, RangeResponse, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tonic::Code;
 
 fn empty_range() -> Outcome {
@@ -113,4 +115,24 @@ async fn a_client_that_does_not_take_its_leave_is_cut_off() {
     gateway.kv().range(get("k")).await.unwrap();
     gateway.stop().await.unwrap();
     let _ = mute.read_to_end(&mut Vec::new()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_take_its_answer_is_cut_off() {
+    let gateway = gateway_answering(|_| Ok(empty_range())).await;
+    let began = Instant::now();
+    let mut deaf = TcpStream::connect(gateway.addr).await.unwrap();
+    deaf.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    // Answers may have 0 bytes until further notice.
+    deaf.write_all(b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0").await.unwrap();
+    // POST http /etcdserverpb.KV/Range application/grpc, and a request for the key "k".
+    let headers = b"\x83\x86\x44\x16/etcdserverpb.KV/Range\x5f\x10application/grpc";
+    let length = u8::try_from(headers.len()).unwrap();
+    deaf.write_all(&[0, 0, length, 1, 4, 0, 0, 0, 1]).await.unwrap();
+    deaf.write_all(headers).await.unwrap();
+    deaf.write_all(b"\0\0\x08\0\x01\0\0\0\x01\0\0\0\0\x03\x0a\x01k").await.unwrap();
+    let _ = deaf.read_to_end(&mut Vec::new()).await;
+    let waited = began.elapsed();
+    assert!((DELIVERY_TIMEOUT..KEEPALIVE_INTERVAL).contains(&waited), "{waited:?}");
+    gateway.kv().range(get("k")).await.unwrap();
 }
