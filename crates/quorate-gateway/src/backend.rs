@@ -59,7 +59,7 @@ impl Backend {
         drop(operation);
         let again = changes_nothing.then(|| encoded.clone());
         let mut answer = self.submitter.submit(encoded, deadline.at).await;
-        if let (Err(ClientError::ResultLost), Some(encoded)) =
+        if let (Err(ClientError::ResultLost | ClientError::Unknown), Some(encoded)) =
             (&answer, again)
         {
             answer = self.submitter.submit(encoded, deadline.at).await;
@@ -134,7 +134,7 @@ mod tests {
     async fn a_read_whose_result_is_lost_is_read_again_and_a_write_is_not() {
         // What the client says when the read was the only operation of its request, and when it
         // shared the request with others.
-        for lost in [ClientError::ResultLost] {
+        for lost in [ClientError::ResultLost, ClientError::Unknown] {
             let (backend, mut submissions) = backend();
             let submitted = tokio::spawn(async move {
                 let mut reads = Vec::new();
