@@ -9,6 +9,7 @@ mod outstanding;
 
 use crate::auth::{SignedRequest, SigningKey};
 use crate::message::{Message, Operation, Outcome, Reply, Request, RequestBody};
+use crate::wire::ReplyHead;
 use crate::{ClientId, Config, Digest, ReplicaId, Session, Time, Timestamp, View};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
@@ -237,6 +238,14 @@ impl Client {
         self.note_latency(now.since(done.first_sent));
         self.complete(now, done, outcome, outputs);
         self.flush(now, outputs);
+    }
+
+    /// Whether a REPLY of `from` that begins like this can matter, so that nothing else need be
+    /// decoded: somebody waits for it, it holds no more results than there are operations, and
+    /// there was no whole outcome of this replica yet since the request was last sent.
+    pub fn wants(&self, from: ReplicaId, head: &ReplyHead) -> bool {
+        head.session == self.session
+            && self.outstanding.get(&head.timestamp).is_some_and(|sent| sent.wants(from, head))
     }
 
     /// Time has passed: sends unanswered requests again, to all replicas [CL2].

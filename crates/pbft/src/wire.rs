@@ -3,15 +3,22 @@
 //! by golden files.
 
 use crate::message::{Message, encode as encode_value};
-use crate::{Epoch, Reject};
+use crate::{Epoch, Reject, ReplicaId, Session, Timestamp, View};
 use alloc::vec::Vec;
-use borsh::BorshDeserialize;
+use borsh::{BorshDeserialize, io};
 
 /// The version of the protocol on the wire.
 pub const WIRE_VERSION: u16 = 1;
 
 /// The longest encoded message, in bytes; also the longest frame a link accepts.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
+
+/// The longest encoded outcome that travels. A replica whose service returned more sends
+/// [`Outcome::ExecutedBefore`](crate::message::Outcome::ExecutedBefore) instead. In bytes.
+pub const OUTCOME_BYTES_MAX: usize = 12 << 20;
+
+/// The longest encoded REPLY: an outcome and what comes before it. In bytes.
+pub const REPLY_BYTES_MAX: usize = OUTCOME_BYTES_MAX + 64;
 
 /// Version and epoch come before the message.
 pub(crate) const HEADER_BYTES: usize = 2 + 8;
@@ -31,6 +38,56 @@ pub fn encode(epoch: Epoch, message: &Message) -> Vec<u8> {
 /// A named reason; see [`Reject`]. Never panics and never allocates more than a small multiple of
 /// the length of `bytes`.
 pub fn decode(epoch: Epoch, bytes: &[u8]) -> Result<Message, Reject> {
+    Message::try_from_slice(content(epoch, bytes)?).map_err(|_| Reject::Undecodable)
+}
+
+/// What the first bytes of a REPLY say: enough to tell whether the rest is worth decoding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReplyHead {
+    /// The client's session.
+    pub session: Session,
+    /// Which request.
+    pub timestamp: Timestamp,
+    /// Whether the outcome comes whole, and not by its digest.
+    pub is_whole: bool,
+    /// How many results it announces.
+    pub result_count: u32,
+}
+
+/// The head of the REPLY in `bytes`. The rest of it need not be decodable.
+///
+/// # Errors
+/// A named reason; see [`Reject`]. Never panics and never allocates.
+pub fn reply_head(epoch: Epoch, bytes: &[u8]) -> Result<ReplyHead, Reject> {
+    let mut rest = content(epoch, bytes)?;
+    read_reply_head(&mut rest).map_err(|_| Reject::Undecodable)
+}
+
+/// The tag of [`Message::Reply`].
+const REPLY_TAG: u8 = 3;
+/// The tag of [`ReplyBody::Full`](crate::message::ReplyBody::Full).
+const WHOLE_TAG: u8 = 0;
+/// The tag of [`Outcome::Executed`](crate::message::Outcome::Executed).
+const EXECUTED_TAG: u8 = 1;
+
+fn read_reply_head(rest: &mut &[u8]) -> io::Result<ReplyHead> {
+    if u8::deserialize(rest)? != REPLY_TAG {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    View::deserialize(rest)?;
+    let session = Session::deserialize(rest)?;
+    let timestamp = Timestamp::deserialize(rest)?;
+    <(bool, ReplicaId)>::deserialize(rest)?;
+    let is_whole = u8::deserialize(rest)? == WHOLE_TAG;
+    let result_count = match is_whole && u8::deserialize(rest)? == EXECUTED_TAG {
+        true => u32::deserialize(rest)?,
+        false => 0,
+    };
+    Ok(ReplyHead { session, timestamp, is_whole, result_count })
+}
+
+/// The encoded message, once length, version and epoch are as they must be.
+fn content(epoch: Epoch, bytes: &[u8]) -> Result<&[u8], Reject> {
     if bytes.len() > MESSAGE_BYTES_MAX {
         return Err(Reject::OverLimit);
     }
@@ -42,5 +99,5 @@ pub fn decode(epoch: Epoch, bytes: &[u8]) -> Result<Message, Reject> {
     if sent_in != epoch.get().to_le_bytes() {
         return Err(Reject::WrongEpoch);
     }
-    Message::try_from_slice(body).map_err(|_| Reject::Undecodable)
+    Ok(body)
 }

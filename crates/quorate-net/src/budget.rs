@@ -1,4 +1,4 @@
-//! How fast a client is read: a rate with a burst, for frames and for bytes.
+//! How fast a sender is read: a rate with a burst, for frames and for bytes.
 
 use std::time::Duration;
 use tokio::time::Instant;
@@ -37,6 +37,24 @@ impl Meter {
     fn time_for(&self, amount: u64) -> Duration {
         let nanos = u128::from(amount) * 1_000_000_000 / u128::from(self.rate.per_second.max(1));
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+/// Keeps one sender to a rate of frames and to one of bytes.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    frames: Meter,
+    bytes: Meter,
+}
+
+impl Budget {
+    pub(crate) fn new(frames: Rate, bytes: Rate, now: Instant) -> Self {
+        Self { frames: Meter::new(frames, now), bytes: Meter::new(bytes, now) }
+    }
+
+    /// Charges a frame and returns how long to leave its sender unread.
+    pub(crate) fn charge(&mut self, frame_bytes: usize, now: Instant) -> Duration {
+        self.frames.charge(1, now).max(self.bytes.charge(frame_bytes as u64, now))
     }
 }
 
@@ -79,5 +97,17 @@ mod tests {
         let now = Instant::now();
         let mut meter = Meter::new(Rate { per_second: 1 << 40, burst: 0 }, now);
         assert!(meter.charge(1 << 50, now) > Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn frames_are_charged_by_number_and_by_length() {
+        let now = Instant::now();
+        let bytes = Rate { per_second: 1000, burst: 100 };
+        let mut budget = Budget::new(RATE, bytes, now);
+        for _ in 0..10 {
+            assert_eq!(budget.charge(1, now), Duration::ZERO);
+        }
+        assert_eq!(budget.charge(1, now), UNIT);
+        assert_eq!(budget.charge(1089, now), Duration::from_secs(1));
     }
 }

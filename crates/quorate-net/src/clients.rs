@@ -1,7 +1,7 @@
 //! The clients' side of a replica: sessions with budgets, one bounded lane each, and replies.
 
 use crate::{
-    budget::{Meter, Rate},
+    budget::{Budget, Rate},
     fair_queue::FairQueue,
     limits::{
         CLIENT_CONNECTION_COUNT_MAX, CLIENT_LANE_BYTES_MAX, CLIENT_LANE_COUNT_MAX,
@@ -84,8 +84,7 @@ struct Table {
 
 /// One client. It outlives its connections, so that reconnecting does not refill a budget.
 struct Entry {
-    frames: Meter,
-    bytes: Meter,
+    budget: Budget,
     /// Oldest first.
     connections: Vec<Arc<Connection>>,
 }
@@ -142,8 +141,7 @@ impl Clients {
         let mut table = self.0.lock();
         let Table { entries, connection_count } = &mut *table;
         let entry = entries.entry(client).or_insert_with(|| Entry {
-            frames: Meter::new(limits.frames, now),
-            bytes: Meter::new(limits.bytes, now),
+            budget: Budget::new(limits.frames, limits.bytes, now),
             connections: Vec::new(),
         });
         if entry.connections.len() >= CONNECTION_PER_CLIENT_COUNT_MAX {
@@ -190,9 +188,7 @@ impl Shared {
     fn charge(&self, client: ClientId, frame_bytes: usize) -> Duration {
         let now = Instant::now();
         match self.lock().entries.get_mut(&client) {
-            Some(entry) => {
-                entry.frames.charge(1, now).max(entry.bytes.charge(frame_bytes as u64, now))
-            }
+            Some(entry) => entry.budget.charge(frame_bytes, now),
             None => Duration::ZERO,
         }
     }

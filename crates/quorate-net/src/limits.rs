@@ -4,7 +4,8 @@
 //! outgoing queues and the two inbox lanes plus one partial frame per connection; for each client
 //! its inbox lane, and for each of its connections a reply queue and one partial frame.
 
-use pbft::wire::MESSAGE_BYTES_MAX;
+use crate::budget::Rate;
+use pbft::wire::{MESSAGE_BYTES_MAX, REPLY_BYTES_MAX};
 use std::time::Duration;
 
 /// Longest frame on the connection for votes. A longer one ends the connection.
@@ -18,7 +19,7 @@ pub const BULK_FRAME_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
 /// takes from a client is configured: [`ClientLimits::frame_bytes_max`].
 ///
 /// [`ClientLimits::frame_bytes_max`]: crate::ClientLimits::frame_bytes_max
-pub const REPLY_FRAME_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
+pub const REPLY_FRAME_BYTES_MAX: usize = REPLY_BYTES_MAX;
 
 /// What the frame of a request has beside the request itself, at most.
 pub const REQUEST_FRAME_OVERHEAD_BYTES: usize = 256;
@@ -77,6 +78,13 @@ pub const REPLY_LANE_COUNT_MAX: usize = 1024;
 /// Bytes of replies of one replica that a client has read and not yet looked at; above it, no
 /// more reading.
 pub const REPLY_LANE_BYTES_MAX: usize = 16 << 20;
+
+/// Frames a client takes from one replica; beyond it, that replica is read no faster.
+pub const REPLY_FRAMES: Rate = Rate { per_second: 50_000, burst: 4_000 };
+
+/// Bytes a client takes from one replica; beyond it, that replica is read no faster, so that junk
+/// costs the client a small part of its time.
+pub const REPLY_BYTES: Rate = Rate { per_second: 128 << 20, burst: 16 << 20 };
 
 /// Replies a client looks at before it looks at its timers again.
 pub const REPLIES_IN_A_ROW_MAX: usize = 256;

@@ -88,6 +88,9 @@ pub struct ClientMetrics {
     pub replicas: BTreeMap<ReplicaId, Arc<LinkCounters>>,
     /// Frames from replicas that were no REPLY of this cluster.
     pub replies_rejected: Counter,
+    /// Replies that nobody waited for any more, or that held what a client takes once only; they
+    /// were not decoded.
+    pub replies_unwanted: Counter,
     /// Operations whose result was accepted.
     pub operations_completed: Counter,
     /// Operations given up at their deadline.

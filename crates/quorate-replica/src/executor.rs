@@ -19,6 +19,7 @@ use crate::tree::Tree;
 use crate::tree::namespace::NamespaceMut;
 use clients::{ClientTable, Standing};
 use pbft::message::{Batch, CheckpointId, Operation, Outcome, Request, RequestBody, ServiceId};
+use pbft::wire::OUTCOME_BYTES_MAX;
 use pbft::{
     ClientId, ClientWindow, Config, Context, Digest, Execution, SeqNum, Service, Session,
     Timestamp, WallTime,
@@ -34,10 +35,6 @@ pub type Services = BTreeMap<ServiceId, Box<dyn Service>>;
 /// zero byte and ends in text, so that no client mistakes it for a result in the encoding of the
 /// service it meant.
 pub const NO_SUCH_SERVICE: &[u8] = b"\0quorate: no such service";
-
-/// An outcome longer than this, encoded, is replaced by [`Outcome::ExecutedBefore`]: it would not
-/// fit a frame. Only a single result of a service can come to that. In bytes.
-pub const OUTCOME_BYTES_MAX: usize = 12 << 20;
 
 /// The replicated state and the services that work on it.
 pub(crate) struct Executor {
@@ -238,6 +235,7 @@ impl Executor {
             results.push(result);
         }
         let outcome = Outcome::Executed(results);
+        // Only a single result of a service can come to that.
         if clients::encoded_bytes(&outcome) > OUTCOME_BYTES_MAX {
             return Outcome::ExecutedBefore(outcome.digest());
         }

@@ -29,7 +29,7 @@ pub use backend::memory::{Crash, MemoryBackend, OperationCounts};
 pub use backend::{
     Backend, BackendError, BackendFile, Cause, FILE_NAME_BYTES_MAX, Operation, SECTOR_BYTES,
 };
-pub use executor::{CheckpointState, NO_SUCH_SERVICE, OUTCOME_BYTES_MAX, Services, StateError};
+pub use executor::{CheckpointState, NO_SUCH_SERVICE, Services, StateError};
 pub use host::effect::{Effect, HaltCause, JournalTask};
 pub use host::folder::{Folder, FolderError};
 pub use host::{Host, HostInput, HostStatus, SnapshotPolicy, Start, Stored};

@@ -4,6 +4,7 @@ use super::{ClientParameters, OperationId, ReplyRule, comparable};
 use crate::auth::SignedRequest;
 use crate::message::{Outcome, Reply, ReplyBody};
 use crate::quorum::Quorums;
+use crate::wire::ReplyHead;
 use crate::{ClientId, Digest, ReplicaId, Time, Timestamp};
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -22,6 +23,8 @@ pub(super) struct Outstanding {
     answers: BTreeMap<ReplicaId, Answer>,
     /// Whole outcomes by their digest, at most one per answer.
     outcomes: BTreeMap<Digest, Outcome>,
+    /// How many whole outcomes each replica has sent.
+    wholes: BTreeMap<ReplicaId, u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +49,7 @@ impl Outstanding {
             repetitions: 0,
             answers: BTreeMap::new(),
             outcomes: BTreeMap::new(),
+            wholes: BTreeMap::new(),
         }
     }
 
@@ -53,10 +57,19 @@ impl Outstanding {
         self.answers.len()
     }
 
+    /// An honest replica sends one whole outcome each time it is asked, so what goes beyond that is
+    /// not worth its price.
+    pub(super) fn wants(&self, from: ReplicaId, head: &ReplyHead) -> bool {
+        let taken = self.wholes.get(&from).copied().unwrap_or(0);
+        head.result_count as usize <= self.operations.len()
+            && (!head.is_whole || taken <= self.repetitions)
+    }
+
     pub(super) fn add_reply(&mut self, from: ReplicaId, reply: Reply) {
         let digest = match reply.body {
             ReplyBody::Digest(digest) => digest,
             ReplyBody::Full(outcome) => {
+                *self.wholes.entry(from).or_default() += 1;
                 let digest = comparable(&outcome);
                 let whole = !matches!(outcome, Outcome::ExecutedBefore(_));
                 if whole || !self.outcomes.contains_key(&digest) {

@@ -341,3 +341,40 @@ fn intervals_double_up_to_the_maximum_and_are_spread_by_less_than_a_quarter() {
     assert!(spread > Duration::ZERO, "not all at once");
     assert_eq!(wait, parameters.retransmit_max);
 }
+
+#[test]
+fn reply_is_worth_decoding_only_while_somebody_waits_for_what_it_holds() {
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    let _ = client.submit(operation(b"a")).unwrap();
+    client.flush(Time::ZERO, &mut Vec::new());
+    let head = |session, timestamp, body| {
+        let reply = Reply { body, ..reply(session, timestamp, result(b"x")) };
+        let bytes = crate::wire::encode(Epoch::ZERO, &Message::Reply(reply));
+        crate::wire::reply_head(Epoch::ZERO, &bytes).unwrap()
+    };
+    let from = ReplicaId::ZERO;
+    let whole = |outcome| ReplyBody::Full(outcome);
+    assert!(client.wants(from, &head(5, 1, whole(result(b"x")))));
+    assert!(client.wants(from, &head(5, 1, whole(Outcome::OutsideWindow))));
+    assert!(!client.wants(from, &head(4, 1, whole(result(b"x")))), "another session");
+    assert!(!client.wants(from, &head(5, 2, whole(result(b"x")))), "a request not sent");
+    let two_results = Outcome::Executed(vec![Vec::new(); 2]);
+    assert!(!client.wants(from, &head(5, 1, whole(two_results))), "more results than operations");
+}
+
+#[test]
+fn replica_is_heard_with_a_whole_outcome_once_each_time_it_was_asked() {
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    let _ = client.submit(operation(b"a")).unwrap();
+    let mut outputs = Vec::new();
+    client.flush(Time::ZERO, &mut outputs);
+    let (liar, other) = (ReplicaId::new(3), ReplicaId::new(1));
+    let lie = reply(5, 1, result(b"lie"));
+    let bytes = crate::wire::encode(Epoch::ZERO, &Message::Reply(lie.clone()));
+    let whole = crate::wire::reply_head(Epoch::ZERO, &bytes).unwrap();
+    client.on_reply(Time::ZERO, liar, lie, &mut outputs);
+    assert!(!client.wants(liar, &whole) && client.wants(other, &whole));
+    assert!(client.wants(liar, &ReplyHead { is_whole: false, ..whole }));
+    client.on_tick(client.next_deadline().unwrap(), &mut outputs);
+    assert!(client.wants(liar, &whole), "it was asked again");
+}

@@ -2,8 +2,9 @@
 
 use super::{Core, LinkState, Shared};
 use crate::{
+    budget::Budget,
     dial::Dialer,
-    limits::REPLIES_IN_A_ROW_MAX,
+    limits::{REPLIES_IN_A_ROW_MAX, REPLY_BYTES, REPLY_FRAMES},
     link::{LinkEnd, LinkReader, LinkWriter},
     socket::SecureStream,
 };
@@ -16,7 +17,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// Drives the state machine until the task is aborted.
 pub(super) async fn drive(shared: Arc<Shared>) {
@@ -57,7 +58,8 @@ impl Shared {
         machine.next_deadline()
     }
 
-    /// Decodes outside the lock: callers need not wait for it.
+    /// Looks at the head of a reply before the rest, because a replica may send junk that is long
+    /// to decode. Decodes outside the lock: callers need not wait for it.
     fn on_frame(
         &self,
         now: Time,
@@ -65,7 +67,16 @@ impl Shared {
         frame: &Bytes,
         outputs: &mut Vec<ClientOutput>,
     ) {
-        match wire::decode(self.config.domain.epoch, frame) {
+        let epoch = self.config.domain.epoch;
+        let Ok(head) = wire::reply_head(epoch, frame) else {
+            self.metrics.replies_rejected.increment();
+            return;
+        };
+        if !self.lock().machine.wants(replica, &head) {
+            self.metrics.replies_unwanted.increment();
+            return;
+        }
+        match wire::decode(epoch, frame) {
             Ok(Message::Reply(reply)) => {
                 self.lock().machine.on_reply(now, replica, reply, outputs);
             }
@@ -98,14 +109,17 @@ impl Shared {
 pub(super) struct ReplicaLink {
     shared: Arc<Shared>,
     replica: ReplicaId,
+    /// Outlives the connections, so that reconnecting does not refill it.
+    budget: Budget,
 }
 
 impl ReplicaLink {
     pub(super) fn new(shared: &Arc<Shared>, replica: ReplicaId) -> Self {
-        Self { shared: Arc::clone(shared), replica }
+        let budget = Budget::new(REPLY_FRAMES, REPLY_BYTES, Instant::now());
+        Self { shared: Arc::clone(shared), replica, budget }
     }
 
-    pub(super) async fn keep_up(self, mut dialer: Dialer) {
+    pub(super) async fn keep_up(mut self, mut dialer: Dialer) {
         let replica = self.replica;
         loop {
             let (mut reader, mut writer) = dialer.connect().await;
@@ -116,25 +130,37 @@ impl ReplicaLink {
     }
 
     async fn serve(
-        &self,
+        &mut self,
         reader: &mut LinkReader<SecureStream>,
         writer: &mut LinkWriter<SecureStream>,
     ) -> LinkEnd {
-        let LinkState { queue, connected, .. } = &self.shared.links[&self.replica];
+        let Self { shared, replica, budget } = self;
+        let LinkState { queue, connected, .. } = &shared.links[replica];
         let _connected = Connected::mark(connected);
         tokio::select! {
             biased;
             end = writer.pump(queue) => end,
-            end = self.read(reader) => end,
+            end = read(shared, *replica, budget, reader) => end,
         }
     }
+}
 
-    async fn read(&self, reader: &mut LinkReader<SecureStream>) -> LinkEnd {
-        loop {
-            match reader.next().await {
-                Ok(frame) => self.shared.replies.push(self.replica, frame).await,
-                Err(end) => return end,
-            }
+async fn read(
+    shared: &Shared,
+    replica: ReplicaId,
+    budget: &mut Budget,
+    reader: &mut LinkReader<SecureStream>,
+) -> LinkEnd {
+    loop {
+        let frame = match reader.next().await {
+            Ok(frame) => frame,
+            Err(end) => return end,
+        };
+        let pause = budget.charge(frame.len(), Instant::now());
+        shared.replies.push(replica, frame).await;
+        if !pause.is_zero() {
+            shared.links[&replica].counters.pauses.increment();
+            sleep(pause).await;
         }
     }
 }

@@ -40,7 +40,7 @@ async fn result_is_what_the_replicas_agree_on() {
 
 #[tokio::test]
 async fn liar_a_babbler_or_a_mute_changes_no_result() {
-    for script in [Script::Lie, Script::Garbage, Script::Silent] {
+    for script in [Script::Lie, Script::Junk, Script::Repeat, Script::Garbage, Script::Silent] {
         let (_cluster, client) =
             start([script, Script::Honest, Script::Honest, Script::Honest]).await;
         assert_eq!(submit(&client, "abc").await.unwrap(), "cba");
@@ -51,6 +51,20 @@ async fn liar_a_babbler_or_a_mute_changes_no_result() {
 async fn bytes_that_are_no_reply_are_counted() {
     let (_cluster, client) = start([Script::Garbage; 4]).await;
     until(|| client.metrics().replies_rejected.get() >= 4).await;
+}
+
+#[tokio::test]
+async fn junk_and_repeated_answers_are_not_decoded() {
+    for (script, unwanted) in [(Script::Junk, 1), (Script::Repeat, 99)] {
+        let scripts = [script, Script::FallSilent, Script::FallSilent, Script::Honest];
+        let (_cluster, client) = start(scripts).await;
+        let call = submit(&client, "abc");
+        tokio::select! {
+            result = call => panic!("{result:?}"),
+            () = until(|| client.metrics().replies_unwanted.get() >= unwanted) => {}
+        }
+        assert_eq!(client.metrics().replies_rejected.get(), 0);
+    }
 }
 
 #[tokio::test]

@@ -29,6 +29,10 @@ pub(crate) enum Script {
     Lie,
     /// Answers with bytes that are no message.
     Garbage,
+    /// Announces more results than there are operations, and not one of them.
+    Junk,
+    /// Sends its answer, a lie, again and again.
+    Repeat,
     /// Opens sessions, and then says nothing.
     FallSilent,
     /// Says nothing.
@@ -137,8 +141,9 @@ impl ScriptedReplica {
                     let (client, frame) = inbox.recv(|_| true).await;
                     requests.fetch_add(1, Ordering::Relaxed);
                     let script = *script.lock().unwrap();
-                    if let Some(answer) = answer(id, script, &frame) {
-                        clients.send(client, &answer.into());
+                    if let Some(answer) = answer(id, script, &frame).map(bytes::Bytes::from) {
+                        let times = if script == Script::Repeat { 100 } else { 1 };
+                        (0..times).for_each(|_| clients.send(client, &answer));
                     }
                 }
             }
@@ -158,7 +163,8 @@ fn answer(id: ReplicaId, script: Script, frame: &[u8]) -> Option<Vec<u8>> {
         Script::FallSilent if !opens => return None,
         Script::Garbage => return Some(vec![0xee; 40]),
         Script::Fence(current) if !opens => Outcome::Fenced { current },
-        Script::Lie if !opens => Outcome::Executed(vec![b"a lie".to_vec()]),
+        Script::Junk if !opens => Outcome::Executed(vec![Vec::new(); 100_000]),
+        Script::Lie | Script::Repeat if !opens => Outcome::Executed(vec![b"a lie".to_vec()]),
         _ => execute(request),
     };
     let reply = Reply {
