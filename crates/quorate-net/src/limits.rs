@@ -103,6 +103,10 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A link on which nothing was sent for this long sends an empty frame.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Empty frames a link takes; one that sends more is closed, since they cost time and nobody else
+/// counts them.
+pub const KEEPALIVES: Rate = Rate { per_second: 4, burst: 64 };
+
 /// A link on which nothing arrived for this long is taken for dead and closed.
 pub const SILENCE_MAX: Duration = Duration::from_secs(6);
 

@@ -6,8 +6,9 @@
 //! either side notice a dead or frozen other.
 
 use crate::{
+    budget::Meter,
     frame::{FrameDecoder, LENGTH_BYTES, Oversize, length_field},
-    limits::{KEEPALIVE_INTERVAL, SILENCE_MAX, STALL_MAX, WRITE_BYTES_MAX},
+    limits::{KEEPALIVE_INTERVAL, KEEPALIVES, SILENCE_MAX, STALL_MAX, WRITE_BYTES_MAX},
     metrics::LinkCounters,
     send_queue::SendQueue,
 };
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 /// Frames up to this length are copied together; longer ones go to the transport as they are.
@@ -28,6 +29,8 @@ pub(crate) enum LinkEnd {
     Closed,
     #[error("nothing arrived for too long")]
     Silent,
+    #[error("it sent nothing but signs of life, and too many of them")]
+    Babbling,
     #[error("nothing could be sent for too long")]
     Stalled,
     #[error(transparent)]
@@ -59,6 +62,7 @@ pub(crate) fn split<S: AsyncRead + AsyncWrite>(
     let reader = LinkReader {
         stream: reading,
         decoder: FrameDecoder::new(frame_bytes_max),
+        keepalives: Meter::new(KEEPALIVES, Instant::now()),
         counters: Arc::clone(counters),
     };
     let writer = LinkWriter { stream: writing, buffer: Vec::new(), open: OpenLink::new(counters) };
@@ -70,6 +74,7 @@ pub(crate) fn split<S: AsyncRead + AsyncWrite>(
 pub(crate) struct LinkReader<S> {
     stream: ReadHalf<S>,
     decoder: FrameDecoder,
+    keepalives: Meter,
     counters: Arc<LinkCounters>,
 }
 
@@ -81,6 +86,9 @@ impl<S: AsyncRead> LinkReader<S> {
                 if !frame.is_empty() {
                     self.counters.frames_received.increment();
                     return Ok(frame);
+                }
+                if !self.keepalives.charge(1, Instant::now()).is_zero() {
+                    return Err(LinkEnd::Babbling);
                 }
             }
             self.fill(SILENCE_MAX).await?;

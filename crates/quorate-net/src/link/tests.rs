@@ -124,6 +124,17 @@ async fn oversize_frame_ends_the_link_before_its_bytes_arrive() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn link_that_babbles_is_ended_and_one_that_sends_its_signs_of_life_late_is_not() {
+    let (mut left, right) = duplex(10_000);
+    let (mut reader, _writer) = split(right, FRAME_BYTES_MAX, &Arc::default());
+    let send = |count| length_field(0).repeat(count);
+    left.write_all(&[send(64), length_field(1).to_vec(), vec![7]].concat()).await.unwrap();
+    assert_eq!(reader.next().await.unwrap(), &[7][..]);
+    left.write_all(&send(64)).await.unwrap();
+    assert!(matches!(reader.next().await, Err(LinkEnd::Babbling)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn truncated_frame_is_never_delivered() {
     let (mut left, right) = duplex(1000);
     let (mut reader, _writer) = split(right, FRAME_BYTES_MAX, &Arc::default());
