@@ -12,9 +12,11 @@ use crate::limits::{
     REQUESTS_BYTES_MAX, REQUESTS_COUNT_MAX,
 };
 use crate::listener::ClientConnection;
-use crate::refusal::{half_sent, no_room_for_answer, too_many_requests};
+use crate::refusal::{half_sent, no_room_for_answer, refused_by_store, too_many_requests};
+use crate::transaction_size::has_too_many_parts;
 use bytes::Bytes;
 use http_body::{Body as _, Frame};
+use quorate_services::store::StoreError;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -28,6 +30,9 @@ use tonic::body::Body;
 use tonic::codegen::http::HeaderMap;
 use tonic::codegen::{Service, http};
 use tonic::service::{AxumBody, Routes};
+
+/// The one method whose requests can be far longer decoded than encoded.
+const TRANSACTION: &str = "/etcdserverpb.KV/Txn";
 
 /// What gRPC puts before a message.
 const MESSAGE_PREFIX_BYTES: usize = 5;
@@ -75,6 +80,10 @@ impl Admission {
         head.extensions.insert(deadline);
         let read = timeout_at(deadline.at, self.room.read(body)).await;
         let (request, _room) = read.map_err(|_elapsed| half_sent(deadline.set_by))??;
+        let message = request.get(MESSAGE_PREFIX_BYTES..).unwrap_or_default();
+        if head.uri.path() == TRANSACTION && has_too_many_parts(message) {
+            return Err(refused_by_store(StoreError::TooManyOperations));
+        }
         let request = http::Request::from_parts(head, Body::new(AxumBody::from(request)));
         let Ok(answer) = self.services.call(request).await;
         let (head, body) = answer.into_parts();

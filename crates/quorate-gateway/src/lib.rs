@@ -30,6 +30,7 @@ mod listener;
 mod members;
 mod refusal;
 mod submit;
+mod transaction_size;
 mod translate;
 
 pub use gateway::{Bound, Config, Exposure, Gateway, GatewayError};
