@@ -53,6 +53,7 @@ impl Host {
         let key = SigningKey::from_seed(Zeroizing::new([ATTACKED as u8 + 1; 32]));
         let id = ReplicaId::new(ATTACKED);
         let recovered = Recovered {
+            genesis: state(),
             checkpoint: (SeqNum::ZERO, state()),
             clients: Vec::new(),
             records: Vec::new(),
@@ -64,7 +65,7 @@ impl Host {
             Replica::recover(config_of, id, key, BOOT_ID, clock, recovered, &mut outputs);
         let mut host = Self { replica, now };
         for peer in [0, 2, 3] {
-            let reply = Message::HelloReply(HelloReply { boot_id: BOOT_ID, seen: 0 });
+            let reply = Message::HelloReply(HelloReply { boot_id: BOOT_ID, seen: Vec::new() });
             let sender = Sender::Replica(ReplicaId::new(peer));
             let verified = config.admit(sender, reply).expect("HELLO-REPLY passes the door");
             host.feed(Input::Message(verified));
