@@ -99,12 +99,13 @@ fn request_is_known_once_it_was_let_in_however_it_came() {
 }
 
 #[test]
-fn request_in_a_batch_believed_for_its_digest_is_not_known() {
+fn forged_request_in_a_fetched_batch_is_refused_and_not_known() {
     let config = config();
     let checker = Checker::new(Arc::clone(&config));
     let forged = forged_request(&config, 0, 1);
     let batch = Batch { requests: vec![Arc::clone(&forged)], ..Batch::default() };
-    checker.check(REPLICA, &frame(&Message::Batch(Arc::new(batch)))).unwrap();
+    let fetched = checker.check(REPLICA, &frame(&Message::Batch(Arc::new(batch))));
+    assert_eq!(fetched, Err(Reject::BadSignature));
     let again = checker.check(CLIENT, &frame(&Message::Request(forged)));
     assert_eq!(again, Err(Reject::BadSignature));
 }
