@@ -62,7 +62,7 @@ mod tests {
     use prost::Message;
 
     fn put(bytes: usize) -> RequestOp {
-        let put = PutRequest { value: vec![1; bytes].into(), ..Default::default() };
+        let put = PutRequest { value: vec![1; bytes], ..Default::default() };
         RequestOp { request: Some(Request::RequestPut(put)) }
     }
 
