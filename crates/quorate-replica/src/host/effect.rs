@@ -11,9 +11,10 @@ pub enum Effect {
     /// Do this with the journal, behind every earlier task.
     Journal(JournalTask),
     /// Make this state a durable snapshot, in place of the earlier one; answered by
-    /// [`HostInput::SnapshotDurable`].
+    /// [`HostInput::SnapshotDurable`](super::HostInput::SnapshotDurable).
     WriteSnapshot(CheckpointState),
-    /// Compute [`CheckpointState::id`]; answered by [`HostInput::CheckpointHashed`].
+    /// Compute [`CheckpointState::id`]; answered by
+    /// [`HostInput::CheckpointHashed`](super::HostInput::CheckpointHashed).
     HashCheckpoint(CheckpointState),
     /// Send to replicas.
     Send {
@@ -41,8 +42,8 @@ pub enum Effect {
 /// [`Folder::perform`](super::folder::Folder::perform) does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JournalTask {
-    /// Append these records and make them durable; answered by [`HostInput::Durable`] with this
-    /// position. Several appends may share one sync, and one answer.
+    /// Append these records and make them durable; answered by
+    /// [`HostInput::Durable`](super::HostInput::Durable) with this position. Several appends may share one sync, and one answer.
     Append {
         /// The encoded records.
         records: Vec<Vec<u8>>,
