@@ -43,7 +43,8 @@ pub enum Effect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JournalTask {
     /// Append these records and make them durable; answered by
-    /// [`HostInput::Durable`](super::HostInput::Durable) with this position. Several appends may share one sync, and one answer.
+    /// [`HostInput::Durable`](super::HostInput::Durable) with this position. Several appends may
+    /// share one sync, and one answer.
     Append {
         /// The encoded records.
         records: Vec<Vec<u8>>,
