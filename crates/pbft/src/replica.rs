@@ -117,6 +117,8 @@ pub struct Replica {
     transfer: Option<Transfer>,
     /// Since when a checkpoint of the others has been ahead without progress here.
     behind_since: Option<Time>,
+    /// Since when one has been ahead, with or without progress, or state was being fetched.
+    catching_up_since: Option<Time>,
 
     /// The last number this primary assigned. *(When primary and active.)*
     last_assigned: SeqNum,

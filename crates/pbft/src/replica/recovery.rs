@@ -115,6 +115,7 @@ impl Replica {
             proofs_ahead: BTreeMap::new(),
             transfer: None,
             behind_since: None,
+            catching_up_since: None,
             last_assigned: SeqNum::ZERO,
             filling: false,
             choosing: false,

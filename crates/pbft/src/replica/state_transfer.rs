@@ -20,8 +20,6 @@ const PROOFS_AHEAD_MAX: usize = 8;
 pub(super) struct Transfer {
     /// The checkpoint being fetched.
     pub(super) seq: SeqNum,
-    /// When the replica began to fetch; aiming at a newer checkpoint does not reset it.
-    pub(super) started: Time,
     /// When it last chose what to fetch.
     aimed: Time,
 }
@@ -60,8 +58,10 @@ impl Replica {
         let now = step.now.monotonic;
         let Some((seq, id)) = self.checkpoint_ahead() else {
             self.behind_since = None;
+            self.catching_up_since = self.catching_up_since.filter(|_| self.transfer.is_some());
             return;
         };
+        self.catching_up_since.get_or_insert(now);
         let patience = self.config.parameters.state_transfer_patience;
         if let Some(transfer) = &self.transfer {
             let aimed_at_newer = seq > transfer.seq && now.since(transfer.aimed) >= 4 * patience;
@@ -83,8 +83,8 @@ impl Replica {
         if self.transfer.as_ref().is_some_and(|transfer| transfer.seq >= seq) {
             return;
         }
-        let started = self.transfer.as_ref().map_or(now, |transfer| transfer.started);
-        self.transfer = Some(Transfer { seq, started, aimed: now });
+        self.catching_up_since.get_or_insert(now);
+        self.transfer = Some(Transfer { seq, aimed: now });
         step.event(Event::StateTransferStarted { seq });
         step.outputs.push(Output::FetchState { seq, id });
     }

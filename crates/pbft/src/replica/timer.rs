@@ -141,18 +141,18 @@ impl Replica {
         }
     }
 
-    /// The first request of the queue was not executed in time: leave the view. While state is
-    /// being fetched a replica cannot judge the primary, but it may not hold its vote back for
-    /// ever [TM4]. And a replica that itself stood still, since its timer fires so late, knows nothing
+    /// The first request of the queue was not executed in time: leave the view. A replica that
+    /// fetches state, or knows that the others have executed more, cannot judge the primary, but it
+    /// may not hold its vote back for ever [TM4]. And a replica that itself stood still, since its timer fires so late, knows nothing
     /// of what the primary did meanwhile [TM5].
     fn on_request_timeout(&mut self, step: &mut Step<'_>) {
         let now = step.now.monotonic;
         let grace = self.config.parameters.state_transfer_grace;
-        let fetching = self.transfer.as_ref().is_some_and(|t| now.since(t.started) < grace);
+        let catching_up = self.catching_up_since.is_some_and(|since| now.since(since) < grace);
         let late = self.timers.request.map_or(Duration::ZERO, |deadline| now.since(deadline));
         let stood_still = late >= self.timers.timeout;
         self.timers.stop_request_timer();
-        if fetching || stood_still {
+        if catching_up || stood_still {
             return self.consider_request_timer(now);
         }
         self.start_view_change(step, self.view.next(), ViewChangeCause::RequestTimeout);

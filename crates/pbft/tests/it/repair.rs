@@ -1,8 +1,8 @@
 //! STATUS: whatever was lost comes again, from whoever has it.
 
 use crate::cluster::{Cluster, Envelope, seq, view, within};
-use pbft::message::{Batch, Kind, Status, Vote};
-use pbft::{Digest, Event, Message, Reject, WallTime};
+use pbft::message::{Batch, Checkpoint, Kind, Status, Vote};
+use pbft::{Digest, Event, Message, Reject, ReplicaId, WallTime};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -136,4 +136,30 @@ fn fetching_replica_votes_against_a_silent_primary_in_the_end() {
     assert_eq!(cluster.views(&[3]), [(0, true)]);
     cluster.run_where(Duration::from_secs(10), |_| false);
     assert_eq!(cluster.views(&[3])[0].0, 1);
+}
+
+/// [TM4] A replica that is behind leaves the view neither while it fetches nor between two fetches:
+/// it would be alone in the next one.
+#[test]
+fn replica_that_knows_it_is_behind_does_not_judge_the_primary() {
+    let mut cluster = Cluster::new(4);
+    cluster.run(Duration::from_secs(1));
+    let request = cluster.operation(1, 1, "b");
+    cluster.send_request_to(3, request);
+    let timeout = cluster.config.parameters.view_change_timeout;
+    let early = Duration::from_millis(50);
+    cluster.run_where(timeout - early, |_| false);
+    for timestamp in 1..=4 {
+        cluster.ask(0, timestamp, "a");
+        cluster.deliver_where(within(&[0, 1, 2]));
+    }
+    let stable = cluster.status(0).stable_checkpoint;
+    for replica in [0, 1] {
+        let body = Checkpoint { seq: stable.0, id: stable.1, replica: ReplicaId::new(replica) };
+        let signed = cluster.sign(replica, body);
+        cluster.inject(replica, 3, Message::Checkpoint(signed));
+    }
+    assert_eq!(cluster.status(3).fetching, None, "there is hope that the log helps");
+    cluster.run_where(2 * early, |_| false);
+    assert_eq!(cluster.views(&[3]), [(0, true)]);
 }
