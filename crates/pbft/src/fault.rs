@@ -222,10 +222,10 @@ impl fmt::Display for HaltReason {
         match self {
             Self::Amnesia { own, seen } => write!(
                 f,
-                "this replica's data folder was lost or rolled back: its disk says that this is \
-                 start number {own}, but other replicas remember start number {seen}; it must \
-                 not vote with a memory that has a hole. Restore the original folder, or let the \
-                 replica rejoin"
+                "this replica's data folder was lost or rolled back: its disk knows of {own} \
+                 starts, this one included, and other replicas remember another one, number \
+                 {seen}; it must not vote with a memory that has a hole. Restore the original \
+                 folder, or let the replica rejoin"
             ),
             Self::Diverged { seq } => write!(
                 f,
