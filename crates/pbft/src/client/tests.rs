@@ -378,3 +378,48 @@ fn replica_is_heard_with_a_whole_outcome_once_each_time_it_was_asked() {
     client.on_tick(client.next_deadline().unwrap(), &mut outputs);
     assert!(client.wants(liar, &whole), "it was asked again");
 }
+
+/// [RQ1] The longest operation that is taken makes a request that every replica takes.
+#[test]
+fn longest_operation_fits_a_request_and_a_longer_one_is_refused() {
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    let bytes_max = client.operation_bytes_max();
+    assert_eq!(bytes_max, client.config.parameters.request_bytes_max - 264);
+    client.submit(operation(&vec![7; bytes_max])).unwrap();
+    let too_long = client.submit(operation(&vec![7; bytes_max + 1]));
+    assert_eq!(too_long, Err(SubmitError::TooLarge { bytes_max }));
+    let mut outputs = Vec::new();
+    client.flush(Time::ZERO, &mut outputs);
+    let ClientOutput::SendToAll(message) = &outputs[0] else { panic!("{outputs:?}") };
+    let sender = crate::Sender::Client(ClientId::ZERO);
+    assert!(client.config.admit(sender, (**message).clone()).is_ok());
+}
+
+/// [CL4] While the session is being opened, OPEN-SESSION is outstanding once.
+#[test]
+fn session_is_opened_by_one_request() {
+    let mut client = client(ReplyRule::AlwaysQuorum);
+    let mut outputs = Vec::new();
+    client.flush(Time::ZERO, &mut outputs);
+    client.submit(operation(b"a")).unwrap();
+    client.flush(Time::ZERO, &mut outputs);
+    assert_eq!(sent_requests(&outputs).len(), 1);
+}
+
+/// [CL1] What does not come from a replica of the cluster, or belongs to another session, counts
+/// for nothing.
+#[test]
+fn replies_of_nobody_and_of_another_session_are_ignored() {
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    client.submit(operation(b"a")).unwrap();
+    client.flush(Time::ZERO, &mut Vec::new());
+    let mut outputs = Vec::new();
+    for stranger in 4..7 {
+        let answer = reply(5, 1, result(b"forged"));
+        client.on_reply(Time::ZERO, ReplicaId::new(stranger), answer, &mut outputs);
+    }
+    outputs.extend(agree(&mut client, &reply(4, 1, result(b"old"))));
+    assert_eq!(completions(&outputs), []);
+    let outputs = agree(&mut client, &reply(5, 1, result(b"right")));
+    assert_eq!(completions(&outputs), [Completion::Executed(b"right".to_vec())]);
+}
