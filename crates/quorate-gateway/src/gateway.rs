@@ -135,7 +135,8 @@ impl Bound {
     }
 
     /// Answers requests until `shutdown` completes, then lets those under way finish, for at most
-    /// [`SHUTDOWN_GRACE`]; what is left of the connections by then is cut. The operations go to whoever drives the other end of `submitter`.
+    /// [`SHUTDOWN_GRACE`]; what is left of the connections by then is cut. The operations go to
+    /// whoever drives the other end of `submitter`.
     ///
     /// # Errors
     ///

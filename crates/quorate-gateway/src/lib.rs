@@ -12,9 +12,8 @@
 //! - it answers by the client's deadline, or its own, and says what is missing when it cannot;
 //! - what it does not support it refuses by name, instead of ignoring it.
 //!
-//! Read `gateway.rs` for the server, `admission.rs` for the limits, `backend.rs` for what becomes of
-//! a request, `submit.rs` for the
-//! seam to the cluster, `translate.rs` for the types.
+//! Read `gateway.rs` for the server, `admission.rs` for the limits, `backend.rs` for what becomes
+//! of a request, `submit.rs` for the seam to the cluster, `translate.rs` for the types.
 #![warn(missing_docs)]
 #![cfg_attr(not(test), deny(clippy::panic, clippy::unwrap_used))]
 

@@ -61,7 +61,7 @@ impl NewView {
         seq > self.checkpoint.0 && view < self.view && self.choice_at(seq) != Some(digest)
     }
 
-    /// The digest chosen for a number; none below the start of the view and behind the last choice.
+    /// The digest chosen for a number; none up to the start of the view and behind the last choice.
     pub fn choice_at(&self, seq: SeqNum) -> Option<Digest> {
         let offset = seq.get().checked_sub(self.checkpoint.0.get() + 1)?;
         usize::try_from(offset).ok().and_then(|offset| self.chosen.get(offset)).copied()

@@ -23,7 +23,7 @@ pub(super) struct Admission {
     own_starts: BTreeMap<u64, BootId>,
     /// Peers that remember no start but those.
     confirmed: BTreeSet<ReplicaId>,
-    /// Peers that do, and its counter.
+    /// Peers that remember another one, and the counter of that.
     accused: BTreeMap<ReplicaId, u64>,
     /// What this replica remembers of its peers.
     pub(super) peers: BTreeMap<ReplicaId, PeerBoot>,

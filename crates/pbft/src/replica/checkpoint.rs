@@ -58,8 +58,8 @@ impl Replica {
         step.broadcast(Message::Checkpoint(signed), after);
     }
 
-    /// After a restart, and when the window has come up: says again what state is held here beyond the stable checkpoint. A state that
-    /// was loaded, not executed up to, is not taken again.
+    /// After a restart, and when the window has come up: says again what states are held here
+    /// beyond the stable checkpoint. One that was loaded, not executed up to, is not taken again.
     pub(super) fn confirm_own_checkpoints(&mut self, step: &mut Step<'_>) {
         let (first, last) = (self.low_water_mark.next(), self.high_water_mark());
         let own: Vec<_> =

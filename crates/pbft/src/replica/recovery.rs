@@ -181,10 +181,11 @@ impl Replica {
                 if view > self.view {
                     self.move_to_view(view, now);
                 }
-                match self.new_view.as_ref().map(|held| held.new_view.body.view.cmp(&view)) {
-                    None | Some(Ordering::Less) => self.hold_new_view(proof),
-                    Some(Ordering::Equal) => self.hold_rival(proof),
-                    Some(Ordering::Greater) => {}
+                let held = self.new_view.as_ref().map(|held| &held.new_view.body);
+                match held.map(|held| (held.view.cmp(&view), *held == proof.new_view.body)) {
+                    None | Some((Ordering::Less, _)) => self.hold_new_view(proof),
+                    Some((Ordering::Equal, false)) => self.hold_rival(proof),
+                    Some((Ordering::Equal, true) | (Ordering::Greater, _)) => {}
                 }
             }
         }

@@ -143,8 +143,8 @@ impl Replica {
 
     /// The first request of the queue was not executed in time: leave the view. A replica that
     /// fetches state, or knows that the others have executed more, cannot judge the primary, but it
-    /// may not hold its vote back for ever [TM4]. And a replica that itself stood still, since its timer fires so late, knows nothing
-    /// of what the primary did meanwhile [TM5].
+    /// may not hold its vote back for ever [TM4]. And a replica that itself stood still, since its
+    /// timer fires so late, knows nothing of what the primary did meanwhile [TM5].
     fn on_request_timeout(&mut self, step: &mut Step<'_>) {
         let now = step.now.monotonic;
         let grace = self.config.parameters.state_transfer_grace;

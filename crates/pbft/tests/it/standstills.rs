@@ -94,9 +94,9 @@ fn wait_in_silence(cluster: &mut Cluster, duration: Duration) {
     cluster.network.clear();
 }
 
-/// View 0: a batch prepares at 0 alone, 2 has pre-prepared it. The faulty primary of view 1 makes two
-/// justified NEW-VIEWs: by the VIEW-CHANGEs of 0, 2 and 3 the batch is chosen, by those of itself,
-/// 2 and 3 nothing is.
+/// View 0: a batch prepares at 0 alone, 2 has pre-prepared it. The faulty primary of view 1 makes
+/// two justified NEW-VIEWs: by the VIEW-CHANGEs of 0, 2 and 3 the batch is chosen, by those of
+/// itself, 2 and 3 nothing is.
 fn two_justified_new_views() -> (Cluster, [Message; 2]) {
     let mut c = settled(4); // 1 is faulty
     let n = next_seq(&c, 0);
@@ -130,8 +130,8 @@ fn two_justified_new_views() -> (Cluster, [Message; 2]) {
     (c, [first, second])
 }
 
-/// [VC10] One replica keeps what prepared at it, the others have cleared it: until they hear of both
-/// NEW-VIEWs, neither rule A nor rule B can hold for that number.
+/// [VC10] One replica keeps what prepared at it, the others have cleared it: until they hear of
+/// both NEW-VIEWs, neither rule A nor rule B can hold for that number.
 #[test]
 fn two_new_views_for_one_view_do_not_stop_the_cluster_for_good() {
     let (mut c, [first, second]) = two_justified_new_views();
