@@ -304,3 +304,27 @@ fn restated_records_rebuild_the_same_replica() {
         assert_eq!(cluster.status(replica).view, again.status().view);
     }
 }
+
+/// [VC10] A new journal segment restates what is in the old one, and a crash can leave both: a
+/// NEW-VIEW that is read twice is not a rival of itself.
+#[test]
+fn new_view_read_twice_is_one() {
+    let mut cluster = Cluster::new(4);
+    cluster.crash(0);
+    cluster.ask(0, 1, "a");
+    cluster.run(Duration::from_secs(5));
+    let entered = cluster.views(&[2]);
+    assert!(entered[0].0 > 0 && entered[0].1, "{entered:?}");
+    let new_views = |records: &[Record]| -> Vec<Record> {
+        records.iter().filter(|r| matches!(r, Record::NewView(_))).cloned().collect()
+    };
+    let mut disk = cluster.durable_records(2).to_vec();
+    let last = new_views(&disk).pop().expect("a durable NEW-VIEW");
+    disk.push(last.clone());
+    cluster.crash(2);
+    cluster.restore_disk(2, disk);
+    cluster.start(2);
+    assert_eq!(new_views(&cluster.core(2).durable_records()), [last]);
+    cluster.run(Duration::from_millis(500));
+    assert_eq!(cluster.views(&[2]), entered);
+}
