@@ -423,3 +423,62 @@ fn replies_of_nobody_and_of_another_session_are_ignored() {
     let outputs = agree(&mut client, &reply(5, 1, result(b"right")));
     assert_eq!(completions(&outputs), [Completion::Executed(b"right".to_vec())]);
 }
+
+/// [CL6] The timestamps outstanding stay within the client's window, however many requests it may
+/// keep outstanding: a replica would refuse the rest.
+#[test]
+fn outstanding_requests_stay_within_the_window() {
+    const CLIENT_WINDOW: u64 = 8;
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    client.parameters.outstanding_max = 100;
+    Arc::make_mut(&mut client.config).parameters.client_window = CLIENT_WINDOW;
+    let mut outputs = Vec::new();
+    for _ in 0..2 * CLIENT_WINDOW {
+        client.submit(operation(b"a")).unwrap();
+        client.flush(Time::ZERO, &mut outputs);
+    }
+    assert_eq!(sent_requests(&outputs).len() as u64, CLIENT_WINDOW - 1);
+    let next = agree(&mut client, &reply(5, 2, result(b"x")));
+    assert_eq!(sent_requests(&next), [], "the oldest is still outstanding");
+    let next = agree(&mut client, &reply(5, 1, result(b"x")));
+    assert_eq!(sent_requests(&next).len(), 1, "all that waited shares the next one");
+}
+
+/// [CL7] A request carries as many operations as it may, and the rest goes into the next one.
+#[test]
+fn coalesced_operations_are_at_most_so_many() {
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    Arc::make_mut(&mut client.config).parameters.operations_per_request_max = 3;
+    for _ in 0..7 {
+        client.submit(operation(b"a")).unwrap();
+    }
+    let mut outputs = Vec::new();
+    client.flush(Time::ZERO, &mut outputs);
+    let count = |request: &Request| match &request.body {
+        RequestBody::Operations(operations) => operations.len(),
+        RequestBody::OpenSession => 0,
+    };
+    let counts: Vec<usize> = sent_requests(&outputs).iter().map(count).collect();
+    assert_eq!(counts, [3, 3, 1]);
+}
+
+/// [CL2] A request is sent again after four times the latency that is usual.
+#[test]
+fn retransmission_adapts_to_the_latency() {
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    let latency = Duration::from_millis(200);
+    let mut now = Time::ZERO;
+    for timestamp in 1..=80 {
+        client.submit(operation(b"a")).unwrap();
+        client.flush(now, &mut Vec::new());
+        now = now.after(latency);
+        for replica in 0..3 {
+            let answer = reply(5, timestamp, result(b"x"));
+            client.on_reply(now, ReplicaId::new(replica), answer, &mut Vec::new());
+        }
+    }
+    client.submit(operation(b"a")).unwrap();
+    client.flush(now, &mut Vec::new());
+    let wait = client.next_deadline().unwrap().since(now);
+    assert!(wait > latency * 39 / 10 && wait <= latency * 4, "{wait:?}");
+}

@@ -85,6 +85,19 @@ fn later_view_wins_between_two_prepared_digests() {
     assert_eq!(decided, Some((0, vec![digest(2)])));
 }
 
+/// [NV2] Another digest said to be prepared in the same view contradicts: only one of the two can
+/// be true, and the decision waits until it is known which.
+#[test]
+fn two_digests_prepared_in_one_view_contradict_each_other() {
+    let first = view_change(0, 0, &[entry(1, 1, 3)], &[entry(1, 1, 3)]);
+    let second = view_change(0, 0, &[entry(1, 2, 3)], &[entry(1, 2, 3)]);
+    let vouching = view_change(0, 0, &[], &[entry(1, 1, 3)]);
+    let silent = view_change(0, 0, &[], &[]);
+    assert_eq!(chosen(&[first.clone(), second.clone(), vouching.clone()]), None);
+    let decided = chosen(&[first, second, vouching, silent]);
+    assert_eq!(decided, Some((0, vec![digest(1)])));
+}
+
 /// [NV2] The two counts for the checkpoint range over all VIEW-CHANGEs independently: exactly f of
 /// them one checkpoint ahead, or f+1, must both lead to a decision.
 #[test]

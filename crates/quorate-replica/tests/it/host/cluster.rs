@@ -399,7 +399,7 @@ impl Cluster {
         }
     }
 
-    fn deliver(&mut self, sender: Sender, to: ReplicaId, message: &Message) {
+    pub(crate) fn deliver(&mut self, sender: Sender, to: ReplicaId, message: &Message) {
         let is_cut = |id: &ReplicaId| self.cut.contains(id);
         if is_cut(&to) || matches!(&sender, Sender::Replica(from) if is_cut(from)) {
             return;

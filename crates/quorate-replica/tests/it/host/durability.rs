@@ -125,6 +125,16 @@ fn emptied_or_rolled_back_disk_is_found_out_by_the_peers() {
     }
 }
 
+#[test]
+fn host_is_due_when_its_core_is() {
+    let mut cluster = Cluster::new();
+    cluster.start_all();
+    cluster.operate();
+    let host = cluster.host(1);
+    assert!(host.next_deadline().is_some());
+    assert_eq!(host.next_deadline(), host.core().next_deadline());
+}
+
 /// [DU1]
 #[test]
 fn replica_whose_disk_fails_stops_and_says_nothing_more() {

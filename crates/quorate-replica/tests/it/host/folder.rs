@@ -1,9 +1,10 @@
 //! Folders: created once, opened from then on, and never taken for what they are not.
 
 use super::cluster::{Cluster, journal_config, replica};
-use pbft::Digest;
+use pbft::{Digest, Position};
 use quorate_replica::{
-    Backend, Folder, FolderError, JournalError, JournalIdentity, MemoryBackend, SnapshotStore,
+    Backend, Folder, FolderError, JournalConfig, JournalError, JournalIdentity, JournalTask,
+    MemoryBackend, Operation, SnapshotStore,
 };
 use std::sync::Arc;
 
@@ -47,6 +48,41 @@ fn folder_of_another_replica_or_cluster_is_refused() {
     let other_cluster = JournalIdentity { cluster: Digest::from_bytes([8; 32]), ..IDENTITY };
     let error = open(&disk, other_cluster).unwrap_err();
     assert!(matches!(error, FolderError::Journal(JournalError::WrongCluster { .. })), "{error}");
+}
+
+/// A storage that fails is not taken for a folder that is there already.
+#[test]
+fn creation_that_fails_is_not_taken_for_one_that_was_cut_short() {
+    let disk = MemoryBackend::new();
+    disk.fail_sync_at(1);
+    let error = create(&disk).unwrap_err();
+    assert!(!matches!(error, FolderError::Exists), "{error}");
+}
+
+/// Tasks share one sync as long as what it makes durable stays within bounds.
+#[test]
+fn records_are_made_durable_in_groups_of_bounded_size() {
+    let disk = MemoryBackend::new();
+    // A segment that was full would be synced for that.
+    let config = JournalConfig { segment_bytes: 256 << 20 };
+    let mut folder = Folder::create(Arc::new(disk.clone()), IDENTITY, config).unwrap();
+    let mut position = Position::ZERO;
+    let mut syncs_of = |appends: &[usize]| {
+        let tasks: Vec<JournalTask> = appends
+            .iter()
+            .map(|mebibytes| {
+                position = position.next();
+                JournalTask::Append { records: vec![vec![7; 1 << 20]; *mebibytes], position }
+            })
+            .collect();
+        let before = disk.operations().of(Operation::Sync);
+        Folder::perform(&mut folder.journal, tasks).unwrap();
+        disk.operations().of(Operation::Sync) - before
+    };
+    assert_eq!(syncs_of(&[1, 1, 1]), 1);
+    assert_eq!(syncs_of(&[24, 24, 16]), 1, "as much as fits");
+    assert_eq!(syncs_of(&[24, 24, 17]), 2, "the third would be too much");
+    assert_eq!(syncs_of(&[24, 24, 24, 24]), 2, "and the count begins again behind it");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Replicas that fell behind, on real state.
 
 use super::cluster::{Cluster, replica};
-use pbft::{Event, SeqNum};
+use pbft::{Event, Message, Sender, SeqNum};
 use quorate_replica::{Crash, Operation};
 use std::time::Duration;
 
@@ -102,6 +102,38 @@ fn state_that_was_overtaken_while_it_was_written_is_installed_all_the_same() {
     assert_eq!(first, Some(aims[0]), "what was written is used");
     cluster.settle();
     check_alike(&cluster, "after all");
+    let reached: Vec<SeqNum> = cluster
+        .events
+        .iter()
+        .filter_map(|(id, event)| match event {
+            Event::StateTransferred { seq } if *id == replica(3) => Some(*seq),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(reached, [aims[0], *aims.last().unwrap()], "then the newest one is fetched");
+}
+
+/// [CU2] A fetched checkpoint is handed on like one of the replica's own.
+#[test]
+fn replica_serves_the_state_that_it_fetched() {
+    let mut cluster = with_laggard();
+    cluster.heal(3);
+    while transfers(&cluster) == 0 {
+        cluster.advance();
+    }
+    let (seq, id) = cluster.status(3).stable_checkpoint;
+    assert!(cluster.events.contains(&(replica(3), Event::StateTransferred { seq })));
+    let asked = cluster.sent.iter().find_map(|sent| match &*sent.message {
+        Message::FetchState(request) if request.state_root == id.state_root => Some(request),
+        _ => None,
+    });
+    let request = asked.expect("it asked the others for parts of that state").clone();
+    let before = cluster.sent.len();
+    cluster.deliver(Sender::Replica(replica(0)), replica(3), &Message::FetchState(request));
+    let has_content = |message: &Message| {
+        matches!(message, Message::StatePart(part) if part.content.is_some())
+    };
+    assert!(cluster.sent[before..].iter().any(|sent| has_content(&sent.message)));
 }
 
 /// [CU2] [DU1]
