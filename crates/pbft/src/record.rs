@@ -30,7 +30,8 @@ pub enum Record {
         replica: ReplicaId,
         /// Its latest start.
         start: StartId,
-        /// Other starts that it may not have seen the end of: what it is told.
+        /// What it is told: the last start in which it was seen to take part, which may be the
+        /// latest one, and what it may not have seen the end of since.
         seen: Vec<StartId>,
     },
     /// The body of a batch. Before the PRE-PREPARE or PREPARE that names it.

@@ -266,7 +266,8 @@ impl Replica {
         match message {
             Message::Hello(hello) => return self.on_hello(step, from, &hello),
             Message::HelloReply(reply) => return self.on_hello_reply(step, from, &reply),
-            _ => self.admission.note_part(from),
+            Message::Status(_) => self.note_part(step, from),
+            _ => {}
         }
         if !self.admission.is_admitted() {
             return Err(Reject::Starting);

@@ -37,12 +37,10 @@ const OWN_STARTS_MAX: usize = 1 << 16;
 #[derive(Clone, Debug)]
 pub(super) struct PeerBoot {
     pub(super) start: StartId,
-    /// At most two. **Invariant:** holds the last start in which the peer was seen to take part,
-    /// as long as it was not seen to take part in a later one: an emptied disk must not get in by
-    /// starting again and again.
+    /// At most two. **Invariant:** the first is the last start in which the peer was seen to take
+    /// part, as long as it was not seen to take part in a later one: an emptied disk must not get
+    /// in by starting again and again. It is `start` itself once the peer takes part since then.
     pub(super) seen: Vec<StartId>,
-    /// Whether the peer was seen to take part since that start, hence was let in.
-    pub(super) takes_part: bool,
     /// Since when starts of the peer are counted, and how many were noted since: one that claims
     /// start after start is not followed, since each costs a durable record.
     pub(super) counted: (Time, u32),
@@ -58,13 +56,19 @@ impl PeerBoot {
         self.start.counter.max(others)
     }
 
+    /// Whether the peer was seen to take part since its latest start, hence was let in.
+    fn takes_part(&self) -> bool {
+        self.seen.first() == Some(&self.start)
+    }
+
     fn all(&self) -> Vec<StartId> {
-        self.seen.iter().copied().chain([self.start]).collect()
+        let others = self.seen.iter().copied().filter(|seen| *seen != self.start);
+        others.chain([self.start]).collect()
     }
 
     /// What the peer is told at its next start.
     fn seen_by_the_next(&self) -> Vec<StartId> {
-        let took_part = self.seen.first().copied().filter(|_| !self.takes_part);
+        let took_part = self.seen.first().copied().filter(|_| !self.takes_part());
         took_part.into_iter().chain([self.start]).collect()
     }
 }
@@ -103,13 +107,6 @@ impl Admission {
         let forgotten = self.own_starts.len() == OWN_STARTS_MAX
             && self.own_starts.keys().next().is_some_and(|oldest| start.counter < *oldest);
         forgotten || self.own_starts.get(&start.counter) == Some(&start.boot_id)
-    }
-
-    /// The peer sent something that a replica sends only once it was let in.
-    pub(super) fn note_part(&mut self, peer: ReplicaId) {
-        if let Some(known) = self.peers.get_mut(&peer) {
-            known.takes_part = true;
-        }
     }
 
     /// Whether a peer still has to answer our HELLO.
@@ -170,7 +167,7 @@ impl Replica {
                 }
                 let seen = known.map(PeerBoot::seen_by_the_next).unwrap_or_default();
                 let record = Record::PeerBoot { replica: from, start, seen: seen.clone() };
-                let noted = PeerBoot { start, seen: seen.clone(), takes_part: false, counted };
+                let noted = PeerBoot { start, seen: seen.clone(), counted };
                 self.admission.peers.insert(from, noted);
                 (seen, self.persist(step, record))
             }
@@ -178,6 +175,20 @@ impl Replica {
         let reply = HelloReply { boot_id: hello.boot_id, seen };
         step.send(from, Message::HelloReply(reply), after);
         Ok(())
+    }
+
+    /// The peer sent STATUS, as a replica does only once it was let in. Other messages would say so
+    /// too, but only STATUS comes behind HELLO in the order in which it was sent: others may be of
+    /// an earlier start.
+    pub(super) fn note_part(&mut self, step: &mut Step<'_>, peer: ReplicaId) {
+        let Some(known) = self.admission.peers.get_mut(&peer) else {
+            return;
+        };
+        if !known.takes_part() {
+            known.seen = alloc::vec![known.start];
+            let (start, seen) = (known.start, known.seen.clone());
+            self.persist(step, Record::PeerBoot { replica: peer, start, seen });
+        }
     }
 
     /// A weak quorum that remembers a start of which this disk knows nothing makes this replica an

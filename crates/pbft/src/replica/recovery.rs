@@ -136,7 +136,7 @@ impl Replica {
                 self.admission.remember_own(StartId { counter, boot_id });
             }
             Record::PeerBoot { replica, start, seen } => {
-                let known = PeerBoot { start, seen, takes_part: false, counted: (now, 0) };
+                let known = PeerBoot { start, seen, counted: (now, 0) };
                 self.admission.peers.insert(replica, known);
             }
             Record::Batch(batch) => {

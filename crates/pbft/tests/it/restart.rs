@@ -215,6 +215,62 @@ fn disk_rolled_back_across_a_start_is_found_out() {
     }
 }
 
+/// [RJ1] Nor does it help that its peers were started again meanwhile: that the lost start took
+/// part is durable there.
+#[test]
+fn disk_rolled_back_across_a_start_is_found_out_after_its_peers_were_started_again() {
+    let mut cluster = Cluster::new(4);
+    let image = cluster.durable_records(2).to_vec();
+    cluster.crash(2);
+    cluster.start(2);
+    cluster.run(Duration::from_secs(1));
+    assert!(cluster.status(2).admitted);
+    cluster.ids().for_each(|replica| cluster.crash(replica));
+    [0, 1, 3].into_iter().for_each(|replica| cluster.start(replica));
+    cluster.run(Duration::from_secs(1));
+    assert!(cluster.status(0).admitted);
+    cluster.restore_disk(2, image);
+    for _ in 0..5 {
+        cluster.start(2);
+        cluster.run(Duration::from_millis(500));
+        assert!(!cluster.status(2).admitted);
+        cluster.crash(2);
+    }
+}
+
+/// [RJ1] What an earlier start sent and the network delivers late does not pass for a sign that the
+/// start of a rolled-back disk was let in.
+#[test]
+fn late_message_of_a_lost_start_does_not_let_an_amnesiac_in() {
+    let mut cluster = Cluster::new(4);
+    let image = cluster.durable_records(2).to_vec();
+    cluster.crash(2);
+    cluster.start(2);
+    cluster.run(Duration::from_secs(1));
+    for timestamp in 1..=4 {
+        cluster.ask(0, timestamp, "a");
+        cluster.deliver_where(|e| e.kind() != Kind::Checkpoint);
+    }
+    cluster.ask(0, 5, "a");
+    let request = cluster.operation(0, 6, "a");
+    cluster.send_request_to(2, request);
+    cluster.advance(Duration::from_millis(300));
+    let late = cluster.take(|e| e.from == 2 && e.kind() == Kind::Request);
+    assert!(!late.is_empty());
+    cluster.network.clear();
+    cluster.crash(2);
+    cluster.restore_disk(2, image);
+    for _ in 0..5 {
+        cluster.start(2);
+        cluster.run(Duration::from_millis(500));
+        assert!(!cluster.status(2).admitted);
+        for peer in [0, 1, 3] {
+            cluster.deliver(&Envelope { to: peer, ..late[0].clone() });
+        }
+        cluster.crash(2);
+    }
+}
+
 /// [RJ1] Honest restarts, heard of or not, keep nobody out.
 #[test]
 fn replica_that_knows_its_starts_is_let_in_however_many_they_were() {
