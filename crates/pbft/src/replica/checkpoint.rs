@@ -43,7 +43,8 @@ impl Replica {
         self.try_activate(step);
     }
 
-    /// Signs and sends one's own CHECKPOINT; one signed before a restart is sent as it was.
+    /// Signs and sends one's own CHECKPOINT; one signed before a restart is sent as it was, once
+    /// this replica was let in [RJ1].
     pub(super) fn send_checkpoint(&mut self, step: &mut Step<'_>, seq: SeqNum, id: CheckpointId) {
         let (signed, after) = match self.own_signed.get(&seq) {
             Some(signed) => (*signed, self.position),
@@ -55,7 +56,9 @@ impl Replica {
             }
         };
         self.checkpoints.entry(seq).or_default().insert(self.id, signed);
-        step.broadcast(Message::Checkpoint(signed), after);
+        if self.admission.is_admitted() {
+            step.broadcast(Message::Checkpoint(signed), after);
+        }
     }
 
     /// After a restart, and when the window has come up: says again what states are held here

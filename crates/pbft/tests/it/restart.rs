@@ -271,6 +271,24 @@ fn late_message_of_a_lost_start_does_not_let_an_amnesiac_in() {
     }
 }
 
+/// [RJ1] A replica that was not let in yet says nothing but HELLO, not even what it signed before.
+#[test]
+fn replica_that_was_not_let_in_repeats_no_checkpoint() {
+    let mut cluster = Cluster::new(4);
+    for timestamp in 1..=4 {
+        cluster.ask(0, timestamp, "a");
+        cluster.deliver_where(|e| e.kind() != Kind::Checkpoint);
+    }
+    cluster.crash(2);
+    cluster.start(2);
+    cluster.advance(Duration::from_millis(1));
+    let said = cluster.take(|e| e.from == 2);
+    assert!(said.iter().all(|e| e.kind() == Kind::Hello), "{said:?}");
+    said.iter().for_each(|envelope| cluster.deliver(envelope));
+    cluster.run(Duration::from_secs(1));
+    assert_eq!(cluster.status(2).stable_checkpoint.0, seq(8));
+}
+
 /// [RJ1] Honest restarts, heard of or not, keep nobody out.
 #[test]
 fn replica_that_knows_its_starts_is_let_in_however_many_they_were() {
