@@ -109,9 +109,10 @@ impl Admission {
         forgotten || self.own_starts.get(&start.counter) == Some(&start.boot_id)
     }
 
-    /// Whether a peer still has to answer our HELLO.
+    /// Whether a peer still has to answer our HELLO, be it needed for letting us in or not: it is
+    /// to remember this start.
     pub(super) fn awaits(&self, peer: ReplicaId) -> bool {
-        !self.admitted && !self.confirmed.contains(&peer) && !self.accused.contains_key(&peer)
+        !self.confirmed.contains(&peer) && !self.accused.contains_key(&peer)
     }
 }
 
@@ -214,7 +215,8 @@ impl Replica {
             return Ok(());
         }
         self.admission.confirmed.insert(from);
-        if self.admission.confirmed.len() >= self.config.quorums.quorum_of_others() {
+        let enough = self.admission.confirmed.len() >= self.config.quorums.quorum_of_others();
+        if enough && !self.admission.is_admitted() {
             self.admission.admitted = true;
             step.event(Event::Admitted);
             self.resume(step);

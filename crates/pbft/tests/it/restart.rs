@@ -289,6 +289,23 @@ fn replica_that_was_not_let_in_repeats_no_checkpoint() {
     assert_eq!(cluster.status(2).stable_checkpoint.0, seq(8));
 }
 
+/// [RJ1] Also a peer that was not needed to let a replica in remembers its start in the end,
+/// although the network lost the HELLO.
+#[test]
+fn start_is_told_to_every_peer_however_often_hello_is_lost() {
+    let mut cluster = Cluster::new(4);
+    cluster.crash(2);
+    cluster.start(2);
+    cluster.run_where(Duration::from_secs(1), |e| (e.from, e.to) != (2, 3));
+    assert!(cluster.status(2).admitted);
+    cluster.run(Duration::from_secs(3));
+    let noted = |r: &Record| {
+        matches!(r, Record::PeerBoot { replica, start, .. }
+            if replica.get() == 2 && start.counter == 2)
+    };
+    assert!(cluster.durable_records(3).iter().any(noted));
+}
+
 /// [RJ1] Honest restarts, heard of or not, keep nobody out.
 #[test]
 fn replica_that_knows_its_starts_is_let_in_however_many_they_were() {
