@@ -74,14 +74,18 @@ impl Config {
 
     /// Whether a replica in this view and with this low water mark can have a use for the message:
     /// it drops a PRE-PREPARE of another view, or with a number outside its window, whatever else
-    /// is in it [PP2]. Looks at no signature, so that it can be asked before hundreds of them are
-    /// checked.
+    /// is in it [PP2], and a proof that its own window is where it is [CP6]. Looks at no
+    /// signature, so that it can be asked before hundreds of them are checked.
     pub fn check_place(
         &self,
         message: &Message,
         view: View,
         low_water_mark: SeqNum,
     ) -> Result<(), Reject> {
+        if let Message::Stable(proof) = message {
+            let news = proof.first().is_none_or(|first| first.body.seq > low_water_mark);
+            return if news { Ok(()) } else { Err(Reject::Stale) };
+        }
         let Message::PrePrepare(pre_prepare, _) = message else { return Ok(()) };
         let body = &pre_prepare.body;
         if body.view != view {

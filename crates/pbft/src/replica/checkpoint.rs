@@ -99,7 +99,7 @@ impl Replica {
         Ok(())
     }
 
-    /// The proof that a checkpoint is stable, from a peer whose window is beyond this one's
+    /// The proof that a checkpoint is stable, from a peer whose window is further than this one's
     /// [CP6]. Where its state was executed the window moves at once, else the state is fetched
     /// first [CU1].
     pub(super) fn on_stable_proof(

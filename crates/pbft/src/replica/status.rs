@@ -157,15 +157,16 @@ impl Replica {
     }
 
     /// What the peer may need to move its window or to find out that it is behind [CP6]: one's own
-    /// CHECKPOINTs inside its window, and where one's own window is beyond it the proof of the
-    /// stable checkpoint, which needs nobody else's help.
+    /// CHECKPOINTs inside its window, and if one's own window is further the proof of the stable
+    /// checkpoint. That needs nobody else's help: of those who signed it, some may be faulty, and
+    /// some of the others may have come past it without ever taking it.
     fn send_checkpoints(&mut self, step: &mut Step<'_>, to: ReplicaId, status: &Status) {
         let first = status.low_water_mark.next();
         let last = status.low_water_mark.plus(self.config.parameters.log_window);
         for signed in self.own_signed.range(first..=last).map(|(_, signed)| signed) {
             step.send(to, Message::Checkpoint(*signed), self.position);
         }
-        if self.low_water_mark > last {
+        if self.low_water_mark > status.low_water_mark {
             step.send(to, Message::Stable(Arc::clone(&self.stable_proof)), self.position);
         }
     }

@@ -424,3 +424,80 @@ fn pre_prepare_seen_waits_for_the_q_entry() {
     c.run(Duration::from_secs(1));
     assert!(c.status(0).admitted);
 }
+
+/// Four replicas with the shortest window there may be, of which 0 is faulty, at the stable
+/// checkpoint 4.
+fn short_window() -> Cluster {
+    let parameters = Parameters {
+        checkpoint_period: 4,
+        log_window: 8,
+        instances_in_flight_max: 4,
+        ..Parameters::default()
+    };
+    let cluster = Cluster::with_config(config_with(4, parameters));
+    assert_eq!(cluster.status(3).stable_checkpoint.0, seq(4));
+    cluster
+}
+
+/// Orders four operations; what `passes` refuses is lost.
+fn four_operations(cluster: &mut Cluster, first: u64, passes: impl Fn(&Envelope) -> bool) {
+    for timestamp in first..first + 4 {
+        cluster.ask(0, timestamp, "a");
+        cluster.deliver_where(&passes);
+    }
+}
+
+/// [CP6] The proof of a stable checkpoint inside the asker's window: 3 is past 8 and never executed
+/// up to 12, so nobody but the liar could complete what 1 holds for either, and 1 has no room for
+/// 16, from which the view is to start.
+#[test]
+fn replica_whose_window_nobody_can_move_by_own_checkpoints_is_sent_the_proof() {
+    let mut c = short_window();
+    let is_checkpoint = |e: &Envelope| e.kind() == Kind::Checkpoint;
+    four_operations(&mut c, 1, |e| !(is_checkpoint(e) && e.to == 1 && e.from != 2));
+    // 9 to 12 prepare at 3 and are not known there to be committed.
+    let to_3 = |e: &Envelope| e.to == 3 && e.kind() == Kind::Commit;
+    for timestamp in 5..9 {
+        c.ask(0, timestamp, "a");
+        c.deliver_where(|e| !is_checkpoint(e) && !to_3(e));
+    }
+    let signed = |c: &Cluster, by: u32| {
+        let of_12 = |record: &Record| match record {
+            Record::Checkpoint(signed) if signed.body.seq == seq(12) => Some(*signed),
+            _ => None,
+        };
+        Message::Checkpoint(c.core(by).durable_records().iter().find_map(of_12).expect("signed"))
+    };
+    for (from, to) in [(0, 2), (1, 0), (1, 2), (2, 0), (2, 1), (2, 3)] {
+        let message = signed(&c, from);
+        c.inject(from, to, message);
+    }
+    let late = [0, 1].map(|from| (from, signed(&c, from)));
+    c.network.clear();
+    // 13 to 16 commit at 2 with the votes of 0 and 3.
+    four_operations(&mut c, 9, |e| !(to_3(e) || (is_checkpoint(e) && e.from == 0)));
+    let h = |c: &Cluster| [1, 2, 3].map(|id| c.status(id).stable_checkpoint.0.get());
+    assert_eq!(h(&c), [4, 12, 8]);
+    assert_eq!([1, 2, 3].map(|id| c.status(id).last_executed.get()), [12, 16, 8]);
+    // The liar lists the checkpoint that 2 took, and never signs it.
+    c.crash(0);
+    c.ask(1, 1, "b");
+    c.advance(ms(1100));
+    let (of_2, of_3) = (own_view_change(&c, 2, 1), own_view_change(&c, 3, 1));
+    c.network.clear();
+    let body = ViewChange { replica: ReplicaId::new(0), ..of_2.body.clone() };
+    c.inject(0, 1, Message::ViewChange(Arc::new(c.sign(0, body))));
+    c.inject(2, 1, Message::ViewChange(of_2));
+    c.inject(3, 1, Message::ViewChange(of_3));
+    let new_view = c.take(|e| e.kind() == Kind::NewView && e.to == 3);
+    c.network.clear();
+    c.deliver(&new_view[0]);
+    assert_eq!(c.status(3).last_executed, seq(16));
+    late.into_iter().for_each(|(from, message)| c.inject(from, 3, message));
+    c.network.clear();
+    assert_eq!(h(&c), [4, 12, 12]);
+    // From here the network between correct replicas is perfect, and the liar is silent.
+    c.run_where(FOR_EVER, within(&[1, 2, 3]));
+    c.assert_agreement();
+    assert_eq!(c.answered(1, 1, "b"), [1, 2, 3], "{:?} {:?}", c.views(&[1, 2, 3]), h(&c));
+}

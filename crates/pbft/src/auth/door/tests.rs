@@ -1,6 +1,6 @@
 use super::*;
 use crate::auth::SigningKey;
-use crate::message::{Operation, Request, ServiceId};
+use crate::message::{CheckpointId, Operation, Request, ServiceId};
 use crate::{Digest, Domain, Epoch, Parameters};
 use alloc::sync::Arc;
 use alloc::vec;
@@ -49,6 +49,20 @@ fn pre_prepare_of_another_view_or_outside_the_window_has_no_place() {
     assert_eq!(check(5, high + 1), Err(Reject::OutsideWindow));
     assert_eq!(check(4, 129), Err(Reject::WrongView));
     assert_eq!(check(6, 129), Err(Reject::WrongView));
+}
+
+#[test]
+fn proof_of_what_is_known_to_be_stable_has_no_place() {
+    let config = config();
+    let root = Batch::default().digest();
+    let id = CheckpointId { state_root: root, history_root: root };
+    let replica = ReplicaId::new(1);
+    let body = Checkpoint { seq: SeqNum::new(128), id, replica };
+    let signed = Signed::sign(&config.domain, &key(1), replica, body);
+    let message = Message::Stable(Arc::new(vec![signed]));
+    let check = |low: u64| config.check_place(&message, View::ZERO, SeqNum::new(low));
+    assert_eq!((check(0), check(127)), (Ok(()), Ok(())));
+    assert_eq!((check(128), check(256)), (Err(Reject::Stale), Err(Reject::Stale)));
 }
 
 #[test]
