@@ -13,6 +13,9 @@ pub(super) struct Timers {
     pub(super) request: Option<Time>,
     /// Which request that is.
     pub(super) watched_request: Option<u64>,
+    /// The request for which a vote against the primary of this view was last put off, and since
+    /// when it has been [TM4].
+    put_off: Option<(u64, Time)>,
     /// The primary may not have the request: relay it. Runs with `request` [RQ6].
     pub(super) relay: Option<Time>,
     /// NEW-VIEW is due. Runs from the moment a quorum has left the lower views; firing goes on to
@@ -39,6 +42,7 @@ impl Timers {
         Self {
             request: None,
             watched_request: None,
+            put_off: None,
             relay: None,
             new_view: None,
             view_change_resend: None,
@@ -89,6 +93,7 @@ impl Timers {
             self.changed = now;
         }
         self.stop_request_timer();
+        self.put_off = None;
         self.new_view = None;
         self.view_change_resend = None;
         self.progressed = false;
@@ -143,15 +148,23 @@ impl Replica {
 
     /// The first request of the queue was not executed in time: leave the view. A replica that
     /// fetches state, or knows that the others have executed more, cannot judge the primary, but it
-    /// may not hold its vote back for ever [TM4]. And a replica that itself stood still, since its
-    /// timer fires so late, knows nothing of what the primary did meanwhile [TM5].
+    /// may not hold its vote back for ever, nor again and again for one request: it is the primary
+    /// that decides when a backup falls behind [TM4]. And a replica that itself stood still, since
+    /// its timer fires so late, knows nothing of what the primary did meanwhile [TM5].
     fn on_request_timeout(&mut self, step: &mut Step<'_>) {
         let now = step.now.monotonic;
         let grace = self.config.parameters.state_transfer_grace;
-        let catching_up = self.catching_up_since.is_some_and(|since| now.since(since) < grace);
+        let head = self.timers.watched_request;
+        let put_off = self.timers.put_off.filter(|(request, _)| Some(*request) == head);
+        let put_off_since = put_off.map_or(now, |(_, since)| since);
+        let catching_up = now.since(put_off_since) < grace
+            && self.catching_up_since.is_some_and(|since| now.since(since) < grace);
         let late = self.timers.request.map_or(Duration::ZERO, |deadline| now.since(deadline));
         let stood_still = late >= self.timers.timeout;
         self.timers.stop_request_timer();
+        if catching_up {
+            self.timers.put_off = head.map(|request| (request, put_off_since));
+        }
         if catching_up || stood_still {
             return self.consider_request_timer(now);
         }

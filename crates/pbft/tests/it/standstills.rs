@@ -501,3 +501,52 @@ fn replica_whose_window_nobody_can_move_by_own_checkpoints_is_sent_the_proof() {
     c.assert_agreement();
     assert_eq!(c.answered(1, 1, "b"), [1, 2, 3], "{:?} {:?}", c.views(&[1, 2, 3]), h(&c));
 }
+
+/// [TM4] A faulty primary that lets one backup after the other fall behind for a moment, each just
+/// when its timer fires, cannot starve a client: that a vote was put off is not forgotten when the
+/// backup has caught up.
+#[test]
+fn backups_made_to_catch_up_again_and_again_leave_the_view_in_the_end() {
+    let parameters = Parameters {
+        checkpoint_period: 4,
+        log_window: 16,
+        instances_in_flight_max: 4,
+        state_transfer_grace: ms(4000),
+        ..Parameters::default()
+    };
+    let mut c = Cluster::with_config(config_with(4, parameters)); // 0 is faulty
+    c.run(Duration::from_secs(2));
+    // The network between the correct replicas is perfect; 0 ignores what client 3 asks for.
+    let passes = |e: &Envelope| !(e.to == 0 && e.kind() == Kind::Request);
+    let starved = c.operation(3, 1, "x");
+    for backup in 1..4 {
+        c.send_request_to(backup, Arc::clone(&starved));
+        c.run_where(ms(300), passes);
+    }
+    c.run_where(ms(50), passes);
+    let mut asked = 0;
+    for round in 0..42 {
+        let backup = round % 3 + 1; // its timer fires in 50 ms
+        // It tells what it has now, and will not do so again within 50 ms.
+        let digest = Digest::from_bytes([1; 32]);
+        let vote = Vote { view: view(9), seq: seq(1), digest };
+        c.inject(0, backup, Message::Prepare(vote));
+        c.run_where(ms(20), passes);
+        c.inject(0, backup, Message::Prepare(vote));
+        c.run_where(ms(20), passes);
+        for _ in 0..4 {
+            asked += 1;
+            c.ask((asked % 3) as u32, asked / 3 + 1, "a");
+            c.deliver_where(|e| passes(e) && !(e.from == 0 && e.to == backup));
+        }
+        c.run_where(ms(10), passes);
+        c.run_where(ms(250), passes);
+        if round % 3 == 2 {
+            c.run_where(ms(100), passes);
+        }
+    }
+    let left = c.views(&[1, 2, 3]);
+    assert!(left.iter().all(|(view, _)| *view > 0), "{left:?}");
+    c.run(Duration::from_secs(2));
+    assert_eq!(c.answered(3, 1, "x"), [0, 1, 2, 3]);
+}
