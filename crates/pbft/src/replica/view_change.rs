@@ -23,11 +23,14 @@ impl Replica {
             return;
         }
         self.move_to_view(new_view, step.now.monotonic);
+        // A state that was fetched may be beyond the window, until the proof comes that moves it
+        // there; nobody would accept a VIEW-CHANGE that lists such a one [VC4].
+        let listed = self.own_checkpoints.range(..=self.high_water_mark());
         let body = ViewChange {
             new_view,
             replica: self.id,
             low_water_mark: self.low_water_mark,
-            checkpoints: self.own_checkpoints.iter().map(|(seq, id)| (*seq, *id)).collect(),
+            checkpoints: listed.map(|(seq, id)| (*seq, *id)).collect(),
             prepared: entries(&self.prepared).collect(),
             // Whoever vouches for a digest has its batch, lest one be chosen that nobody can
             // execute [VC3].

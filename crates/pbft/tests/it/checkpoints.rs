@@ -1,7 +1,7 @@
 //! Checkpoints, the window, and catching up past it.
 
-use crate::cluster::{Cluster, Envelope, replica_key, seq, test_config, within};
-use pbft::message::{Batch, Checkpoint, CheckpointId, Kind};
+use crate::cluster::{Cluster, Envelope, replica_key, seq, test_config, view, within};
+use pbft::message::{Batch, Checkpoint, CheckpointId, HelloReply, Kind, ViewChange};
 use pbft::{
     Digest, Event, HaltReason, Input, Message, Now, Output, Record, Recovered, Reject, Replica,
     ReplicaId, Sender, SeqNum, Signed,
@@ -282,4 +282,45 @@ fn replay_that_misses_the_stable_checkpoint_stops_the_replica() {
         assert_eq!(replica.status().last_executed, seq(4));
         assert_eq!(replica.status().halted, halted);
     }
+}
+
+/// [VC4] A replica that crashed when the state it fetched was durable and the proof that moves the
+/// window there was not holds a checkpoint beyond its window. Its VIEW-CHANGE counts all the same.
+#[test]
+fn view_change_of_a_replica_with_a_state_beyond_its_window_is_well_formed() {
+    let cluster = Cluster::new(4);
+    let (genesis, id) = (cluster.status(0).stable_checkpoint.1, wrong_id());
+    let checkpoint = (seq(20), id);
+    let recovered = Recovered { genesis, checkpoint, clients: vec![], records: vec![] };
+    let (own, boot_id, now) = (ReplicaId::ZERO, [1; 16], Now::default());
+    let config = Arc::clone(&cluster.config);
+    let mut outputs = Vec::new();
+    let key = replica_key(0);
+    let mut replica = Replica::recover(config, own, key, boot_id, now, recovered, &mut outputs);
+    let mut give = |from: u32, message: Message| {
+        let sender = Sender::Replica(ReplicaId::new(from));
+        let verified = cluster.config.admit(sender, message).expect("a good message");
+        replica.step(now, Input::Message(verified), &mut outputs);
+    };
+    for peer in 1..3 {
+        give(peer, Message::HelloReply(HelloReply { boot_id, seen: vec![] }));
+    }
+    for peer in 1..3 {
+        let body = ViewChange {
+            new_view: view(1),
+            replica: ReplicaId::new(peer),
+            low_water_mark: seq(0),
+            checkpoints: vec![(seq(0), genesis)],
+            prepared: vec![],
+            pre_prepared: vec![],
+        };
+        give(peer, Message::ViewChange(Arc::new(cluster.sign(peer, body))));
+    }
+    assert_eq!(replica.status().view, view(1));
+    let view_change = outputs.iter().find_map(|output| match output {
+        Output::Send { message, .. } if message.kind() == Kind::ViewChange => Some(message),
+        _ => None,
+    });
+    let message = (**view_change.expect("it left the view")).clone();
+    assert!(cluster.config.admit(Sender::Replica(own), message).is_ok());
 }
