@@ -139,7 +139,7 @@ enum SessionState {
 }
 
 impl Client {
-    /// A client that will open the session `session`, or the next free one. Sessions must grow
+    /// A client that will open the session `session`, or a free one above. Sessions must grow
     /// from one start of a client to the next: take the time of day in microseconds, or a durable
     /// counter [CL4].
     pub fn new(
@@ -374,7 +374,7 @@ impl Client {
                 outputs.extend(done.operations.into_iter().map(lost));
             }
             Outcome::Fenced { current } if self.state == SessionState::Opening => {
-                self.session = Session::new(current.get().saturating_add(1));
+                self.session = self.session_after(current);
                 self.open_session(now, outputs);
             }
             Outcome::Fenced { current } => self.be_fenced(current, done, outputs),
@@ -383,6 +383,20 @@ impl Client {
                 outputs.extend(done.operations.into_iter().map(unknown));
             }
         }
+    }
+
+    /// A session above the open one, by up to a second of those that count microseconds. How far
+    /// above depends on what this process asked for first: two processes with one identity that
+    /// are told of the same session must not open the same one, or each would take the other's
+    /// results for its own [CL4].
+    fn session_after(&self, current: Session) -> Session {
+        let mixed = Digest::of(
+            "quorate pbft v1: next session",
+            &[&self.id.get().to_le_bytes(), &self.session.get().to_le_bytes()],
+        );
+        let [a, b, c, ..] = *mixed.as_bytes();
+        let step = 1 + u64::from(u32::from_le_bytes([a, b, c & 0x0f, 0]));
+        Session::new(current.get().saturating_add(step))
     }
 
     /// Puts the operations of a request that were not executed back to the head of the queue

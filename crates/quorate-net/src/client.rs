@@ -275,7 +275,7 @@ impl Drop for Pending<'_> {
 }
 
 /// A session higher than those of earlier starts, as far as this machine's clock allows; where it
-/// does not, the replicas name the one that is open and the state machine takes the next.
+/// does not, the replicas name the one that is open and the state machine takes a later one.
 fn session_now() -> Session {
     let micros = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_micros());
     Session::new(u64::try_from(micros).unwrap_or(u64::MAX))

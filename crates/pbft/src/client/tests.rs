@@ -150,15 +150,29 @@ fn unanswered_request_is_sent_again_with_growing_intervals() {
     assert!(gaps.windows(2).all(|pair| pair[0] < pair[1]), "{gaps:?}");
 }
 
-/// [CL4] A clock that went back is no obstacle: the client opens the next free session.
-#[test]
-fn client_with_an_older_clock_opens_the_next_free_session() {
-    let mut client = client(ReplyRule::AlwaysQuorum);
+/// The OPEN-SESSION of a client that asked for `session` and was told that 9 is open.
+fn second_open_session(session: u64) -> Request {
+    let parameters = ClientParameters::default();
+    let mut client =
+        Client::new(config(4), ClientId::ZERO, key(200), Session::new(session), parameters);
     client.flush(Time::ZERO, &mut Vec::new());
-    let outputs = agree(&mut client, &reply(5, 0, Outcome::Fenced { current: Session::new(9) }));
-    let requests = sent_requests(&outputs);
-    assert_eq!(requests[0].session, Session::new(10));
-    assert_eq!(requests[0].body, RequestBody::OpenSession);
+    let fenced = Outcome::Fenced { current: Session::new(9) };
+    sent_requests(&agree(&mut client, &reply(session, 0, fenced))).remove(0)
+}
+
+/// [CL4] A clock that went back is no obstacle: the client opens a later session.
+#[test]
+fn client_with_an_older_clock_opens_a_later_session() {
+    let request = second_open_session(5);
+    assert!(request.session > Session::new(9));
+    assert_eq!(request.body, RequestBody::OpenSession);
+}
+
+/// [CL4] Two processes with one identity and older clocks do not open one and the same session, in
+/// which each would take the other's results for its own.
+#[test]
+fn two_clients_told_of_one_session_open_two() {
+    assert_ne!(second_open_session(5).session, second_open_session(6).session);
 }
 
 /// [CL4] Two processes with one identity: the older is told and stops. Only of what was never sent
