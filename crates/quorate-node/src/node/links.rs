@@ -156,6 +156,9 @@ impl Links {
 
 /// Which of the two connections a message takes: the short ones on which the order of requests
 /// waits, or the other.
+///
+/// STATUS must take that of HELLO: peers see by it that the start named there was let in, so none
+/// of an earlier start may come behind it [RJ1].
 fn class_of(message: &Message) -> Class {
     match message {
         Message::Hello(_)
