@@ -76,6 +76,44 @@ pub enum Reject {
     TooOften,
 }
 
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Undecodable => "not decodable",
+            Self::UnknownVersion => "unknown protocol version",
+            Self::WrongEpoch => "wrong epoch",
+            Self::OutOfRange => "view or number out of range",
+            Self::OverLimit => "over a limit",
+            Self::BadSignature => "bad signature",
+            Self::WrongDigest => "wrong digest",
+            Self::UnknownReplica => "unknown replica",
+            Self::UnknownClient => "unknown client",
+            Self::ForgedSender => "forged sender",
+            Self::NotThePrimary => "not the primary of that view",
+            Self::NotForClients => "not for clients to send",
+            Self::NotForReplicas => "not for replicas to receive",
+            Self::NotACheckpoint => "no checkpoint at that number",
+            Self::MalformedProof => "malformed proof of stability",
+            Self::MalformedBatch => "malformed batch",
+            Self::MalformedViewChange => "malformed VIEW-CHANGE",
+            Self::MalformedNewView => "malformed NEW-VIEW",
+            Self::Incompatible => "another configuration or version",
+            Self::Starting => "the receiver is not let in yet",
+            Self::WrongView => "not the receiver's view",
+            Self::OutsideWindow => "outside the water marks",
+            Self::PrepareFromPrimary => "PREPARE from the primary",
+            Self::Duplicate => "duplicate",
+            Self::Contradiction => "contradicts the sender's first message",
+            Self::ClockSkew => "proposed time too far from the clock",
+            Self::Unjustified => "does not follow from the VIEW-CHANGEs",
+            Self::Stale => "stale",
+            Self::ClientWindow => "too many requests of the client outstanding",
+            Self::Unsolicited => "nobody asked for it",
+            Self::TooOften => "asked too often",
+        })
+    }
+}
+
 /// Two signed messages that no correct replica would both have signed, or one that convicts its
 /// signer by itself.
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]

@@ -1,5 +1,7 @@
 //! What can be asked for. Nothing here decides anything.
 
+pub(crate) mod lab;
+
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use quorate_adversary::Behaviour;
 use quorate_node::cluster::Fingerprint;
@@ -37,6 +39,8 @@ pub(crate) enum Command {
     Break(Break),
     /// Make a misbehaving replica behave well again
     Heal(Heal),
+    /// Run scenarios, swarms and replays in a simulated world
+    Lab(lab::Lab),
 }
 
 #[derive(Debug, ClapArgs)]

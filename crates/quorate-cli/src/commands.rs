@@ -4,6 +4,7 @@ pub(crate) mod behave;
 mod gateway;
 mod init;
 mod keygen;
+mod lab;
 mod replica;
 pub(crate) mod status;
 mod up;
@@ -27,6 +28,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Status(args) => status::run(&args),
         Command::Break(args) => behave::make_faulty(&args),
         Command::Heal(args) => behave::heal(&args),
+        Command::Lab(args) => lab::run(&args),
     }
 }
 

@@ -3,10 +3,16 @@
 //! One seed decides everything that happens in a run, so a run is replayed by its seed alone.
 #![warn(missing_docs)]
 
+pub mod counts;
+pub mod culprits;
 pub mod linearizability;
 pub mod network;
+pub mod report;
 pub mod rng;
+pub mod scenario;
+pub mod shrink;
 pub mod swarm;
+pub mod trace;
 pub mod world;
 
 mod checker;

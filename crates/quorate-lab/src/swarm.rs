@@ -3,7 +3,8 @@
 
 use crate::network::{Delay, NetworkOptions};
 use crate::rng::{Seed, Stream};
-use crate::world::{self, Counts, CrashKind, Fault, Options, Verdict};
+use crate::scenario::{Expectation, Scenario};
+use crate::world::{self, Counts, CrashKind, Fault, Options, Outcome, Verdict};
 use core::time::Duration;
 use pbft::ReplicaId;
 use quorate_adversary::{Behaviour, Slowed};
@@ -36,6 +37,42 @@ pub fn swarm(seeds: Range<u64>) -> Swarm {
         }
     }
     swarm
+}
+
+/// One run of a swarm.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Its seed.
+    pub seed: Seed,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// What happened in it that is worth having happened.
+    pub coverage: Vec<(&'static str, bool)>,
+}
+
+/// Runs the world of one seed.
+pub fn run_one(seed: Seed) -> Run {
+    let options = options_of(seed);
+    let outcome = world::run(seed, &options);
+    let coverage = coverage(&options, &outcome.counts);
+    Run { seed, outcome, coverage }
+}
+
+/// The world of one seed as a scenario, which must pass.
+pub fn scenario_of(seed: Seed) -> Scenario {
+    let options = options_of(seed);
+    let mut scenario = Scenario {
+        title: format!("swarm, seed {}", seed.get()),
+        about: String::new(),
+        seed,
+        kinds: vec!["honest_node".to_owned(); options.replica_count as usize],
+        beyond_budget: false,
+        options,
+        expect: Expectation::default(),
+        text: String::new(),
+    };
+    scenario.text = crate::scenario::write(&scenario);
+    scenario
 }
 
 /// The world that a seed of the swarm stands for.

@@ -29,6 +29,18 @@ pub(crate) fn any_call(rng: &mut Stream, keys: u64, serial: u64) -> (Vec<u8>, Ca
     (key, call)
 }
 
+/// A call in words.
+pub(crate) fn describe(key: &[u8], call: &Call) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let key = text(key);
+    match call {
+        Call::Get => format!("get {key}"),
+        Call::Put(value) => format!("put {key} {}", text(value)),
+        Call::Delete => format!("delete {key}"),
+        Call::CompareAndSwap { value, .. } => format!("compare and swap {key} {}", text(value)),
+    }
+}
+
 /// The bytes to be ordered for a call: a tag that makes it unique, and the store's operation.
 pub(crate) fn encode(tag: u64, key: &[u8], call: &Call) -> Vec<u8> {
     let key = key.to_vec();

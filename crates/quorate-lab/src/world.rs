@@ -14,6 +14,7 @@ pub use outcome::{Counts, Outcome, Verdict};
 use crate::checker::{Checkers, Observation, Violation};
 use crate::network::Network;
 use crate::rng::Seed;
+use crate::trace::{EventLine, Fate, Line, MessageLine};
 use clients::Clients;
 use cluster::cluster;
 use core::time::Duration;
@@ -33,11 +34,21 @@ use std::sync::Arc;
 /// # Panics
 /// If the options describe no valid cluster.
 pub fn run(seed: Seed, options: &Options) -> Outcome {
-    World::new(seed, options).run()
+    World::new(seed, options, None).run()
+}
+
+/// Runs the same world as [`run`], and shows everything that happens to `observer`, in order.
+///
+/// # Panics
+/// If the options describe no valid cluster.
+pub fn run_observed(seed: Seed, options: &Options, observer: &mut dyn FnMut(Line)) -> Outcome {
+    World::new(seed, options, Some(observer)).run()
 }
 
 struct World<'a> {
     options: &'a Options,
+    /// Who wants to see everything that happens, if anybody does.
+    observer: Option<&'a mut dyn FnMut(Line)>,
     seed: Seed,
     config: Arc<Config>,
     now: Time,
@@ -54,6 +65,7 @@ struct World<'a> {
 
 enum Happening {
     Arrival {
+        sent: Time,
         from: Endpoint,
         to: Endpoint,
         flight: Rc<Flight>,
@@ -101,11 +113,15 @@ impl Flight {
     }
 }
 
+/// How many messages and chores a world at its end waits for: two adversaries could answer one
+/// another for ever.
+const ARRIVALS_AT_THE_END_MAX: u64 = 1 << 20;
+
 /// The wall clock at the beginning of every run, in milliseconds since the Unix epoch.
 const WALL_START_MS: u64 = 1_800_000_000_000;
 
 impl<'a> World<'a> {
-    fn new(seed: Seed, options: &'a Options) -> Self {
+    fn new(seed: Seed, options: &'a Options, observer: Option<&'a mut dyn FnMut(Line)>) -> Self {
         let (config, replica_keys, client_keys) = cluster(options);
         let machines = (0..options.replica_count)
             .map(ReplicaId::new)
@@ -115,6 +131,7 @@ impl<'a> World<'a> {
         let clients = Clients::new(&config, client_keys, options, seed);
         Self {
             options,
+            observer,
             seed,
             config,
             now: Time::ZERO,
@@ -138,12 +155,13 @@ impl<'a> World<'a> {
             }
         }
         self.schedule(Time::ZERO.after(self.options.heals_at), Happening::Heal);
-        for id in self.ids() {
+        for id in self.ids().filter(|id| !self.options.late.contains(id)) {
             self.start(id);
         }
         for client in self.clients.ids() {
             for _ in 0..self.options.workload.concurrency {
-                self.schedule(Time::ZERO, Happening::ClientCalls(client));
+                let begins_at = Time::ZERO.after(self.options.workload.begins_at);
+                self.schedule(begins_at, Happening::ClientCalls(client));
             }
         }
         let deadline = Time::ZERO.after(self.options.heals_at).after(self.options.recovery_max);
@@ -156,16 +174,40 @@ impl<'a> World<'a> {
             let may_end = self.on(happening);
             if may_end && self.is_done() {
                 is_done = true;
+                self.let_messages_arrive();
                 break;
             }
         }
         self.conclude(is_done)
     }
 
+    /// All is done, but messages are still under way: they arrive, so that what is counted is not
+    /// a race. Nobody's time passes, so nothing new begins.
+    fn let_messages_arrive(&mut self) {
+        let mut left = ARRIVALS_AT_THE_END_MAX;
+        while let Some(((at, _), happening)) = self.agenda.pop_first() {
+            let is_a_message = matches!(
+                happening,
+                Happening::Arrival { .. } | Happening::Departure { .. } | Happening::Done { .. }
+            );
+            if is_a_message && self.violation.is_none() && left > 0 {
+                left -= 1;
+                self.now = at;
+                self.on(happening);
+            }
+        }
+    }
+
     /// Lets something happen. Returns whether it is worth looking if all is done.
     fn on(&mut self, happening: Happening) -> bool {
+        if let Some(until) = self.paused_until(&happening) {
+            self.schedule(until, happening);
+            return false;
+        }
         match happening {
-            Happening::Arrival { from, to, flight } => self.on_arrival(from, to, &flight),
+            Happening::Arrival { sent, from, to, flight } => {
+                self.on_arrival(sent, from, to, &flight);
+            }
             Happening::Departure { from, to, flight } => {
                 self.depart(Endpoint::Replica(from), to, &flight);
             }
@@ -196,10 +238,42 @@ impl<'a> World<'a> {
         false
     }
 
-    fn on_arrival(&mut self, from: Endpoint, to: Endpoint, flight: &Rc<Flight>) {
+    /// Until when the machine at which this happens is paused, if it is.
+    fn paused_until(&mut self, happening: &Happening) -> Option<Time> {
+        let at = match happening {
+            Happening::Arrival { to: Endpoint::Replica(at), .. }
+            | Happening::Departure { from: at, .. }
+            | Happening::Linked { at, .. }
+            | Happening::Deadline { at, .. }
+            | Happening::Done { at, .. } => *at,
+            _ => return None,
+        };
+        let now = self.now;
+        self.machine(at).paused_until(now)
+    }
+
+    fn on_arrival(&mut self, sent: Time, from: Endpoint, to: Endpoint, flight: &Rc<Flight>) {
         self.trace.arrived(self.now, from, to, &flight.message);
-        match (from, to) {
-            (Endpoint::Replica(from), Endpoint::Client(client)) => {
+        let refusal = match (from, to) {
+            (from, Endpoint::Replica(_)) => {
+                let sender = match from {
+                    Endpoint::Replica(replica) => Sender::Replica(replica),
+                    Endpoint::Client(client) => Sender::Client(client),
+                };
+                flight.admitted(&self.config, sender).err()
+            }
+            (_, Endpoint::Client(_)) => None,
+        };
+        let fate = match to {
+            Endpoint::Client(_) => Fate::Handled,
+            Endpoint::Replica(to) => self.machine(to).fate(from, &flight.message, refusal),
+        };
+        if fate.is_handled() {
+            self.trace.handled(self.now, (from, to), &flight.message, fate, refusal);
+        }
+        self.show_message((sent, self.now), (from, to), &flight.message, fate, refusal);
+        match (from, to, fate) {
+            (Endpoint::Replica(from), Endpoint::Client(client), _) => {
                 if let Message::Reply(reply) = &*flight.message {
                     let reply = reply.clone();
                     self.client(client, |clients, now, client| {
@@ -207,24 +281,44 @@ impl<'a> World<'a> {
                     });
                 }
             }
-            (from, Endpoint::Replica(to)) => {
-                let sender = match from {
-                    Endpoint::Replica(replica) => Sender::Replica(replica),
-                    Endpoint::Client(client) => Sender::Client(client),
-                };
-                if let Ok(verified) = flight.admitted(&self.config, sender) {
-                    self.with(to, |machine, now, sent| {
-                        machine.on_message(now, from, verified, sent)
-                    });
-                }
+            (_, Endpoint::Replica(to), Fate::Handled) => {
+                let Some(Ok(verified)) = flight.verified.get().cloned() else { return };
+                self.with(to, |machine, now, sent| machine.on_message(now, verified, sent));
             }
-            (Endpoint::Client(_), Endpoint::Client(_)) => {}
+            _ => {}
         }
+    }
+
+    fn show(&mut self, line: impl FnOnce() -> Line) {
+        if let Some(observer) = &mut self.observer {
+            observer(line());
+        }
+    }
+
+    fn show_message(
+        &mut self,
+        times: (Time, Time),
+        ends: (Endpoint, Endpoint),
+        message: &Message,
+        fate: Fate,
+        refusal: Option<Reject>,
+    ) {
+        if self.observer.is_none() {
+            return;
+        }
+        let for_session = self.trace.opens_sessions(message);
+        self.show(|| {
+            let mut line = MessageLine::new(times, ends, message, fate);
+            line.session = for_session;
+            line.reason =
+                refusal.filter(|_| fate == Fate::Refused).map(|reason| reason.to_string());
+            Line::Message(line)
+        });
     }
 
     /// Lets a machine do something and takes care of what follows.
     fn with(&mut self, at: ReplicaId, act: impl FnOnce(&mut Machine, Now, &mut Vec<Sent>)) {
-        let now = self.clocks();
+        let now = self.clocks(at);
         let mut sent = Vec::new();
         act(self.machine(at), now, &mut sent);
         self.follow_up(at, sent);
@@ -254,7 +348,9 @@ impl<'a> World<'a> {
         for effect in sent {
             match effect {
                 Sent::Event(event) => {
-                    self.trace.happened(self.now, at, &event);
+                    self.trace.happened(self.now, at, &event, &self.config);
+                    let now = self.now;
+                    self.show(|| Line::Event(EventLine::new(now, at, &event)));
                     if is_correct {
                         self.check(&Observation::Happened { at, event: &event });
                     }
@@ -273,6 +369,12 @@ impl<'a> World<'a> {
                         let when = self.now.after(delay);
                         self.schedule(when, Happening::Departure { from: at, to, flight });
                     }
+                }
+                Sent::Own(message) => {
+                    let own = Endpoint::Replica(at);
+                    let now = self.now;
+                    self.trace.handled(now, (own, own), &message, Fate::Own, None);
+                    self.show_message((now, now), (own, own), &message, Fate::Own, None);
                 }
                 Sent::Evidence(evidence) => self.on_evidence(&evidence),
                 Sent::Chore { takes, chore } => {
@@ -294,7 +396,7 @@ impl<'a> World<'a> {
             Some(conviction) if !self.machine(conviction.replica).is_faulty() => {
                 format!("correct replica {} is convicted of {}", conviction.replica, conviction.lie)
             }
-            Some(conviction) => return self.trace.convicted(self.now, conviction.replica),
+            Some(conviction) => return self.trace.convicted(self.now, conviction, evidence),
         };
         let property = "only the faulty are convicted";
         self.violation.get_or_insert(Violation { property, at: self.now, what });
@@ -307,6 +409,15 @@ impl<'a> World<'a> {
         act: impl FnOnce(&mut Clients, Time, ClientId) -> clients::Doings,
     ) {
         let doings = act(&mut self.clients, self.now, client);
+        for (operation, what) in &doings.called {
+            let (at, client) = (self.now.as_micros(), client.get());
+            let (operation, what) = (*operation, what.clone());
+            self.show(|| Line::Called { at, client, operation, what });
+        }
+        for operation in &doings.answered {
+            let (at, client, operation) = (self.now.as_micros(), client.get(), *operation);
+            self.show(|| Line::Answered { at, client, operation });
+        }
         for (operation, result) in &doings.accepted {
             self.check(&Observation::Accepted { client, operation, result });
         }
@@ -329,9 +440,14 @@ impl<'a> World<'a> {
 
     fn depart(&mut self, from: Endpoint, to: Endpoint, flight: &Rc<Flight>) {
         self.trace.departed(&flight.message);
-        for arrival in self.network.arrivals(self.now, from, to) {
+        let sent = self.now;
+        let arrivals = self.network.arrivals(sent, from, to);
+        if arrivals.is_empty() {
+            self.show_message((sent, sent), (from, to), &flight.message, Fate::Lost, None);
+        }
+        for arrival in arrivals {
             let flight = Rc::clone(flight);
-            self.schedule(arrival, Happening::Arrival { from, to, flight });
+            self.schedule(arrival, Happening::Arrival { sent, from, to, flight });
         }
     }
 
@@ -351,15 +467,15 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Whether the world has healed, all work is done and every correct replica has all of it.
-    /// Those active must be so in one view. At most f may have left it alone: nobody follows them
+    /// Whether the world has healed, all work is done and every correct replica has all of it but
+    /// those that are slow. Those active must be so in one view. At most f may have left it alone: nobody follows them
     /// while the others get on, and they come back with the next view.
     fn is_done(&self) -> bool {
         if !self.trace.has_healed() || !self.clients.are_done() {
             return false;
         }
         let correct: Option<Vec<Standing>> =
-            self.machines.iter().filter(|m| !m.is_faulty()).map(Machine::standing).collect();
+            self.machines.iter().filter(|m| m.is_timely()).map(Machine::standing).collect();
         let Some(correct) = correct else { return false };
         let (active, left): (Vec<Standing>, Vec<Standing>) =
             correct.iter().partition(|standing| standing.is_active);
@@ -398,8 +514,11 @@ impl<'a> World<'a> {
         self.agenda.insert((at, self.scheduled), happening);
     }
 
-    fn clocks(&self) -> Now {
-        let wall = WallTime::from_millis(WALL_START_MS + self.now.as_micros() / 1_000);
+    /// What the clocks of a machine show.
+    fn clocks(&mut self, at: ReplicaId) -> Now {
+        let millis = WALL_START_MS + self.now.as_micros() / 1_000;
+        let wall =
+            WallTime::from_millis(millis.saturating_add_signed(self.machine(at).clock_offset_ms()));
         Now { monotonic: self.now, wall }
     }
 

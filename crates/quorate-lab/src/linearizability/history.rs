@@ -17,7 +17,7 @@ pub struct History {
 
 /// Names an operation of one history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct OperationId(pub(super) usize);
+pub struct OperationId(pub(crate) usize);
 
 /// One operation of a history.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,12 +6,12 @@ use crate::linearizability::{History, OperationId};
 use crate::rng::{Seed, Stream};
 use crate::workload;
 use core::time::Duration;
-use pbft::message::{Operation, Reply};
+use pbft::message::{Operation, Reply, RequestBody};
 use pbft::{
     Client, ClientId, ClientOutput, Completion, Config, Message, ReplicaId, Session, SigningKey,
-    Time,
+    Time, Timestamp,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub(crate) struct Clients {
@@ -21,12 +21,15 @@ pub(crate) struct Clients {
     left: u64,
     serial: u64,
     history: History,
+    requests_completed: BTreeSet<(ClientId, Timestamp)>,
 }
 
 struct Caller {
     client: Client,
     rng: Stream,
     outstanding: BTreeMap<pbft::OperationId, Waiting>,
+    /// The requests that were sent and not answered, by the operations in them.
+    requests: BTreeMap<Vec<u8>, Timestamp>,
     deadline: Option<Time>,
 }
 
@@ -41,6 +44,10 @@ struct Waiting {
 pub(crate) struct Doings {
     /// Sent to every replica.
     pub(crate) to_all: Vec<Arc<Message>>,
+    /// Operations called: which of the run, and what, in words.
+    pub(crate) called: Vec<(usize, String)>,
+    /// Operations answered.
+    pub(crate) answered: Vec<usize>,
     /// Results accepted: the operation and its result.
     pub(crate) accepted: Vec<(Vec<u8>, Vec<u8>)>,
     /// When it will call again.
@@ -65,13 +72,21 @@ impl Clients {
                     client: Client::new(Arc::clone(config), id, key, session, parameters),
                     rng: seed.stream_of("client", u64::from(index)),
                     outstanding: BTreeMap::new(),
+                    requests: BTreeMap::new(),
                     deadline: None,
                 }
             })
             .collect();
         let workload = options.workload.clone();
         let left = workload.operations;
-        Self { each, workload, left, serial: 0, history: History::default() }
+        Self {
+            each,
+            workload,
+            left,
+            serial: 0,
+            history: History::default(),
+            requests_completed: BTreeSet::new(),
+        }
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = ClientId> + use<> {
@@ -82,6 +97,11 @@ impl Clients {
         &self.history
     }
 
+    /// Requests of which an operation was answered.
+    pub(crate) fn requests_completed(&self) -> u64 {
+        self.requests_completed.len() as u64
+    }
+
     pub(crate) fn are_done(&self) -> bool {
         self.left == 0 && self.each.iter().all(|caller| caller.outstanding.is_empty())
     }
@@ -90,6 +110,7 @@ impl Clients {
     pub(crate) fn call(&mut self, now: Time, id: ClientId) -> Doings {
         let caller = &mut self.each[id.get() as usize];
         let mut outputs = Vec::new();
+        let mut called = None;
         if self.left > 0 {
             self.left -= 1;
             self.serial += 1;
@@ -98,11 +119,15 @@ impl Clients {
             let operation = Operation { service: workload::SERVICE, body: bytes.clone() };
             let submitted = caller.client.submit(operation);
             let submitted = submitted.expect("the queue of a client has room for its calls");
+            let what = workload::describe(&key, &call);
             let operation = self.history.invoke(id.get(), &key, call);
+            called = Some((operation.0, what));
             caller.outstanding.insert(submitted, Waiting { bytes, id: operation });
             caller.client.flush(now, &mut outputs);
         }
-        self.take(now, id, outputs)
+        let mut doings = self.take(now, id, outputs);
+        doings.called.extend(called);
+        doings
     }
 
     pub(crate) fn on_reply(
@@ -139,13 +164,26 @@ impl Clients {
         let caller = &mut self.each[id.get() as usize];
         for output in outputs {
             match output {
-                ClientOutput::SendToAll(message) => doings.to_all.push(message),
+                ClientOutput::SendToAll(message) => {
+                    if let Message::Request(signed) = &*message
+                        && let RequestBody::Operations(operations) = &signed.request().body
+                    {
+                        let timestamp = signed.request().timestamp;
+                        let bodies = operations.iter().map(|operation| operation.body.clone());
+                        caller.requests.extend(bodies.map(|body| (body, timestamp)));
+                    }
+                    doings.to_all.push(message);
+                }
                 ClientOutput::Completed(operation, completion) => {
                     let Some(call) = caller.outstanding.remove(&operation) else { continue };
                     if let Completion::Executed(result) = completion {
                         if let Some(answer) = workload::decode(&result) {
                             self.history.complete(call.id, answer);
                         }
+                        if let Some(timestamp) = caller.requests.remove(&call.bytes) {
+                            self.requests_completed.insert((id, timestamp));
+                        }
+                        doings.answered.push(call.id.0);
                         doings.accepted.push((call.bytes, result));
                     }
                     let think = caller.rng.within(0..=super::micros(self.workload.think_max));

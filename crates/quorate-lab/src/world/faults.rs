@@ -2,11 +2,14 @@
 
 use super::{Fault, World};
 use crate::network::NetworkOptions;
+use crate::trace::Line;
 use quorate_adversary::Endpoint;
 
 impl World<'_> {
     pub(super) fn on_fault(&mut self, fault: &Fault) {
         self.trace.fault(self.now);
+        let at = self.now.as_micros();
+        self.show(|| Line::Fault { at, what: fault.to_string() });
         match fault {
             Fault::Cut(from, to) => {
                 for (from, to) in from.iter().flat_map(|a| to.iter().map(move |b| (*a, *b))) {
@@ -30,6 +33,17 @@ impl World<'_> {
                 if !self.machine(*replica).is_up() {
                     self.start(*replica);
                 }
+            }
+            Fault::Pause(replica, span) => {
+                let now = self.now;
+                self.machine(*replica).pause(now, *span);
+            }
+            Fault::ClockJump { replica, forward, back } => {
+                let millis = |span: &core::time::Duration| {
+                    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+                };
+                let by = millis(forward).saturating_sub(millis(back));
+                self.machine(*replica).jump_clock(by);
             }
             Fault::Behave(replica, behaviour) => {
                 let seed = self.seed.stream_of("adversary", u64::from(replica.get())).bits();
@@ -59,10 +73,13 @@ impl World<'_> {
         self.mend();
         for id in self.ids() {
             self.machine(id).stop_crashing();
+            self.machine(id).resume();
             if !self.machine(id).is_up() {
                 self.start(id);
             }
         }
         self.trace.healed(self.now);
+        let at = self.now.as_micros();
+        self.show(|| Line::Fault { at, what: "the world heals".to_owned() });
     }
 }

@@ -2,10 +2,11 @@
 
 use super::options::{CrashKind, Options};
 use crate::rng::{Seed, Stream};
+use crate::trace::{Fate, is_agreement};
 use crate::workload::{Execution, ExecutionLog, SERVICE, Watched, forge_store_outcome};
 use core::time::Duration;
 use pbft::{
-    Config, Event, Evidence, Message, Now, Recipients, ReplicaId, SeqNum, SigningKey, Time,
+    Config, Event, Evidence, Message, Now, Recipients, Reject, ReplicaId, SeqNum, SigningKey, Time,
     Verified, View,
 };
 use quorate_adversary::{Adversary, Behaviour, Endpoint, Identity};
@@ -24,6 +25,12 @@ pub(crate) struct Machine {
     key: SigningKey,
     /// Whether it misbehaves at any time of the run.
     is_faulty: bool,
+    /// Whether it is correct and keeps up.
+    is_timely: bool,
+    /// It does nothing until then.
+    paused_until: Time,
+    /// By how much its wall clock is wrong.
+    clock_offset_ms: i64,
     adversary: Option<Adversary>,
     disk: MemoryBackend,
     /// Whether the replica's folder was created: then it is never created again.
@@ -60,6 +67,8 @@ pub(crate) enum Sent {
         to: Endpoint,
         message: Arc<Message>,
     },
+    /// A message of agreement that went to all others: the sender handles it too.
+    Own(Arc<Message>),
     Event(Event),
     Evidence(Evidence),
     /// The machine has something to do for itself that takes time.
@@ -100,6 +109,9 @@ impl Machine {
             id,
             key,
             is_faulty: options.is_faulty(id),
+            is_timely: options.is_timely(id),
+            paused_until: Time::ZERO,
+            clock_offset_ms: 0,
             adversary: None,
             disk: MemoryBackend::new(),
             has_folder: false,
@@ -116,6 +128,10 @@ impl Machine {
 
     pub(crate) fn is_faulty(&self) -> bool {
         self.is_faulty
+    }
+
+    pub(crate) fn is_timely(&self) -> bool {
+        self.is_timely
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -179,19 +195,47 @@ impl Machine {
         self.disk.crash_at(u64::MAX);
     }
 
-    pub(crate) fn on_message(
+    /// The machine does nothing for this long, as if it were suspended.
+    pub(crate) fn pause(&mut self, now: Time, span: Duration) {
+        self.paused_until = self.paused_until.max(now.after(span));
+    }
+
+    pub(crate) fn resume(&mut self) {
+        self.paused_until = Time::ZERO;
+    }
+
+    /// Until when the machine does nothing; `None` if it runs.
+    pub(crate) fn paused_until(&self, now: Time) -> Option<Time> {
+        (self.paused_until > now).then_some(self.paused_until)
+    }
+
+    pub(crate) fn jump_clock(&mut self, by_ms: i64) {
+        self.clock_offset_ms = self.clock_offset_ms.saturating_add(by_ms);
+    }
+
+    pub(crate) fn clock_offset_ms(&self) -> i64 {
+        self.clock_offset_ms
+    }
+
+    /// What becomes of a message that has arrived, and that the door refused or not.
+    pub(crate) fn fate(
         &mut self,
-        now: Now,
         from: Endpoint,
-        verified: Verified,
-        sent: &mut Vec<Sent>,
-    ) {
-        if let Some(adversary) = &mut self.adversary {
-            let message = Message::clone(verified.message());
-            if adversary.on_receive(from, message).is_none() {
-                return;
-            }
+        message: &Message,
+        refusal: Option<Reject>,
+    ) -> Fate {
+        if self.process.is_none() {
+            return Fate::Down;
         }
+        if let Some(adversary) = &mut self.adversary
+            && adversary.on_receive(from, message.clone()).is_none()
+        {
+            return Fate::Discarded;
+        }
+        if refusal.is_some() { Fate::Refused } else { Fate::Handled }
+    }
+
+    pub(crate) fn on_message(&mut self, now: Now, verified: Verified, sent: &mut Vec<Sent>) {
         self.handle(now, HostInput::Message(verified), sent);
     }
 
@@ -361,6 +405,9 @@ impl Machine {
             Effect::HashCheckpoint(state) => self.chore(Chore::Hash(state), sent),
             Effect::Send { to: Recipients::Others, message } => {
                 let own = self.id;
+                if is_agreement(message.kind()) {
+                    sent.push(Sent::Own(Arc::clone(&message)));
+                }
                 for peer in self.config.replica_ids().filter(|peer| *peer != own) {
                     self.send(Endpoint::Replica(peer), Arc::clone(&message), sent);
                 }

@@ -1,10 +1,12 @@
 //! What a run is made of, beside its seed.
 
 use crate::network::NetworkOptions;
+use core::fmt;
 use core::time::Duration;
 use pbft::{ClientParameters, Parameters, ReplicaId};
-use quorate_adversary::Behaviour;
+use quorate_adversary::{Behaviour, Slowed};
 use quorate_replica::SnapshotPolicy;
+use std::collections::BTreeSet;
 
 /// The cluster, its work, and what happens to it.
 #[derive(Clone, Debug)]
@@ -23,6 +25,8 @@ pub struct Options {
     pub sync: (Duration, Duration),
     /// When replicas write durable snapshots.
     pub snapshot_policy: SnapshotPolicy,
+    /// Replicas that do not start with the others; [`Fault::Restart`] starts them.
+    pub late: BTreeSet<ReplicaId>,
     /// What happens, and when. Replicas that get a behaviour here are faulty in the whole run.
     pub timeline: Vec<(Duration, Fault)>,
     /// From then on the network is good, every link carries and every replica is up; only
@@ -37,6 +41,8 @@ pub struct Options {
 pub struct Workload {
     /// How many clients.
     pub clients: u32,
+    /// When they call first.
+    pub begins_at: Duration,
     /// How many operations all clients together call.
     pub operations: u64,
     /// How many calls each client has outstanding.
@@ -62,6 +68,17 @@ pub enum Fault {
     CrashAt(ReplicaId, u64, CrashKind),
     /// A crashed replica starts again.
     Restart(ReplicaId),
+    /// A replica does nothing for so long, as if it were suspended.
+    Pause(ReplicaId, Duration),
+    /// The wall clock of a replica jumps.
+    ClockJump {
+        /// Whose.
+        replica: ReplicaId,
+        /// Forward by this.
+        forward: Duration,
+        /// And back by this.
+        back: Duration,
+    },
     /// A replica behaves so from now on.
     Behave(ReplicaId, Behaviour),
     /// The network treats messages like this from now on.
@@ -98,6 +115,7 @@ impl Options {
             client: ClientParameters::default(),
             workload: Workload {
                 clients: 3,
+                begins_at: Duration::ZERO,
                 operations: 120,
                 concurrency: 2,
                 keys: 4,
@@ -109,19 +127,101 @@ impl Options {
                 journal_bytes: 16 << 10,
                 interval: Duration::from_secs(1),
             },
+            late: BTreeSet::new(),
             timeline: Vec::new(),
             heals_at: Duration::ZERO,
             recovery_max: Duration::from_secs(60),
         }
     }
 
-    /// Whether this replica misbehaves at any time.
+    /// Whether this replica says anything untrue at any time, or falls silent. One that is only
+    /// slow does neither.
     pub fn is_faulty(&self, id: ReplicaId) -> bool {
-        self.timeline.iter().any(|(_, fault)| matches!(fault, Fault::Behave(who, _) if *who == id))
+        self.behaviours(id).any(|behaviour| !matches!(behaviour, Behaviour::Slow { .. }))
+    }
+
+    /// Whether this replica is correct and, once the world has healed, keeps up.
+    pub fn is_timely(&self, id: ReplicaId) -> bool {
+        self.behaviours(id)
+            .all(|behaviour| matches!(behaviour, Behaviour::Slow { slowed: Slowed::Replies, .. }))
+    }
+
+    fn behaviours(&self, id: ReplicaId) -> impl Iterator<Item = Behaviour> {
+        self.timeline.iter().filter_map(move |(_, fault)| match fault {
+            Fault::Behave(who, behaviour) if *who == id => Some(*behaviour),
+            _ => None,
+        })
+    }
+
+    /// Whether these options describe a cluster that can be.
+    ///
+    /// # Errors
+    /// Says which rule is broken.
+    pub fn check(&self) -> Result<(), String> {
+        super::cluster::config(self).map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// About how many bytes of memory the run needs. Every replica holds the state and a log, every
+    /// operation is in the history and in each replica's reply cache, and with many clients many
+    /// messages are under way at once.
+    pub fn memory_estimate(&self) -> u64 {
+        let n = u64::from(self.replica_count);
+        let work = &self.workload;
+        let at_once = u64::from(work.clients).saturating_mul(u64::from(work.concurrency));
+        let replica = 1 << 20;
+        let per_operation = 2_048 + 512 * n;
+        let in_flight = at_once.saturating_mul(n * n).saturating_mul(256);
+        (n * replica)
+            .saturating_add(work.operations.saturating_mul(per_operation))
+            .saturating_add(in_flight)
     }
 
     /// f, for this many replicas.
     pub fn fault_bound(&self) -> u32 {
         (self.replica_count - 1) / 3
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list =
+            |ids: &[ReplicaId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::Cut(from, to) => {
+                write!(f, "nothing passes from replicas {} to {}", list(from), list(to))
+            }
+            Self::Mend => f.write_str("every link carries again"),
+            Self::CutFromClients(replica) => {
+                write!(f, "replica {replica} is cut off from clients")
+            }
+            Self::Crash(replica, kind) => write!(f, "replica {replica} crashes ({kind})"),
+            Self::CrashAt(replica, operation, kind) => write!(
+                f,
+                "replica {replica} will crash at disk operation {operation} from now ({kind})"
+            ),
+            Self::Restart(replica) => write!(f, "replica {replica} starts"),
+            Self::Pause(replica, span) => {
+                write!(f, "replica {replica} is suspended for {} s", span.as_secs_f64())
+            }
+            Self::ClockJump { replica, forward, back } => write!(
+                f,
+                "the clock of replica {replica} jumps by {} s",
+                forward.as_secs_f64() - back.as_secs_f64()
+            ),
+            Self::Behave(replica, behaviour) => {
+                write!(f, "replica {replica} behaves as {behaviour}")
+            }
+            Self::Network(_) => f.write_str("the network changes"),
+        }
+    }
+}
+
+impl fmt::Display for CrashKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Process => "its process dies",
+            Self::Power => "power fails, and what was not synced is lost",
+            Self::Torn => "power fails, and any part of what was not synced is lost",
+        })
     }
 }

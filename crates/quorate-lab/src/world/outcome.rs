@@ -3,15 +3,18 @@
 use super::clients::Clients;
 use super::machine::Machine;
 use crate::checker::Violation;
+use crate::counts::{Counter, MessageCounts};
+use crate::culprits::{Culprit, Suspicions};
 use crate::linearizability::{self, History};
+use crate::trace::{Fate, event_name};
 use core::fmt;
 use pbft::message::Kind;
-use pbft::{Event, Message, ReplicaId, SeqNum, Time, View};
+use pbft::{Config, Conviction, Event, Evidence, Message, Reject, ReplicaId, SeqNum, Time, View};
 use quorate_adversary::Endpoint;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a run came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     /// How it ended.
     pub verdict: Verdict,
@@ -21,6 +24,10 @@ pub struct Outcome {
     pub ended: Time,
     /// What was counted.
     pub counts: Counts,
+    /// Messages, where they were handled.
+    pub messages: MessageCounts,
+    /// Who is proved, or suspected, to have done wrong.
+    pub culprits: Vec<Culprit>,
 }
 
 /// How a run ended.
@@ -45,8 +52,12 @@ pub struct Counts {
     pub convicted: BTreeSet<ReplicaId>,
     /// Operations answered.
     pub operations: u64,
+    /// Requests answered, each of one operation or more under one signature.
+    pub requests: u64,
     /// Writes and syncs of each replica's disk since it last came up.
     pub disk_operations: Vec<u64>,
+    /// Views that any replica entered.
+    pub views_entered: u64,
     /// The highest view any correct replica was active in.
     pub view: View,
     /// The highest number a correct replica executed.
@@ -60,6 +71,9 @@ pub struct Counts {
 pub(super) struct Trace {
     hash: u64,
     counts: Counts,
+    messages: Counter,
+    suspicions: Suspicions,
+    entered: BTreeSet<View>,
     healed: Option<Time>,
 }
 
@@ -84,12 +98,50 @@ impl Trace {
         ]);
     }
 
+    /// Somebody handled a message.
+    pub(super) fn handled(
+        &mut self,
+        now: Time,
+        (from, to): (Endpoint, Endpoint),
+        message: &Message,
+        fate: Fate,
+        refusal: Option<Reject>,
+    ) {
+        self.messages.handled(from, to, message, fate);
+        match (from, to) {
+            (Endpoint::Replica(from), Endpoint::Replica(at)) if from != at => {
+                self.suspicions.seen(at, from, message, refusal);
+            }
+            (Endpoint::Replica(from), Endpoint::Client(client)) => {
+                self.suspicions.replied(now, client, from, message);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a message serves to open a session.
+    pub(super) fn opens_sessions(&self, message: &Message) -> bool {
+        self.messages.opens_sessions(message)
+    }
+
     pub(super) fn departed(&mut self, message: &Message) {
         *self.counts.sent.entry(message.kind()).or_default() += 1;
     }
 
-    pub(super) fn happened(&mut self, at: Time, replica: ReplicaId, event: &Event) {
-        let name = name(event);
+    pub(super) fn happened(
+        &mut self,
+        at: Time,
+        replica: ReplicaId,
+        event: &Event,
+        config: &Config,
+    ) {
+        self.suspicions.happened(replica, event, |view| config.primary(view));
+        if let Event::ViewEntered { view } = event
+            && *view > View::ZERO
+        {
+            self.entered.insert(*view);
+        }
+        let name = event_name(event);
         *self.counts.events.entry(name).or_default() += 1;
         self.mix(&[at.as_micros(), u64::from(replica.get())]);
         for byte in name.bytes() {
@@ -97,9 +149,10 @@ impl Trace {
         }
     }
 
-    pub(super) fn convicted(&mut self, at: Time, replica: ReplicaId) {
-        self.counts.convicted.insert(replica);
-        self.mix(&[at.as_micros(), u64::from(replica.get())]);
+    pub(super) fn convicted(&mut self, at: Time, conviction: Conviction, evidence: &Evidence) {
+        self.counts.convicted.insert(conviction.replica);
+        self.suspicions.proved(conviction, evidence);
+        self.mix(&[at.as_micros(), u64::from(conviction.replica.get())]);
     }
 
     pub(super) fn fault(&mut self, at: Time) {
@@ -123,6 +176,8 @@ impl Trace {
         machines: &[Machine],
     ) -> Outcome {
         self.counts.operations = clients.history().answered_count() as u64;
+        self.counts.views_entered = self.entered.len() as u64;
+        self.counts.requests = clients.requests_completed();
         self.counts.recovery = self.healed.map_or_else(Default::default, |at| ended.since(at));
         self.counts.disk_operations = machines.iter().map(Machine::disk_operations).collect();
         for standing in machines.iter().filter(|m| !m.is_faulty()).filter_map(Machine::standing) {
@@ -131,7 +186,11 @@ impl Trace {
                 self.counts.view = standing.view.max(self.counts.view);
             }
         }
-        Outcome { verdict, trace_hash: self.hash, ended, counts: self.counts }
+        let replica_count = u32::try_from(machines.len()).unwrap_or(u32::MAX);
+        let messages = self.messages.finish(replica_count, self.counts.requests);
+        let culprits = self.suspicions.culprits(replica_count);
+        let (trace_hash, counts) = (self.hash, self.counts);
+        Outcome { verdict, trace_hash, ended, counts, messages, culprits }
     }
 
     /// Folds numbers into the hash, one after the other, so that order counts.
@@ -157,27 +216,6 @@ fn number(endpoint: Endpoint) -> u64 {
     match endpoint {
         Endpoint::Replica(replica) => u64::from(replica.get()),
         Endpoint::Client(client) => 1 << 32 | u64::from(client.get()),
-    }
-}
-
-fn name(event: &Event) -> &'static str {
-    match event {
-        Event::Admitted => "admitted",
-        Event::Rejected { .. } => "rejected",
-        Event::RequestWaiting { .. } => "request waiting",
-        Event::PrePrepared { .. } => "pre-prepared",
-        Event::Prepared { .. } => "prepared",
-        Event::Committed { .. } => "committed",
-        Event::Executed { .. } => "executed",
-        Event::CheckpointTaken { .. } => "checkpoint taken",
-        Event::CheckpointStable { .. } => "checkpoint stable",
-        Event::ViewChangeStarted { .. } => "view change started",
-        Event::NewViewTimerStarted { .. } => "new-view timer started",
-        Event::ViewEntered { .. } => "view entered",
-        Event::StateTransferStarted { .. } => "state transfer started",
-        Event::StateTransferred { .. } => "state transferred",
-        Event::EvidenceFound { .. } => "evidence found",
-        Event::Halted(_) => "halted",
     }
 }
 

@@ -5,6 +5,7 @@ mod calm;
 mod catching_up;
 mod network;
 mod restarts;
+mod scenarios;
 mod swarm;
 mod view_changes;
 

@@ -1,0 +1,173 @@
+//! What can be asked of the simulator.
+
+use clap::{Args as ClapArgs, Subcommand};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:\n  \
+    quorate lab list\n  \
+    quorate lab run scenarios/original/honest.toml\n  \
+    quorate lab swarm --seeds 1000\n  \
+    quorate lab shrink lab-reports/swarm-513.toml")]
+pub(crate) struct Lab {
+    #[command(subcommand)]
+    pub(crate) command: LabCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LabCommand {
+    /// Run a scenario in the simulated world and write a report about it
+    Run(Run),
+    /// Run random worlds, each with faults and adversaries within the budget
+    Swarm(Swarm),
+    /// Run what a report is about once more and check that everything happens again
+    Replay(Replay),
+    /// Leave out of a failing scenario whatever it fails without
+    Shrink(Shrink),
+    /// Run a scenario with every combination of some values and write a table
+    Sweep(Sweep),
+    /// Show the scenarios of a folder and the kinds of nodes
+    List(List),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Run {
+    /// The scenario file
+    pub(crate) file: PathBuf,
+    /// Instead of the file's seed
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// The folder of the report; by default lab-reports/NAME-seed-N
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+    /// Print the outcome as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Swarm {
+    /// How many worlds
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) seeds: u64,
+    /// The seed of the first one
+    #[arg(long, default_value_t = 1)]
+    pub(crate) first_seed: u64,
+    /// Run only part I of N, counted from 0, so that N machines share the seeds
+    #[arg(long, value_name = "I/N", default_value = "0/1")]
+    pub(crate) shard: Shard,
+    /// Where failing worlds are written as scenario files
+    #[arg(long, value_name = "DIR", default_value = "lab-reports")]
+    pub(crate) report: PathBuf,
+    /// Print the outcome as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Replay {
+    /// A report's folder, or a scenario file
+    pub(crate) path: PathBuf,
+    /// Print the outcome as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Shrink {
+    /// The scenario file
+    pub(crate) file: PathBuf,
+    /// Where the smaller scenario goes; by default FILE with .min before .toml
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  \
+    quorate lab sweep scenarios/original/honest.toml --set workload.clients=1,2,4 \\\n      \
+    --set start.0.honest_node=4,7,10 --csv messages.csv")]
+pub(crate) struct Sweep {
+    /// The scenario file
+    pub(crate) file: PathBuf,
+    /// A key of the file and the values it takes
+    #[arg(long = "set", value_name = "KEY=V,V,…", required = true)]
+    pub(crate) set: Vec<Setting>,
+    /// Where the table goes
+    #[arg(long, value_name = "OUT")]
+    pub(crate) csv: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct List {
+    /// The folder with scenarios
+    #[arg(default_value = "scenarios")]
+    pub(crate) dir: PathBuf,
+    /// Print the list as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// One part of a range of seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shard {
+    pub(crate) index: u64,
+    pub(crate) count: u64,
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = text.split_once('/').and_then(|(index, count)| {
+            Some(Self { index: index.parse().ok()?, count: count.parse().ok()? })
+        });
+        parsed
+            .filter(|shard| shard.index < shard.count)
+            .ok_or_else(|| "write I/N with I from 0 to N-1, as in 0/4".to_owned())
+    }
+}
+
+/// A key and the values it takes in turn.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Setting {
+    pub(crate) key: String,
+    pub(crate) values: Vec<String>,
+}
+
+impl FromStr for Setting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, values) = text
+            .split_once('=')
+            .filter(|(key, values)| !key.is_empty() && !values.is_empty())
+            .ok_or_else(|| "write KEY=V,V, as in cluster.checkpoint_period=1,10".to_owned())?;
+        let values = values.split(',').map(str::to_owned).collect();
+        Ok(Self { key: key.to_owned(), values })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_is_one_of_its_number() {
+        assert_eq!("1/4".parse(), Ok(Shard { index: 1, count: 4 }));
+        for wrong in ["4/4", "1", "a/b", "1/0", "-1/4"] {
+            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_setting_has_a_key_and_values() {
+        let setting: Setting =
+            "cluster.checkpoint_period=1,10".parse().expect("it is well written");
+        assert_eq!(setting.key, "cluster.checkpoint_period");
+        assert_eq!(setting.values, ["1", "10"]);
+        for wrong in ["", "a", "a=", "=1"] {
+            assert!(wrong.parse::<Setting>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! `quorate lab list`: what there is to run.
+
+use super::load;
+use crate::args::lab::List;
+use crate::render;
+use anyhow::{Context, Result};
+use quorate_adversary::Behaviour;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+pub(super) fn run(args: &List) -> Result<()> {
+    let mut files = Vec::new();
+    collect(&args.dir, &mut files)?;
+    files.sort();
+    let mut rows = Vec::new();
+    for file in &files {
+        let scenario = load(file)?;
+        let n = scenario.options.replica_count;
+        rows.push((file.display().to_string(), n, scenario.expect.verdict.name(), scenario.title));
+    }
+    let kinds: Vec<&str> =
+        ["honest_node"].into_iter().chain(Behaviour::ALL.iter().map(|b| b.name())).collect();
+    if args.json {
+        let scenarios: Vec<_> = rows
+            .iter()
+            .map(|(file, n, verdict, title)| {
+                json!({ "file": file, "replicas": n, "verdict": verdict, "title": title })
+            })
+            .collect();
+        let object = json!({ "scenarios": scenarios, "kinds": kinds });
+        return render::line(format_args!("{object}"));
+    }
+    let rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|(file, n, verdict, title)| vec![file, n.to_string(), verdict.to_owned(), title])
+        .collect();
+    render::table(&["file", "replicas", "verdict", "about"], &rows)?;
+    render::line(format_args!("\nkinds of nodes: {}", kinds.join(", ")))
+}
+
+fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let entries = std::fs::read_dir(dir).with_context(|| {
+        format!("cannot read {}; name the folder with the scenarios", dir.display())
+    })?;
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension().is_some_and(|ending| ending == "toml") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! `quorate lab run`: one scenario, its counts, its verdict and the place of its report.
+
+use super::{load, report, stem};
+use crate::args::lab::Run;
+use crate::failure::Shown;
+use crate::render;
+use anyhow::Result;
+use quorate_lab::report::Summary;
+use quorate_lab::scenario::Scenario;
+use std::path::{Path, PathBuf};
+
+pub(super) fn run(args: &Run) -> Result<()> {
+    let mut scenario = load(&args.file)?;
+    if let Some(seed) = args.seed {
+        scenario = scenario.with_seed(seed);
+    }
+    let dir = args.report.clone().unwrap_or_else(|| report_dir(&args.file, &scenario));
+    let summary = report::run_and_write(&scenario, &dir)?;
+    show(&summary, &dir, args.json)?;
+    conclude(&summary)
+}
+
+fn report_dir(file: &Path, scenario: &Scenario) -> PathBuf {
+    PathBuf::from("lab-reports").join(format!("{}-seed-{}", stem(file), scenario.seed.get()))
+}
+
+/// The exit code follows the verdict.
+pub(super) fn conclude(summary: &Summary) -> Result<()> {
+    if summary.verdict == "pass" && summary.misses.is_empty() {
+        return Ok(());
+    }
+    Err(Shown.into())
+}
+
+pub(super) fn show(summary: &Summary, dir: &Path, json: bool) -> Result<()> {
+    if json {
+        return render::line(format_args!("{}", serde_json::to_string(summary)?));
+    }
+    let counts = &summary.counts;
+    render::line(format_args!("{}, seed {}", summary.scenario, summary.seed))?;
+    let rows = [
+        ("PRE-PREPARE", counts.pre_prepare),
+        ("PREPARE", counts.prepare),
+        ("COMMIT", counts.commit),
+        ("REPLY", counts.reply),
+        ("these four", counts.total),
+        ("and each replica's own", counts.total_with_self),
+        ("CHECKPOINT", counts.checkpoint),
+        ("VIEW-CHANGE", counts.view_change),
+        ("NEW-VIEW", counts.new_view),
+        ("STATUS", counts.status),
+        ("state transfer", counts.state_transfer),
+        ("other", counts.other),
+    ];
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|(name, count)| vec![(*name).to_owned(), count.to_string()]).collect();
+    render::table(&["messages handled", "number"], &rows)?;
+    let rows: Vec<Vec<String>> = counts
+        .per_replica
+        .iter()
+        .map(|part| {
+            let share = format!("{:.1} %", part.share * 100.0);
+            let numbers = [part.replica, 0].map(|n| n.to_string());
+            vec![numbers[0].clone(), part.handled.to_string(), part.sent.to_string(), share]
+        })
+        .collect();
+    render::table(&["replica", "handled", "sent", "share"], &rows)?;
+    let seconds = summary.virtual_seconds;
+    let facts = [
+        ("messages for each request", summary.counts.per_request_with_self.to_string()),
+        ("requests completed", summary.requests_completed.to_string()),
+        ("view changes", format!("{}, ended in view {}", summary.view_changes, summary.final_view)),
+        ("took", format!("{seconds:.6} s of virtual time")),
+        ("trace hash", summary.trace_hash.clone()),
+    ];
+    for (name, value) in facts {
+        render::line(format_args!("{name:25}  {value}"))?;
+    }
+    for culprit in &summary.culprits {
+        let how = if culprit.proved { "proved" } else { "suspected" };
+        let what = format!("replica {}: {}", culprit.replica, culprit.evidence);
+        render::line(format_args!("{how:25}  {what}"))?;
+    }
+    for miss in &summary.misses {
+        render::line(format_args!("{:25}  {miss}", "not as the file says"))?;
+    }
+    if let Some(explanation) = &summary.explanation {
+        render::line(format_args!("{explanation}"))?;
+    }
+    let verdict = render::verdict(summary.verdict == "pass", summary.verdict);
+    render::line(format_args!("{:25}  {verdict}", "verdict"))?;
+    let page = dir.join("report.html");
+    render::line(format_args!("{:25}  {}", "report", page.display()))?;
+    render::line(format_args!("{:25}  quorate lab replay {}", "to replay", dir.display()))
+}

@@ -1,0 +1,30 @@
+//! `quorate lab shrink`: a failing scenario without everything it fails without.
+
+use super::load;
+use crate::args::lab::Shrink;
+use crate::render;
+use anyhow::{Context, Result};
+use quorate_lab::scenario;
+use quorate_lab::shrink;
+
+pub(super) fn run(args: &Shrink) -> Result<()> {
+    let scenario = load(&args.file)?;
+    let mut tries = 0;
+    let smaller = shrink::shrink(&scenario, &mut |left| {
+        tries += 1;
+        if tries % 100 == 0 {
+            render::note(format_args!("{tries} runs, {left} parts left"));
+        }
+    })
+    .with_context(|| format!("{} passes: there is nothing to shrink", args.file.display()))?;
+    let out = args.out.clone().unwrap_or_else(|| args.file.with_extension("min.toml"));
+    std::fs::write(&out, scenario::write(&smaller))
+        .with_context(|| format!("cannot write {}", out.display()))?;
+    render::line(format_args!(
+        "{}: {} events, {} operations of {} clients, after {tries} runs",
+        out.display(),
+        smaller.options.timeline.len(),
+        smaller.options.workload.operations,
+        smaller.options.workload.clients
+    ))
+}

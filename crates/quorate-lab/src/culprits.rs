@@ -1,0 +1,273 @@
+//! Who did wrong in a run, concluded from what the protocol saw and nothing else: the labels of a
+//! scenario are not looked at.
+//!
+//! Only evidence proves a lie, to anybody. Everything else makes a replica suspect: what one replica
+//! says about another may itself be a lie, so f+1 of them must say it; silence and slowness may
+//! always be the network's.
+
+use crate::trace::subject;
+use core::time::Duration;
+use pbft::message::{Kind, ReplyBody};
+use pbft::{
+    ClientId, Conviction, Digest, Event, Evidence, Message, Reject, ReplicaId, SeqNum, Time,
+    Timestamp, View, ViewChangeCause,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A replica that did wrong, or seems to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Culprit {
+    /// Which replica.
+    pub replica: ReplicaId,
+    /// Whether its own signatures prove it.
+    pub proved: bool,
+    /// What it did, in words.
+    pub what: String,
+    /// The proof, if there is one.
+    pub evidence: Option<Evidence>,
+}
+
+/// Collects what the protocol sees while a run goes on.
+#[derive(Debug, Default)]
+pub(crate) struct Suspicions {
+    proofs: BTreeMap<(ReplicaId, &'static str), (View, Evidence)>,
+    accusations: BTreeMap<(ReplicaId, Accusation), BTreeSet<ReplicaId>>,
+    /// Who saw which digest voted for, by whom.
+    votes: BTreeMap<Ballot, BTreeSet<ReplicaId>>,
+    /// Digests that the primary of a view was seen to propose.
+    proposed: BTreeSet<(View, SeqNum, Digest)>,
+    committed: BTreeMap<SeqNum, Digest>,
+    /// Which replicas each replica heard anything of.
+    heard: BTreeMap<ReplicaId, BTreeSet<ReplicaId>>,
+    replies: BTreeMap<(ClientId, Timestamp), Replies>,
+}
+
+/// Something that one replica holds against another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Accusation {
+    AsPrimary(View, ViewChangeCause),
+    Refused(Kind, Reject),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Ballot {
+    by: ReplicaId,
+    kind: Kind,
+    view: View,
+    seq: SeqNum,
+    digest: Digest,
+}
+
+/// The replies to one request.
+#[derive(Debug, Default)]
+struct Replies {
+    each: BTreeMap<ReplicaId, (Time, Digest)>,
+}
+
+/// A reply that comes so much later than the quorum's is slow.
+const SLOW: Duration = Duration::from_secs(1);
+
+impl Suspicions {
+    pub(crate) fn proved(&mut self, conviction: Conviction, evidence: &Evidence) {
+        let key = (conviction.replica, conviction.lie);
+        self.proofs.entry(key).or_insert_with(|| (conviction.view, evidence.clone()));
+    }
+
+    /// A replica handled, or refused, what another one sent.
+    pub(crate) fn seen(
+        &mut self,
+        at: ReplicaId,
+        from: ReplicaId,
+        message: &Message,
+        refusal: Option<Reject>,
+    ) {
+        self.heard.entry(at).or_default().insert(from);
+        if let Some(reason) = refusal {
+            return self.refused(at, from, message.kind(), reason);
+        }
+        let about = subject(message);
+        let (Some(view), Some(seq), Some(digest)) = (about.view, about.seq, about.digest) else {
+            return;
+        };
+        match message.kind() {
+            Kind::PrePrepare => {
+                self.proposed.insert((view, seq, digest));
+            }
+            kind @ (Kind::Prepare | Kind::Commit) => {
+                let ballot = Ballot { by: from, kind, view, seq, digest };
+                self.votes.entry(ballot).or_default().insert(at);
+            }
+            _ => {}
+        }
+    }
+
+    /// Something happened at a replica.
+    pub(crate) fn happened(
+        &mut self,
+        at: ReplicaId,
+        event: &Event,
+        primary: impl Fn(View) -> ReplicaId,
+    ) {
+        match *event {
+            Event::Rejected { from, kind, reason } => self.refused(at, from, kind, reason),
+            Event::Committed { seq, digest } => {
+                self.committed.entry(seq).or_insert(digest);
+            }
+            Event::ViewChangeStarted { view, cause } if cause != ViewChangeCause::Joined => {
+                let left = View::new(view.get().saturating_sub(1));
+                let accused = if cause == ViewChangeCause::BadNewView { view } else { left };
+                let accusation = Accusation::AsPrimary(accused, cause);
+                self.accusations.entry((primary(accused), accusation)).or_default().insert(at);
+            }
+            _ => {}
+        }
+    }
+
+    /// A client got a reply.
+    pub(crate) fn replied(
+        &mut self,
+        now: Time,
+        client: ClientId,
+        from: ReplicaId,
+        message: &Message,
+    ) {
+        let Message::Reply(reply) = message else { return };
+        let digest = match &reply.body {
+            ReplyBody::Full(outcome) => outcome.digest(),
+            ReplyBody::Digest(digest) => *digest,
+        };
+        let replies = self.replies.entry((client, reply.timestamp)).or_default();
+        replies.each.entry(from).or_insert((now, digest));
+    }
+
+    fn refused(&mut self, at: ReplicaId, from: ReplicaId, kind: Kind, reason: Reject) {
+        if is_a_lie(reason) {
+            let accusation = Accusation::Refused(kind, reason);
+            self.accusations.entry((from, accusation)).or_default().insert(at);
+        }
+    }
+
+    /// Everybody who is proved or suspected to have done wrong, proofs first.
+    pub(crate) fn culprits(&self, replica_count: u32) -> Vec<Culprit> {
+        let weak_quorum = (replica_count as usize - 1) / 3 + 1;
+        let mut culprits: Vec<Culprit> = self
+            .proofs
+            .iter()
+            .map(|((replica, lie), (view, evidence))| Culprit {
+                replica: *replica,
+                proved: true,
+                what: format!("{lie}, in view {view}"),
+                evidence: Some(evidence.clone()),
+            })
+            .collect();
+        let mut suspect = |replica: ReplicaId, what: String| {
+            culprits.push(Culprit { replica, proved: false, what, evidence: None });
+        };
+        for ((replica, accusation), by) in &self.accusations {
+            if by.len() >= weak_quorum {
+                suspect(*replica, accusation.to_string());
+            }
+        }
+        for (replica, what) in self.odd_votes(weak_quorum) {
+            suspect(replica, what);
+        }
+        for (replica, what) in self.odd_replies(replica_count) {
+            suspect(replica, what);
+        }
+        for replica in (0..replica_count).map(ReplicaId::new) {
+            let deaf = self
+                .heard
+                .iter()
+                .filter(|(at, heard)| **at != replica && !heard.contains(&replica));
+            if deaf.count() >= weak_quorum {
+                suspect(replica, "nothing was heard of it".to_owned());
+            }
+        }
+        culprits
+    }
+
+    /// Who voted, before f+1 replicas, for digests that no primary proposed and that were not
+    /// committed.
+    fn odd_votes(&self, weak_quorum: usize) -> BTreeSet<(ReplicaId, String)> {
+        let is_odd = |ballot: &Ballot| {
+            self.committed.get(&ballot.seq).is_some_and(|committed| *committed != ballot.digest)
+                && !self.proposed.contains(&(ballot.view, ballot.seq, ballot.digest))
+        };
+        let odd =
+            self.votes.iter().filter(|(ballot, by)| by.len() >= weak_quorum && is_odd(ballot));
+        let what = |kind: Kind| format!("its {} named a batch that nobody proposed", kind.name());
+        odd.map(|(ballot, _)| (ballot.by, what(ballot.kind))).collect()
+    }
+
+    /// Who answered clients otherwise than a quorum, or much later.
+    fn odd_replies(&self, replica_count: u32) -> BTreeSet<(ReplicaId, String)> {
+        let faults = (replica_count as usize - 1) / 3;
+        let quorum = (replica_count as usize + faults) / 2 + 1;
+        let mut odd = BTreeSet::new();
+        for replies in self.replies.values() {
+            let mut times: BTreeMap<Digest, Vec<Time>> = BTreeMap::new();
+            for (at, digest) in replies.each.values() {
+                times.entry(*digest).or_default().push(*at);
+            }
+            let Some((accepted, times)) = times.iter_mut().find(|(_, t)| t.len() >= quorum) else {
+                continue;
+            };
+            times.sort_unstable();
+            let known_at = times[quorum - 1];
+            for (replica, (at, digest)) in &replies.each {
+                if digest != accepted {
+                    let what = "its REPLY contradicts what a quorum answered";
+                    odd.insert((*replica, what.to_owned()));
+                } else if at.since(known_at) > SLOW {
+                    let what = "its REPLY came long after those of a quorum";
+                    odd.insert((*replica, what.to_owned()));
+                }
+            }
+        }
+        odd
+    }
+}
+
+/// Whether a correct replica never gives this reason to refuse what it sent.
+fn is_a_lie(reason: Reject) -> bool {
+    matches!(
+        reason,
+        Reject::Undecodable
+            | Reject::OutOfRange
+            | Reject::OverLimit
+            | Reject::BadSignature
+            | Reject::WrongDigest
+            | Reject::ForgedSender
+            | Reject::NotThePrimary
+            | Reject::NotACheckpoint
+            | Reject::MalformedProof
+            | Reject::MalformedBatch
+            | Reject::MalformedViewChange
+            | Reject::MalformedNewView
+            | Reject::PrepareFromPrimary
+            | Reject::Contradiction
+            | Reject::Unjustified
+    )
+}
+
+impl core::fmt::Display for Accusation {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::AsPrimary(view, ViewChangeCause::RequestTimeout) => {
+                write!(f, "as the primary of view {view} it let a request wait too long")
+            }
+            Self::AsPrimary(view, ViewChangeCause::NewViewTimeout) => {
+                write!(f, "as the primary of view {view} it did not begin it in time")
+            }
+            Self::AsPrimary(view, ViewChangeCause::BadNewView) => {
+                write!(f, "its NEW-VIEW for view {view} does not follow from its VIEW-CHANGEs")
+            }
+            Self::AsPrimary(view, ViewChangeCause::PrimaryLied | ViewChangeCause::Joined) => {
+                write!(f, "as the primary of view {view} it was caught lying")
+            }
+            Self::Refused(kind, reason) => {
+                write!(f, "its {} was refused: {reason}", kind.name())
+            }
+        }
+    }
+}

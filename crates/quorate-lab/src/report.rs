@@ -1,0 +1,96 @@
+//! What a run leaves behind: one JSON object, and one page for people.
+
+mod html;
+
+pub use html::page;
+
+use crate::counts::MessageCounts;
+use crate::scenario::{Scenario, verdict_name};
+use crate::world::{Outcome, Verdict};
+use pbft::Evidence;
+use serde::Serialize;
+
+/// The machine-readable outcome of a run. Its format is stable: fields are only added.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// The scenario's title.
+    pub scenario: String,
+    /// The seed.
+    pub seed: u64,
+    /// `pass`, `no_progress` or `violation`.
+    pub verdict: &'static str,
+    /// The property that does not hold, or where everybody stood when progress stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<String>,
+    /// What the run did not do as the scenario says it must.
+    pub misses: Vec<String>,
+    /// A hash of everything that happened, in hexadecimal.
+    pub trace_hash: String,
+    /// How long the run took in virtual time.
+    pub virtual_seconds: f64,
+    /// Messages, counted where they were handled.
+    pub counts: MessageCounts,
+    /// Requests completed, each counted once.
+    pub requests_completed: u64,
+    /// Operations completed: a request may carry several.
+    pub operations_completed: u64,
+    /// View changes that led to a new view.
+    pub view_changes: u64,
+    /// The view in which the cluster ended.
+    pub final_view: u64,
+    /// Who is proved, or suspected, to have done wrong.
+    pub culprits: Vec<CulpritSummary>,
+    /// The folder with everything about the run.
+    pub report: String,
+}
+
+/// A replica that did wrong, or seems to have.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CulpritSummary {
+    /// Which replica.
+    pub replica: u32,
+    /// What it did.
+    pub evidence: String,
+    /// Whether its own signatures prove it.
+    pub proved: bool,
+}
+
+/// The bytes in which evidence is kept, the same as on the wire.
+pub fn evidence(evidence: &Evidence) -> Vec<u8> {
+    borsh::to_vec(evidence).expect("a bounded value always encodes into memory")
+}
+
+impl Summary {
+    /// The outcome of a run of this scenario, whose report is in the folder `report`.
+    pub fn new(scenario: &Scenario, outcome: &Outcome, report: &str) -> Self {
+        let explanation = match &outcome.verdict {
+            Verdict::Pass => None,
+            Verdict::NoProgress(what) => Some(what.clone()),
+            Verdict::Violation(violation) => Some(violation.to_string()),
+        };
+        Self {
+            scenario: scenario.title.clone(),
+            seed: scenario.seed.get(),
+            verdict: verdict_name(&outcome.verdict).name(),
+            explanation,
+            misses: scenario.misses(outcome),
+            trace_hash: format!("{:016x}", outcome.trace_hash),
+            virtual_seconds: outcome.ended.as_micros() as f64 / 1e6,
+            counts: outcome.messages.clone(),
+            requests_completed: outcome.counts.requests,
+            operations_completed: outcome.counts.operations,
+            view_changes: outcome.counts.views_entered,
+            final_view: outcome.counts.view.get(),
+            culprits: outcome
+                .culprits
+                .iter()
+                .map(|culprit| CulpritSummary {
+                    replica: culprit.replica.get(),
+                    evidence: culprit.what.clone(),
+                    proved: culprit.proved,
+                })
+                .collect(),
+            report: report.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,433 @@
+//! From the text of a scenario to a world, checked.
+
+use super::format::{Behave, Believes, CrashHow, Event, Expect, File, Network, Start, at as place};
+use super::span::{At, Share, Time};
+use super::{Expectation, Scenario, WITHIN};
+use crate::network::NetworkOptions;
+use crate::rng::Seed;
+use crate::world::{CrashKind, Fault, Options};
+use core::time::Duration;
+use pbft::{ReplicaId, ReplyRule};
+use quorate_adversary::Behaviour;
+use std::collections::BTreeSet;
+use toml::Spanned;
+
+type Refused = (At, String);
+
+pub(super) fn scenario(file: &File, text: &str) -> Result<Scenario, Refused> {
+    let nodes = nodes(file)?;
+    let replica_count = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
+    let start_at = file.start.first().map_or(At(0), |start| place(&start.at));
+    if nodes.len() < 4 || replica_count > pbft::REPLICA_COUNT_MAX {
+        let max = pbft::REPLICA_COUNT_MAX;
+        let message =
+            format!("{} replicas in all [[start]]: there must be from 4 to {max}", nodes.len());
+        return Err((start_at, message));
+    }
+    let mut options = Options::calm(replica_count);
+    set_cluster(file, &mut options)?;
+    set_work(file, &mut options)?;
+    options.network = network(&NetworkOptions::LOCAL, &file.network)?;
+    set_disk(file, &mut options)?;
+    let mut byzantine = BTreeSet::new();
+    for (id, node) in (0..).map(ReplicaId::new).zip(&nodes) {
+        if !node.at.is_zero() {
+            options.late.insert(id);
+            options.timeline.push((node.at, Fault::Restart(id)));
+        }
+        if let Some(behaviour) = node.behaviour {
+            options.timeline.push((node.at, Fault::Behave(id, behaviour)));
+            if !is_only_slow(behaviour) && byzantine.insert(id) {
+                check_budget(file, &options, byzantine.len(), node.place)?;
+            }
+        }
+    }
+    for event in &file.event {
+        let faults = faults(event, &options)?;
+        for fault in &faults {
+            if let Fault::Behave(id, behaviour) = fault
+                && !is_only_slow(*behaviour)
+                && byzantine.insert(*id)
+            {
+                check_budget(file, &options, byzantine.len(), place(&event.at))?;
+            }
+        }
+        let at = event.at.get_ref().0;
+        options.timeline.extend(faults.into_iter().map(|fault| (at, fault)));
+    }
+    options.timeline.sort_by_key(|(at, _)| *at);
+    set_healing(file, &mut options)?;
+    options.check().map_err(|message| (start_at, message))?;
+    Ok(Scenario {
+        title: file.title.clone(),
+        about: file.about.trim().to_owned(),
+        seed: Seed::new(file.seed),
+        kinds: nodes.into_iter().map(|node| node.kind).collect(),
+        beyond_budget: file.beyond_budget,
+        expect: expectation(&file.expect, replica_count)?,
+        options,
+        text: text.to_owned(),
+    })
+}
+
+/// One replica of the file.
+struct Node {
+    at: Duration,
+    kind: String,
+    behaviour: Option<Behaviour>,
+    place: At,
+}
+
+/// All replicas, in the order in which they are created: by time, and in the order of the file.
+fn nodes(file: &File) -> Result<Vec<Node>, Refused> {
+    let mut starts: Vec<&Start> = file.start.iter().collect();
+    starts.sort_by_key(|start| start.at.get_ref().0);
+    let mut nodes = Vec::new();
+    for start in starts {
+        for (kind, count) in &start.kinds {
+            let behaviour = behaviour(kind, &count.parameters)?;
+            if nodes.len() + count.count as usize > 10_000 {
+                return Err((place(kind), "that is more replicas than any cluster has".to_owned()));
+            }
+            nodes.extend((0..count.count).map(|_| Node {
+                at: start.at.get_ref().0,
+                kind: kind.get_ref().clone(),
+                behaviour,
+                place: place(kind),
+            }));
+        }
+    }
+    Ok(nodes)
+}
+
+/// The name in scenario files of a replica that follows the protocol.
+const HONEST: &str = "honest_node";
+
+fn behaviour(
+    kind: &Spanned<String>,
+    parameters: &toml::Table,
+) -> Result<Option<Behaviour>, Refused> {
+    let name = kind.get_ref();
+    if name == HONEST {
+        return match parameters.keys().next() {
+            None => Ok(None),
+            Some(key) => Err((place(kind), format!("{HONEST} has no parameter '{key}'"))),
+        };
+    }
+    let mut text = name.clone();
+    for (index, (key, value)) in parameters.iter().enumerate() {
+        text.push(if index == 0 { ':' } else { ',' });
+        text.push_str(key);
+        text.push('=');
+        text.push_str(&parameter(value));
+    }
+    let known = text.parse().map_err(|error: quorate_adversary::UnknownBehaviour| {
+        (place(kind), format!("{error}; and {HONEST}"))
+    })?;
+    Ok(Some(known))
+}
+
+/// A parameter's value as the command line writes it.
+fn parameter(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        toml::Value::Array(values) => values.iter().map(parameter).collect::<Vec<_>>().join("+"),
+        other => other.to_string(),
+    }
+}
+
+/// Slowness spends liveness, not the budget: what a slow replica says is true.
+fn is_only_slow(behaviour: Behaviour) -> bool {
+    matches!(behaviour, Behaviour::Slow { .. })
+}
+
+fn check_budget(file: &File, options: &Options, faulty: usize, at: At) -> Result<(), Refused> {
+    let bound = options.fault_bound();
+    if file.beyond_budget || faulty <= bound as usize {
+        return Ok(());
+    }
+    let message = format!(
+        "{faulty} faulty replicas are more than the {bound} that {} replicas tolerate; to run \
+         that, write beyond_budget = true",
+        options.replica_count
+    );
+    Err((at, message))
+}
+
+fn set_cluster(file: &File, options: &mut Options) -> Result<(), Refused> {
+    let cluster = &file.cluster;
+    let parameters = &mut options.parameters;
+    if let Some(proportion) = &cluster.proportion
+        && *proportion.get_ref() != 1.0
+    {
+        let message = "proportion must be 1: all replicas take part in agreement".to_owned();
+        return Err((place(proportion), message));
+    }
+    if let Some(period) = &cluster.checkpoint_period {
+        parameters.checkpoint_period = *above_zero(period, "checkpoint_period")?;
+        parameters.log_window = parameters.checkpoint_period.saturating_mul(4);
+    }
+    if let Some(window) = &cluster.log_window {
+        parameters.log_window = *above_zero(window, "log_window")?;
+    }
+    if let Some(instances) = &cluster.instances_in_flight {
+        parameters.instances_in_flight_max = *above_zero(instances, "instances_in_flight")?;
+    }
+    if let Some(requests) = &cluster.batch_requests {
+        let requests = *above_zero(requests, "batch_requests")?;
+        parameters.batch_requests_max = usize::try_from(requests).unwrap_or(usize::MAX);
+    }
+    if let Some(window) = &cluster.client_window {
+        parameters.client_window = *above_zero(window, "client_window")?;
+    }
+    if let Some(timeout) = &cluster.view_change_timeout {
+        let timeout = *time_above_zero(timeout, "view_change_timeout")?;
+        parameters.view_change_timeout = timeout;
+        parameters.view_change_timeout_max = timeout * 16;
+    }
+    if let Some(Time(after)) = cluster.checkpoint_fill_after {
+        parameters.checkpoint_fill_after = after;
+    }
+    Ok(())
+}
+
+/// When clients call first unless told otherwise: the replicas have let one another in by then.
+const BEGINS_AT: Duration = Duration::from_secs(1);
+
+fn set_work(file: &File, options: &mut Options) -> Result<(), Refused> {
+    let workload = &mut options.workload;
+    workload.clients = 1;
+    workload.operations = 1;
+    workload.concurrency = 1;
+    workload.think_max = Duration::ZERO;
+    if let Some(clients) = &file.workload.clients {
+        workload.clients = *above_zero(clients, "clients")?;
+        workload.operations = u64::from(workload.clients);
+    }
+    workload.begins_at = file.workload.begins_at.map_or(BEGINS_AT, |Time(at)| at);
+    if let Some(operations) = &file.workload.operations {
+        workload.operations = *operations.get_ref();
+    }
+    if let Some(outstanding) = &file.workload.outstanding {
+        workload.concurrency = *above_zero(outstanding, "outstanding")?;
+    }
+    if let Some(keys) = &file.workload.keys {
+        workload.keys = *above_zero(keys, "keys")?;
+    }
+    if let Some(Time(think)) = file.workload.think {
+        workload.think_max = think;
+    }
+    let client = &mut options.client;
+    client.outstanding_max = u64::from(workload.concurrency);
+    if let Some(timeout) = &file.client.retransmission_timeout {
+        let timeout = *time_above_zero(timeout, "retransmission_timeout")?;
+        client.retransmit_min = timeout;
+        client.retransmit_max = timeout * 16;
+    }
+    if let Some(timeout) = &file.client.retransmission_timeout_max {
+        let longest = *time_above_zero(timeout, "retransmission_timeout_max")?;
+        if longest < client.retransmit_min {
+            let message = "retransmission_timeout_max is below retransmission_timeout".to_owned();
+            return Err((place(timeout), message));
+        }
+        client.retransmit_max = longest;
+    }
+    if let Some(outstanding) = &file.client.outstanding {
+        client.outstanding_max = *above_zero(outstanding, "outstanding")?;
+    }
+    client.reply_rule = match file.client.believes {
+        None | Some(Believes::Quorum) => ReplyRule::AlwaysQuorum,
+        Some(Believes::WeakQuorum) => ReplyRule::WeakUnlessTentative,
+    };
+    Ok(())
+}
+
+fn network(base: &NetworkOptions, changes: &Network) -> Result<NetworkOptions, Refused> {
+    let mut network = base.clone();
+    if let Some(delay) = &changes.delay {
+        (network.delay.min, network.delay.max) = range(delay)?;
+    }
+    let share =
+        |share: Option<Share>, present: u64| share.map_or(present, |Share(millionths)| millionths);
+    network.delay.tail_per_million = share(changes.tail, network.delay.tail_per_million);
+    network.delay.tail_max = match changes.tail_delay {
+        Some(Time(span)) => span.max(network.delay.max),
+        None => network.delay.tail_max.max(network.delay.max),
+    };
+    network.loss_per_million = share(changes.loss, network.loss_per_million);
+    network.duplicate_per_million = share(changes.duplication, network.duplicate_per_million);
+    network.reorders = changes.reordering.unwrap_or(network.reorders);
+    Ok(network)
+}
+
+fn set_disk(file: &File, options: &mut Options) -> Result<(), Refused> {
+    if let Some(sync) = &file.disk.sync {
+        options.sync = range(sync)?;
+    }
+    if let Some(Time(interval)) = file.disk.snapshot_interval {
+        options.snapshot_policy.interval = interval;
+    }
+    if let Some(bytes) = file.disk.snapshot_bytes {
+        options.snapshot_policy.journal_bytes = bytes;
+    }
+    Ok(())
+}
+
+/// What an event does.
+fn faults(event: &Event, options: &Options) -> Result<Vec<Fault>, Refused> {
+    let count = options.replica_count;
+    let mut actions: Vec<Vec<Fault>> = Vec::new();
+    if let Some(cut) = &event.cut {
+        let (from, to) = (&cut.get_ref().from, &cut.get_ref().to);
+        let (from, to) = (ids(from, place(cut), count)?, ids(to, place(cut), count)?);
+        actions.push(vec![Fault::Cut(from, to)]);
+    }
+    if let Some(partition) = &event.partition {
+        actions.push(partition_faults(partition, count)?);
+    }
+    if let Some(cut_off) = &event.cut_from_clients {
+        let ids = ids(cut_off.get_ref(), place(cut_off), count)?;
+        actions.push(ids.into_iter().map(Fault::CutFromClients).collect());
+    }
+    if event.mend.is_some() {
+        actions.push(vec![Fault::Mend]);
+    }
+    if let Some(crash) = &event.crash {
+        let kind = match crash.get_ref().how {
+            CrashHow::Process => CrashKind::Process,
+            CrashHow::Power => CrashKind::Power,
+            CrashHow::Torn => CrashKind::Torn,
+        };
+        let ids = ids(&crash.get_ref().replicas, place(crash), count)?.into_iter();
+        actions.push(match crash.get_ref().at_disk_operation {
+            None => ids.map(|id| Fault::Crash(id, kind)).collect(),
+            Some(operation) => ids.map(|id| Fault::CrashAt(id, operation, kind)).collect(),
+        });
+    }
+    if let Some(restart) = &event.restart {
+        let ids = ids(restart.get_ref(), place(restart), count)?;
+        actions.push(ids.into_iter().map(Fault::Restart).collect());
+    }
+    if let Some(pause) = &event.pause {
+        let span = pause.get_ref().span.0;
+        let ids = ids(&pause.get_ref().replicas, place(pause), count)?;
+        actions.push(ids.into_iter().map(|id| Fault::Pause(id, span)).collect());
+    }
+    if let Some(clock) = &event.clock {
+        let jump = |time: Option<Time>| time.map_or(Duration::ZERO, |Time(span)| span);
+        let (forward, back) = (jump(clock.get_ref().forward), jump(clock.get_ref().back));
+        let ids = ids(&clock.get_ref().replicas, place(clock), count)?.into_iter();
+        actions.push(ids.map(|replica| Fault::ClockJump { replica, forward, back }).collect());
+    }
+    if let Some(behave) = &event.behave {
+        let Behave { replicas, kind, parameters } = behave.get_ref();
+        let Some(behaviour) = behaviour(kind, parameters)? else {
+            let message = format!("a replica does not turn into {HONEST} again; leave it be");
+            return Err((place(kind), message));
+        };
+        let ids = ids(replicas, place(behave), count)?;
+        actions.push(ids.into_iter().map(|id| Fault::Behave(id, behaviour)).collect());
+    }
+    if let Some(changes) = &event.network {
+        actions.push(vec![Fault::Network(network(&options.network, changes)?)]);
+    }
+    match <[Vec<Fault>; 1]>::try_from(actions) {
+        Ok([faults]) => Ok(faults),
+        Err(_) => {
+            let message =
+                "an event has its time 'at' and one of cut, partition, cut_from_clients, \
+                           mend, crash, restart, pause, clock, behave, network"
+                    .to_owned();
+            Err((place(&event.at), message))
+        }
+    }
+}
+
+/// Nothing passes between two groups, in either direction.
+fn partition_faults(partition: &Spanned<Vec<Vec<u32>>>, count: u32) -> Result<Vec<Fault>, Refused> {
+    let at = place(partition);
+    let groups: Vec<Vec<ReplicaId>> =
+        partition.get_ref().iter().map(|group| ids(group, at, count)).collect::<Result<_, _>>()?;
+    let mut seen = BTreeSet::new();
+    if groups.len() < 2 || !groups.iter().flatten().all(|id| seen.insert(*id)) {
+        let message = "a partition is at least two lists of replicas, and none stands in two";
+        return Err((at, message.to_owned()));
+    }
+    let mut faults = Vec::new();
+    for (index, one) in groups.iter().enumerate() {
+        for other in groups.iter().skip(index + 1) {
+            faults.push(Fault::Cut(one.clone(), other.clone()));
+            faults.push(Fault::Cut(other.clone(), one.clone()));
+        }
+    }
+    Ok(faults)
+}
+
+fn set_healing(file: &File, options: &mut Options) -> Result<(), Refused> {
+    let last = options.timeline.last().map_or(Duration::ZERO, |(at, _)| *at);
+    options.heals_at = last;
+    if let Some(heals_at) = &file.heals_at {
+        options.heals_at = heals_at.get_ref().0;
+        if options.heals_at < last {
+            let message =
+                format!("heals_at lies before the last event, at {} s", last.as_secs_f64());
+            return Err((place(heals_at), message));
+        }
+    }
+    options.recovery_max = match &file.expect.within {
+        None => WITHIN,
+        Some(within) => *time_above_zero(within, "within")?,
+    };
+    Ok(())
+}
+
+fn expectation(expect: &Expect, count: u32) -> Result<Expectation, Refused> {
+    let set = |list: &Option<Spanned<Vec<u32>>>| -> Result<Option<BTreeSet<ReplicaId>>, Refused> {
+        let Some(list) = list else { return Ok(None) };
+        Ok(Some(ids(list.get_ref(), place(list), count)?.into_iter().collect()))
+    };
+    Ok(Expectation {
+        verdict: expect.verdict,
+        property: expect.property.clone(),
+        view: expect.view,
+        view_at_most: expect.view_at_most,
+        proved: set(&expect.proved)?,
+        suspected: set(&expect.suspected)?,
+        messages_per_request: expect.messages_per_request,
+    })
+}
+
+fn ids(numbers: &[u32], at: At, count: u32) -> Result<Vec<ReplicaId>, Refused> {
+    match numbers.iter().find(|number| **number >= count) {
+        None => Ok(numbers.iter().copied().map(ReplicaId::new).collect()),
+        Some(unknown) => {
+            let message = format!("there is no replica {unknown}: they are 0 to {}", count - 1);
+            Err((at, message))
+        }
+    }
+}
+
+fn range(span: &Spanned<[Time; 2]>) -> Result<(Duration, Duration), Refused> {
+    let [Time(min), Time(max)] = *span.get_ref();
+    if min > max {
+        return Err((place(span), "the first time is the shortest, the second the longest".into()));
+    }
+    Ok((min, max))
+}
+
+fn above_zero<'a, T: Default + PartialEq>(
+    value: &'a Spanned<T>,
+    key: &str,
+) -> Result<&'a T, Refused> {
+    if *value.get_ref() == T::default() {
+        return Err((place(value), format!("{key} must be above zero")));
+    }
+    Ok(value.get_ref())
+}
+
+fn time_above_zero<'a>(value: &'a Spanned<Time>, key: &str) -> Result<&'a Duration, Refused> {
+    if value.get_ref().0.is_zero() {
+        return Err((place(value), format!("{key} must be above zero")));
+    }
+    Ok(&value.get_ref().0)
+}

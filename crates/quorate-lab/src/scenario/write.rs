@@ -1,0 +1,165 @@
+//! A world as the text of a scenario file: what a swarm found or a shrinker left can be read,
+//! changed and run again. Reading the text gives the same world.
+
+use super::Scenario;
+use crate::network::NetworkOptions;
+use crate::world::{CrashKind, Fault, Options};
+use core::fmt::Write;
+use core::time::Duration;
+use pbft::{ReplicaId, ReplyRule};
+use quorate_adversary::Behaviour;
+
+/// The text of a scenario file that stands for this scenario.
+pub fn write(scenario: &Scenario) -> String {
+    let Scenario { title, about, seed, options, beyond_budget, expect, .. } = scenario;
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let out = &mut text;
+    let _ = writeln!(out, "format = {}", super::FORMAT);
+    let _ = writeln!(out, "title = {}", quoted(title));
+    if !about.is_empty() {
+        let _ = writeln!(out, "about = {}", quoted(about));
+    }
+    let _ = writeln!(out, "seed = {}", seed.get());
+    if *beyond_budget {
+        let _ = writeln!(out, "beyond_budget = true");
+    }
+    let _ = writeln!(out, "heals_at = {}", time(options.heals_at));
+    write_parts(out, options);
+    let _ = writeln!(out, "\n[[start]]\nat = 0\nhonest_node = {}", options.replica_count);
+    for (at, fault) in &options.timeline {
+        let _ = writeln!(out, "\n[[event]]\nat = {}\n{}", time(*at), event(fault));
+    }
+    let _ = writeln!(out, "\n[expect]\nverdict = {}", quoted(expect.verdict.name()));
+    let _ = writeln!(out, "within = {}", time(options.recovery_max));
+    text
+}
+
+fn write_parts(out: &mut String, options: &Options) {
+    let p = &options.parameters;
+    let _ = writeln!(
+        out,
+        "\n[cluster]\ncheckpoint_period = {}\nlog_window = {}\ninstances_in_flight = {}\n\
+         batch_requests = {}\nclient_window = {}\nview_change_timeout = {}\n\
+         checkpoint_fill_after = {}",
+        p.checkpoint_period,
+        p.log_window,
+        p.instances_in_flight_max,
+        p.batch_requests_max,
+        p.client_window,
+        time(p.view_change_timeout),
+        time(p.checkpoint_fill_after),
+    );
+    let believes = match options.client.reply_rule {
+        ReplyRule::AlwaysQuorum => "quorum",
+        ReplyRule::WeakUnlessTentative => "weak_quorum",
+    };
+    let _ = writeln!(
+        out,
+        "\n[client]\nretransmission_timeout = {}\nretransmission_timeout_max = {}\n\
+         outstanding = {}\nbelieves = {}",
+        time(options.client.retransmit_min),
+        time(options.client.retransmit_max),
+        options.client.outstanding_max,
+        quoted(believes),
+    );
+    let w = &options.workload;
+    let _ = writeln!(
+        out,
+        "\n[workload]\nclients = {}\nbegins_at = {}\noperations = {}\noutstanding = {}\nkeys = {}\nthink = {}",
+        w.clients,
+        time(w.begins_at),
+        w.operations,
+        w.concurrency,
+        w.keys,
+        time(w.think_max),
+    );
+    let _ = writeln!(out, "\n[network]\n{}", network(&options.network, "\n"));
+    let _ = writeln!(
+        out,
+        "\n[disk]\nsync = [{}, {}]\nsnapshot_interval = {}\nsnapshot_bytes = {}",
+        time(options.sync.0),
+        time(options.sync.1),
+        time(options.snapshot_policy.interval),
+        options.snapshot_policy.journal_bytes,
+    );
+}
+
+fn network(network: &NetworkOptions, separator: &str) -> String {
+    let share = |millionths: u64| millionths as f64 / 1e6;
+    [
+        format!("delay = [{}, {}]", time(network.delay.min), time(network.delay.max)),
+        format!("tail = {}", share(network.delay.tail_per_million)),
+        format!("tail_delay = {}", time(network.delay.tail_max)),
+        format!("loss = {}", share(network.loss_per_million)),
+        format!("duplication = {}", share(network.duplicate_per_million)),
+        format!("reordering = {}", network.reorders),
+    ]
+    .join(separator)
+}
+
+fn event(fault: &Fault) -> String {
+    match fault {
+        Fault::Cut(from, to) => format!("cut = {{ from = {}, to = {} }}", list(from), list(to)),
+        Fault::Mend => "mend = true".to_owned(),
+        Fault::CutFromClients(replica) => format!("cut_from_clients = [{replica}]"),
+        Fault::Crash(replica, kind) => {
+            format!("crash = {{ replicas = [{replica}], how = {} }}", quoted(how(*kind)))
+        }
+        Fault::CrashAt(replica, operation, kind) => format!(
+            "crash = {{ replicas = [{replica}], how = {}, at_disk_operation = {operation} }}",
+            quoted(how(*kind))
+        ),
+        Fault::Restart(replica) => format!("restart = [{replica}]"),
+        Fault::Pause(replica, span) => {
+            format!("pause = {{ replicas = [{replica}], for = {} }}", time(*span))
+        }
+        Fault::ClockJump { replica, forward, back } => format!(
+            "clock = {{ replicas = [{replica}], forward = {}, back = {} }}",
+            time(*forward),
+            time(*back)
+        ),
+        Fault::Behave(replica, behaviour) => {
+            format!("behave = {{ replicas = [{replica}], {} }}", kind(*behaviour))
+        }
+        Fault::Network(changed) => format!("network = {{ {} }}", network(changed, ", ")),
+    }
+}
+
+/// A behaviour's name and parameters as keys of a table.
+fn kind(behaviour: Behaviour) -> String {
+    let text = behaviour.to_string();
+    let (name, parameters) = text.split_once(':').unwrap_or((&text, ""));
+    let mut keys = vec![format!("kind = {}", quoted(name))];
+    let parameters = parameters.split(',').filter_map(|parameter| parameter.split_once('='));
+    keys.extend(parameters.map(|(key, value)| format!("{key} = {}", quoted(value))));
+    keys.join(", ")
+}
+
+const fn how(kind: CrashKind) -> &'static str {
+    match kind {
+        CrashKind::Process => "process",
+        CrashKind::Power => "power",
+        CrashKind::Torn => "torn",
+    }
+}
+
+fn list(ids: &[ReplicaId]) -> String {
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    format!("[{}]", ids.join(", "))
+}
+
+fn time(span: Duration) -> String {
+    let micros = span.as_micros();
+    if micros.is_multiple_of(1_000_000) {
+        return (micros / 1_000_000).to_string();
+    }
+    if micros.is_multiple_of(1_000) {
+        return format!("\"{}ms\"", micros / 1_000);
+    }
+    format!("\"{micros}us\"")
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}

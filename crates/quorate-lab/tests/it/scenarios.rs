@@ -1,0 +1,150 @@
+//! Scenario files: those that are shipped end as they say, and a wrong one is refused in one line.
+
+use quorate_lab::rng::Seed;
+use quorate_lab::scenario::Scenario;
+use quorate_lab::swarm;
+use quorate_lab::trace::{Fate, Line};
+use quorate_lab::world::{run, run_observed};
+use std::path::{Path, PathBuf};
+
+fn shipped() -> Vec<(PathBuf, Scenario)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios");
+    let mut folders = vec![root];
+    let mut scenarios = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("the folder is there") {
+            let path = entry.expect("it can be read").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("it can be read");
+            let parsed = Scenario::parse(&path.display().to_string(), &text);
+            scenarios.push((path, parsed.unwrap_or_else(|error| panic!("{error}"))));
+        }
+    }
+    assert!(scenarios.len() >= 9);
+    scenarios
+}
+
+#[test]
+fn every_shipped_scenario_ends_as_it_says() {
+    for (path, scenario) in shipped() {
+        let outcome = run(scenario.seed, &scenario.options);
+        let misses = scenario.misses(&outcome);
+        assert_eq!(misses, [""; 0], "{}: {}", path.display(), outcome.verdict);
+    }
+}
+
+/// Every number that is printed is a number of lines of the trace.
+#[test]
+fn counts_are_those_of_the_lines_of_the_trace() {
+    for (path, scenario) in shipped() {
+        let mut lines = Vec::new();
+        let outcome = run_observed(scenario.seed, &scenario.options, &mut |line| lines.push(line));
+        assert_eq!(outcome, run(scenario.seed, &scenario.options), "watching changes nothing");
+        let count = |kind: &str, own: bool| {
+            let counted = lines.iter().filter(|line| match line {
+                Line::Message(message) => {
+                    message.kind == kind
+                        && !message.session
+                        && message.fate.is_handled()
+                        && (message.fate == Fate::Own) == own
+                }
+                _ => false,
+            });
+            counted.count() as u64
+        };
+        let counts = &outcome.messages;
+        let phases = ["PRE-PREPARE", "PREPARE", "COMMIT", "REPLY"];
+        let printed = [counts.pre_prepare, counts.prepare, counts.commit, counts.reply];
+        assert_eq!(phases.map(|kind| count(kind, false)), printed, "{}", path.display());
+        let own: u64 = phases.iter().map(|kind| count(kind, true)).sum();
+        assert_eq!(counts.total, printed.iter().sum());
+        assert_eq!(counts.total_with_self, counts.total + own);
+        let others = ["CHECKPOINT", "VIEW-CHANGE", "NEW-VIEW", "STATUS", "STATE-TRANSFER"];
+        let printed = [
+            counts.checkpoint,
+            counts.view_change,
+            counts.new_view,
+            counts.status,
+            counts.state_transfer,
+        ];
+        assert_eq!(others.map(|kind| count(kind, false)), printed, "{}", path.display());
+    }
+}
+
+const HEAD: &str = "format = 1\ntitle = \"t\"\n";
+const FOUR: &str = "[[start]]\nat = 0\nhonest_node = 4\n";
+
+fn refusal(text: &str) -> String {
+    let error = Scenario::parse("s.toml", text).expect_err(text).to_string();
+    assert!(!error.contains('\n'), "one line: {error}");
+    error
+}
+
+#[test]
+fn what_is_wrong_is_refused_in_one_line_that_says_where_and_what_is_allowed() {
+    let with = |rest: &str| refusal(&format!("{HEAD}{rest}"));
+    for (text, line, hint) in [
+        ("[[start]]\nat = 0\nhonest_node = 3\nevil = 1\n", 6, "faulty_primary"),
+        (
+            "[[start]]\nat = 0\nhonest_node = 3\nslow_nodes = { count = 1, speed = 2 }\n",
+            6,
+            "slow_nodes",
+        ),
+        ("[[start]]\nat = 0\nhonest_node = 2\nfaulty_node = 2\n", 6, "beyond_budget = true"),
+        ("[[start]]\nat = -1\nhonest_node = 4\n", 4, "negative"),
+        ("[[start]]\nat = 0\nhonest_node = 3\n", 4, "from 4 to 128"),
+        ("[cluster]\nproportion = 0.5\n[[start]]\nat = 0\nhonest_node = 4\n", 4, "must be 1"),
+        ("sede = 1\n[[start]]\nat = 0\nhonest_node = 4\n", 3, "seed"),
+    ] {
+        let error = with(text);
+        assert!(error.starts_with(&format!("s.toml:{line}: ")), "{error}");
+        assert!(error.contains(hint), "{error}");
+    }
+    let event = |event: &str| with(&format!("{FOUR}[[event]]\n{event}\n"));
+    for (text, hint) in [
+        ("at = 1\npartition = [[0, 1], [2, 9]]", "no replica 9: they are 0 to 3"),
+        ("at = 1\npartition = [[0, 1], [1, 2]]", "none stands in two"),
+        ("at = \"-1s\"\nmend = true", "negative"),
+        ("at = 1", "one of cut"),
+        ("at = 1\nmend = true\nrestart = [1]", "one of cut"),
+        ("at = 1\ncrash = { replicas = [4] }", "no replica 4"),
+        ("at = 1\nbehave = { replicas = [1], kind = \"evil\" }", "unknown"),
+        ("at = 1\nnetwork = { loss = \"200%\" }", "from 0 to 1"),
+    ] {
+        let error = event(text);
+        assert!(error.contains(hint), "{error}");
+    }
+    let newer = refusal("format = 2\nnews = true\n");
+    assert!(newer.starts_with("s.toml:1: ") && newer.contains("format 1"), "{newer}");
+    assert!(refusal(&format!("title = \"t\"\n{FOUR}")).contains("format"));
+}
+
+#[test]
+fn more_than_f_faulty_replicas_run_when_the_file_says_so() {
+    let text = format!(
+        "{HEAD}beyond_budget = true\n[[start]]\nat = 0\nhonest_node = 2\nfaulty_node = 2\n"
+    );
+    assert!(Scenario::parse("s.toml", &text).expect("it is allowed").beyond_budget);
+}
+
+/// A slow replica spends liveness, not the budget.
+#[test]
+fn slow_replicas_do_not_count_against_f() {
+    let text =
+        format!("{HEAD}[[start]]\nat = 0\nhonest_node = 2\nslow_nodes = 1\nfaulty_node = 1\n");
+    Scenario::parse("s.toml", &text).expect("one of four is faulty");
+}
+
+/// A world that a swarm found can be read as a file, and the file is the same world.
+#[test]
+fn written_worlds_are_read_as_the_same_worlds() {
+    for seed in (1..400).step_by(7) {
+        let Scenario { options, text, .. } = swarm::scenario_of(Seed::new(seed));
+        let read = Scenario::parse("s.toml", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        assert_eq!(format!("{:?}", read.options), format!("{options:?}"), "{text}");
+        assert_eq!(read.seed.get(), seed);
+    }
+}
