@@ -419,3 +419,22 @@ fn new_view_read_twice_is_one() {
     cluster.run(Duration::from_millis(500));
     assert_eq!(cluster.views(&[2]), entered);
 }
+
+/// [RS1] The VIEW-CHANGE that led to a view stays with it, across a new journal segment too: peers
+/// that missed it are sent the same one.
+#[test]
+fn own_view_change_is_kept_in_the_view_it_led_to() {
+    let mut cluster = Cluster::new(4);
+    cluster.crash(0);
+    cluster.ask(0, 1, "a");
+    cluster.run(Duration::from_secs(5));
+    for replica in [1, 2, 3] {
+        let entered = cluster.status(replica).view;
+        let records = cluster.core(replica).durable_records();
+        let own = records.iter().filter(|record| match record {
+            Record::ViewChange(signed) => signed.body.new_view == entered,
+            _ => false,
+        });
+        assert_eq!(own.count(), 1, "replica {replica} in view {entered}");
+    }
+}
