@@ -7,5 +7,6 @@ mod cluster;
 mod demo;
 mod errors;
 mod faults;
+mod lab;
 mod strangers;
 mod syscalls;

@@ -48,15 +48,21 @@ struct Chosen<'a> {
     left_out: usize,
 }
 
-/// The messages to draw: what opens links and sessions says nothing about the run.
+/// The messages to draw. What opens links says nothing about the run, and what opens sessions only
+/// where views change: then a session may be what had to wait.
 fn choose(lines: &[Line]) -> Chosen<'_> {
+    let views_change = lines.iter().any(|line| match line {
+        Line::Event(event) => event.event == "view change started",
+        _ => false,
+    });
     let mut messages: Vec<&MessageLine> = lines
         .iter()
         .filter_map(|line| match line {
             Line::Message(message) => Some(message),
             _ => None,
         })
-        .filter(|message| message.fate != Fate::Own && !message.session && message.kind != "HELLO")
+        .filter(|message| message.fate != Fate::Own && message.kind != "HELLO")
+        .filter(|message| views_change || !message.session)
         .collect();
     messages.sort_by_key(|message| message.at);
     let left_out = messages.len().saturating_sub(DRAWN_MAX);
@@ -65,12 +71,14 @@ fn choose(lines: &[Line]) -> Chosen<'_> {
 }
 
 /// From times to places: between two moments there is more room the longer the pause, but a pause a
-/// thousand times as long takes only a few times the room.
+/// thousand times as long takes only a few times the room. What is hidden at first gets no room of
+/// its own.
 struct Axis(BTreeMap<u64, f64>);
 
 impl Axis {
     fn new(messages: &[&MessageLine], lines: &[Line], end: u64) -> Self {
-        let mut times: BTreeSet<u64> = messages.iter().flat_map(|m| [m.sent, m.at]).collect();
+        let shown = messages.iter().filter(|message| phase::of(message.kind).is_shown);
+        let mut times: BTreeSet<u64> = shown.flat_map(|m| [m.sent, m.at]).collect();
         let first = times.first().copied().unwrap_or(0);
         times.extend(lines.iter().filter_map(|line| match line {
             Line::Event(event) if is_drawn(event.event) => Some(event.at),

@@ -12,7 +12,7 @@ pub(super) struct Phase {
     pub(super) dashes: &'static str,
     shape: Shape,
     /// Whether its arrows are shown before anybody asks for them.
-    is_shown: bool,
+    pub(super) is_shown: bool,
 }
 
 #[derive(Clone, Copy)]

@@ -1,0 +1,124 @@
+//! The simulator from the command line.
+
+use crate::cluster::{run, text};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+fn original(name: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/original");
+    root.join(name).display().to_string()
+}
+
+fn json(output: &Output) -> Value {
+    let text = text(&output.stdout);
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// Runs an original scenario with its report in `dir`.
+fn run_into(dir: &Path, name: &str, more: &[&str]) -> Output {
+    let (file, dir) = (original(name), dir.display().to_string());
+    let mut arguments = vec!["lab", "run", &file, "--report", &dir];
+    arguments.extend(more);
+    run(&arguments)
+}
+
+#[test]
+fn default_run_of_the_python_program_takes_36_messages_and_leaves_a_report() {
+    let root = tempfile::tempdir().unwrap();
+    let output = run_into(root.path(), "honest.toml", &["--json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let summary = json(&output);
+    assert_eq!(summary["verdict"], "pass");
+    assert_eq!(summary["counts"]["per_request_with_self"], 36.0);
+    assert_eq!(summary["counts"]["total_with_self"], 36);
+    assert_eq!(summary["requests_completed"], 1);
+    assert_eq!(summary["culprits"], Value::Array(Vec::new()));
+    for file in ["scenario.toml", "trace.jsonl", "verdict.json", "report.html"] {
+        assert!(root.path().join(file).is_file(), "{file}");
+    }
+    let trace = fs::read_to_string(root.path().join("trace.jsonl")).unwrap();
+    assert!(trace.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+    let page = fs::read_to_string(root.path().join("report.html")).unwrap();
+    assert!(
+        page.contains("PRE-PREPARE") && !page.contains("http://") && !page.contains("https://")
+    );
+}
+
+#[test]
+fn report_is_replayed_bit_for_bit_and_a_changed_one_is_found_out() {
+    let root = tempfile::tempdir().unwrap();
+    assert!(run_into(root.path(), "byzantine_node.toml", &["--seed", "7"]).status.success());
+    let dir = root.path().display().to_string();
+    let output = run(&["lab", "replay", &dir, "--json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(json(&output)["seed"], 7);
+    let verdict = root.path().join("verdict.json");
+    let hash = json(&output)["trace_hash"].as_str().unwrap().to_owned();
+    let forged = fs::read_to_string(&verdict).unwrap().replace(&hash, "0123456789abcdef");
+    fs::write(&verdict, forged).unwrap();
+    let output = run(&["lab", "replay", &dir]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("the trace differs"));
+}
+
+#[test]
+fn scenario_that_is_wrong_is_refused_with_its_line_and_exit_code_2() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("wrong.toml");
+    fs::write(&file, "format = 1\ntitle = \"t\"\n[[start]]\nat = 0\nhonest_nod = 4\n").unwrap();
+    let output = run(&["lab", "run", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = text(&output.stderr);
+    assert!(error.contains("wrong.toml:5: ") && error.contains("honest_node"), "{error}");
+    assert_eq!(error.trim().lines().count(), 1, "{error}");
+}
+
+#[test]
+fn sweep_counts_2n_squared_plus_n_messages_for_every_n() {
+    let root = tempfile::tempdir().unwrap();
+    let csv = root.path().join("out.csv");
+    let file = original("honest.toml");
+    let arguments = [
+        "lab",
+        "sweep",
+        &file,
+        "--set",
+        "start.0.honest_node=4,7,16",
+        "--csv",
+        csv.to_str().unwrap(),
+    ];
+    assert!(run(&arguments).status.success());
+    let table = fs::read_to_string(csv).unwrap();
+    let column = |line: &str| line.split(',').nth(6).unwrap().to_owned();
+    let counts: Vec<String> = table.lines().skip(1).map(column).collect();
+    assert_eq!(counts, ["36", "105", "528"], "{table}");
+}
+
+#[test]
+fn swarm_says_how_many_worlds_it_ran_and_shares_them_among_shards() {
+    let root = tempfile::tempdir().unwrap();
+    let report = root.path().display().to_string();
+    let mut runs = 0;
+    for shard in ["0/2", "1/2"] {
+        let arguments = [
+            "lab",
+            "swarm",
+            "--first-seed",
+            "100",
+            "--seeds",
+            "7",
+            "--shard",
+            shard,
+            "--report",
+            &report,
+            "--json",
+        ];
+        let output = run(&arguments);
+        let summary = json(&output);
+        assert_eq!(summary["violations"], 0, "{summary}");
+        runs += summary["runs"].as_u64().unwrap();
+    }
+    assert_eq!(runs, 7);
+}
