@@ -226,7 +226,7 @@ impl Replica {
         self.last_assigned = last_chosen.max(self.last_assigned_here()).max(known);
         for (offset, digest) in (1..).zip(&new_view.chosen) {
             let seq = start.plus(offset);
-            if seq > self.low_water_mark && self.in_window(seq) {
+            if self.in_window(seq) {
                 self.mark_batch_proposed(*digest);
                 self.accept_proposal(step, seq, *digest, None);
             }

@@ -167,6 +167,24 @@ fn second_new_view_that_dropped_something_is_remembered() {
     assert_eq!((count(&rebuilt, is_prepared), count(&rebuilt, is_new_view)), (0, 2));
 }
 
+/// [VC10] A primary that made two NEW-VIEWs for its view is deposed at once; the second one is kept
+/// only where it made something be dropped.
+#[test]
+fn second_new_view_ends_the_view_and_is_kept_only_if_it_dropped_something() {
+    for (replica, kept) in [(0, 2), (3, 1)] {
+        let (mut c, [first, second]) = two_justified_new_views();
+        let messages = if replica == 0 { [first, second] } else { [second, first] };
+        let view_after = messages.map(|message| {
+            c.inject(1, replica, message);
+            c.views(&[replica])[0]
+        });
+        assert_eq!(view_after, [(1, true), (2, false)], "replica {replica}");
+        let records = c.core(replica).durable_records();
+        let is_new_view = |record: &&Record| matches!(record, Record::NewView(_));
+        assert_eq!(records.iter().filter(is_new_view).count(), kept, "replica {replica}");
+    }
+}
+
 /// [VC3] Q notes what a NEW-VIEW chose, also where the batch is not held. If such an entry vouched
 /// for the digest, a liar's word could make every later view choose a batch that no correct
 /// replica can execute.
