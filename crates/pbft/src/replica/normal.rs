@@ -91,6 +91,9 @@ impl Replica {
         self.hold_batch(step, digest, &batch);
         self.remember_signed(signed);
         self.accept_proposal(step, seq, digest, Some(signed));
+        // The number may be committed already, by COMMITs or COMMITTED that were faster, and its
+        // body is what execution waited for [C2].
+        self.try_execute(step);
         Ok(())
     }
 

@@ -118,6 +118,27 @@ fn any_replica_serves_bodies_and_nobody_takes_unwanted_ones() {
     assert!(cluster.events.iter().any(rejected));
 }
 
+/// [C2] A PRE-PREPARE that comes after the proof that its batch is committed brings the body as
+/// well as a fetched one does: nothing else need happen for the batch to be executed.
+#[test]
+fn late_pre_prepare_of_a_committed_number_is_executed() {
+    let mut cluster = Cluster::new(4);
+    cluster.ask(0, 1, "a");
+    let body = |e: &Envelope| {
+        let carries = e.kind() == Kind::PrePrepare || matches!(&*e.message, Message::Batch(_));
+        e.to == 3 && carries
+    };
+    cluster.deliver_where(|e| e.kind() == Kind::PrePrepare && e.to != 3);
+    let late = cluster.take(body);
+    cluster.deliver_where(|e| !body(e));
+    let executed = cluster.status(0).last_executed;
+    assert!(cluster.status(3).last_executed < executed, "the body is missing");
+    for envelope in &late {
+        cluster.deliver(envelope);
+    }
+    assert_eq!(cluster.status(3).last_executed, executed);
+}
+
 /// [TM4] A replica that fetches state puts off its vote against the primary, but not for ever.
 #[test]
 fn fetching_replica_votes_against_a_silent_primary_in_the_end() {
