@@ -128,7 +128,7 @@ impl Cluster {
     pub fn load(path: &Path) -> Result<Self, ClusterError> {
         let read_error = |source| ClusterError::Read { path: path.to_owned(), source };
         let text = crate::durable_file::read_text(path, FILE_BYTES_MAX).map_err(read_error)?;
-        let text = text.ok_or_else(|| read_error(io::ErrorKind::NotFound.into()))?;
+        let text = text.ok_or_else(|| read_error(crate::durable_file::missing()))?;
         Self::parse(path, &text)
     }
 

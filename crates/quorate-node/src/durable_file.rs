@@ -28,6 +28,11 @@ fn hidden_path(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// What is said of a file that must be there and is not.
+pub(crate) fn missing() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "there is no such file")
+}
+
 /// Reads a text file of at most `bytes_max` bytes; `None` if there is none.
 pub(crate) fn read_text(path: &Path, bytes_max: u64) -> io::Result<Option<String>> {
     let file = match File::open(path) {

@@ -93,7 +93,7 @@ impl Card {
     pub fn load(path: &Path) -> Result<Self, CardError> {
         let read_error = |source| CardError::Read { path: path.to_owned(), source };
         let text = crate::durable_file::read_text(path, CARD_BYTES_MAX).map_err(read_error)?;
-        let text = text.ok_or_else(|| read_error(io::ErrorKind::NotFound.into()))?;
+        let text = text.ok_or_else(|| read_error(crate::durable_file::missing()))?;
         let syntax = |message: String| CardError::Syntax { path: path.to_owned(), message };
         let file: CardFile = toml::from_str(&text)
             .map_err(|error| syntax(error.message().trim().replace('\n', " ")))?;
