@@ -11,7 +11,9 @@ mod up;
 mod verify;
 
 use crate::args::Command;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use quorate_node::setup::LocalCluster;
+use std::path::Path;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -30,6 +32,18 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Heal(args) => behave::heal(&args),
         Command::Lab(args) => lab::run(&args),
     }
+}
+
+/// The cluster in a folder that a person named or that is the default.
+pub(crate) fn open_cluster(dir: &Path) -> Result<LocalCluster> {
+    if !LocalCluster::exists(dir) {
+        let dir = dir.display();
+        bail!(
+            "there is no cluster in {dir}, since it has no cluster.toml; make one with \
+             `quorate up --dir {dir}`, or name another folder with --dir"
+        );
+    }
+    Ok(LocalCluster::open(dir)?)
 }
 
 /// A runtime for commands that wait for several things at once.

@@ -4,7 +4,6 @@ use crate::args::{Break, Heal};
 use crate::render;
 use anyhow::{Context, Result, bail};
 use quorate_node::admin::{self, Request, Response};
-use quorate_node::setup::LocalCluster;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,7 +14,8 @@ pub(super) fn make_faulty(args: &Break) -> Result<()> {
     let for_ms = args.span.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
     let behaviour = args.behaviour.to_string();
     tell(&args.dir, args.id, &Request::Break { behaviour: behaviour.clone(), for_ms })?;
-    render::note(format_args!("replica {} now behaves as {behaviour}", args.id));
+    let until = args.span.map_or_else(String::new, |span| format!(" for {span:?}"));
+    render::note(format_args!("replica {} now behaves as {behaviour}{until}", args.id));
     Ok(())
 }
 
@@ -27,7 +27,7 @@ pub(super) fn heal(args: &Heal) -> Result<()> {
 
 /// Tells a replica of a local cluster how to behave.
 pub(crate) fn tell(dir: &Path, id: u32, request: &Request) -> Result<()> {
-    let local = LocalCluster::open(dir)?;
+    let local = super::open_cluster(dir)?;
     let home = local.replica_homes().nth(id as usize);
     let home = home.with_context(|| {
         let count = local.cluster.config.replica_count();

@@ -8,7 +8,6 @@ use pbft::{ReplicaId, View};
 use quorate_node::admin::{self, NodeStatus, Request, Response};
 use quorate_node::cluster::Cluster;
 use quorate_node::home::Home;
-use quorate_node::setup::LocalCluster;
 use serde::Serialize;
 use std::path::Path;
 use std::time::Duration;
@@ -35,6 +34,9 @@ pub(crate) struct ClusterRow {
     /// How many more may merely stop without losing progress.
     pub(crate) stops_tolerated_now: u32,
     pub(crate) durability: String,
+    /// How many replicas are missing from a quorum.
+    #[serde(skip)]
+    pub(crate) lacking: u32,
 }
 
 /// What one replica says.
@@ -63,16 +65,34 @@ pub(super) fn run(args: &Status) -> Result<()> {
         return render::line(format_args!("{}", serde_json::to_string(&report)?));
     }
     show(&report)?;
+    let lacking = report.cluster.lacking;
+    if report.replicas.iter().any(|replica| replica.reachable) && lacking > 0 {
+        render::note(format_args!(
+            "at least {lacking} more must be up and behave well before anything is agreed on"
+        ));
+    }
     if report.replicas.iter().any(|replica| replica.reachable) {
         Ok(())
     } else {
-        Err(Negative("no replica answers; `quorate up` starts them".to_owned()).into())
+        Err(Negative(nobody_answers(&args.dir)).into())
+    }
+}
+
+/// Says what can be done here when no replica answers: that depends on whose folder it is.
+fn nobody_answers(dir: &Path) -> String {
+    let shown = dir.display();
+    if Home::new(dir).keys_path().exists() {
+        format!("no replica answers in {shown}; `quorate replica --dir {shown}` starts it")
+    } else if dir.join("replica-0").exists() {
+        format!("no replica answers; `quorate up --dir {shown}` starts them")
+    } else {
+        format!("no replica lives in {shown}; name the folder of one with --dir")
     }
 }
 
 /// Asks every replica whose folder is here: those of a local cluster, or the one of this folder.
 pub(crate) fn collect(dir: &Path) -> Result<Report> {
-    let local = LocalCluster::open(dir)?;
+    let local = super::open_cluster(dir)?;
     let cluster = &local.cluster;
     let own = Home::new(dir);
     let is_one = own.keys_path().exists();
@@ -91,7 +111,8 @@ pub(crate) fn collect(dir: &Path) -> Result<Report> {
     Ok(report(cluster, &statuses, if is_one { seen } else { Vec::new() }))
 }
 
-fn ask(home: &Home) -> Option<NodeStatus> {
+/// What the replica that lives in this folder says of itself, if it runs.
+pub(super) fn ask(home: &Home) -> Option<NodeStatus> {
     match admin::ask(&home.admin_path(), &Request::Status {}, PATIENCE) {
         Ok(Response::Status(status)) => Some(status),
         _ => None,
@@ -143,6 +164,7 @@ fn report(cluster: &Cluster, statuses: &[Option<NodeStatus>], seen: Vec<u32>) ->
             faults_tolerated_now: f.saturating_sub(liars).min(stops),
             stops_tolerated_now: stops,
             durability: cluster.durability.to_string(),
+            lacking: quorum.saturating_sub(healthy),
         },
         replicas,
     }

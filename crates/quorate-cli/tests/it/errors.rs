@@ -19,9 +19,9 @@ fn folder_without_a_cluster_is_named() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("none");
     let dir = dir.to_str().unwrap();
-    refused(&["status", "--dir", dir], 2, &["cluster.toml", "none"]);
-    refused(&["heal", "0", "--dir", dir], 2, &["cluster.toml"]);
-    refused(&["replica", "--dir", dir], 2, &["cluster.toml"]);
+    refused(&["status", "--dir", dir], 2, &["no cluster in", "none", "`quorate up"]);
+    refused(&["heal", "0", "--dir", dir], 2, &["no cluster in"]);
+    refused(&["replica", "--dir", dir], 2, &["cluster.toml: there is no such file; get"]);
     refused(&["verify", "no-file", "--cluster", "no-cluster"], 2, &["no-cluster"]);
 }
 
