@@ -1,8 +1,9 @@
 //! How clusters come to be: keys made where they stay, cards handed out, one public file put
 //! together from cards.
 
-use crate::cluster::{Card, Cluster, ClusterError, ClusterFile, Durability, FORMAT, Fingerprint};
+use crate::cluster::{Card, Cluster, ClusterError, ClusterFile, ContentError};
 use crate::cluster::{CardError, MemberFile, ParametersFile, Role};
+use crate::cluster::{Durability, FORMAT, Fingerprint};
 use crate::home::{Home, HomeError};
 use quorate_net::identity::{KeyFileError, SecretKeys};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -38,6 +39,18 @@ pub enum SetupError {
     /// What the cards make is not a cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// The members do not make a cluster.
+    #[error("these members make no cluster: {0}; correct the list of their cards")]
+    NoCluster(ContentError),
+    /// Whoever made a whole cluster was interrupted. Nobody has used these keys yet.
+    #[error(
+        "a cluster was begun in {path} and not finished; remove what is there, or choose another \
+         folder"
+    )]
+    Unfinished {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A file of the folder could not be written.
     #[error(transparent)]
     Home(#[from] HomeError),
@@ -148,7 +161,11 @@ pub fn make_cluster(
         client,
     };
     let text = file.to_text();
-    let fingerprint = Cluster::parse(&path, &text)?.fingerprint;
+    let fingerprint = match Cluster::parse(&path, &text) {
+        Ok(cluster) => cluster.fingerprint,
+        Err(ClusterError::Content { reason, .. }) => return Err(SetupError::NoCluster(reason)),
+        Err(other) => return Err(other.into()),
+    };
     let written = crate::durable_file::write(&path, text.as_bytes());
     written.map_err(|source| SetupError::Make { path: path.clone(), source })?;
     Ok((path, fingerprint))
@@ -168,6 +185,10 @@ impl LocalCluster {
         let existing = root.join("cluster.toml");
         if existing.exists() {
             return Err(SetupError::Exists { path: existing });
+        }
+        let first = Home::new(root.join(replica_folder(0)));
+        if first.keys_path().exists() && !first.cluster_path().exists() {
+            return Err(SetupError::Unfinished { path: root.to_owned() });
         }
         make_folder(root)?;
         let mut cards = Vec::new();

@@ -3,7 +3,7 @@
 use crate::args::Init;
 use crate::render;
 use anyhow::Result;
-use quorate_node::cluster::{Card, Durability, ParametersFile};
+use quorate_node::cluster::{Card, Durability, ParametersFile, Role};
 use quorate_node::setup::{self, ClusterSettings, LocalCluster};
 use serde_json::json;
 
@@ -22,7 +22,15 @@ pub(super) fn run(args: Init) -> Result<()> {
         None => {
             let cards: Result<Vec<Card>, _> =
                 args.cards.iter().map(|path| Card::load(path)).collect();
-            setup::make_cluster(&args.dir, &cards?, settings)?
+            let cards = cards?;
+            let made = setup::make_cluster(&args.dir, &cards, settings)?;
+            if !cards.iter().any(|card| card.role == Role::Client) {
+                render::note(format_args!(
+                    "there is no gateway's card among these, so nobody can use this cluster, and \
+                     no member can be added later"
+                ));
+            }
+            made
         }
     };
     if args.json {

@@ -42,6 +42,37 @@ fn corrupt_configuration_is_reported_with_its_line_and_an_exposed_key_with_the_r
 }
 
 #[test]
+fn members_that_make_no_cluster_are_not_a_file_to_correct() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name).to_str().unwrap().to_owned();
+    for id in 0..4 {
+        let address = format!("127.0.0.1:700{id}");
+        assert!(
+            run(&["keygen", "--dir", &at(&id.to_string()), "--addr", &address]).status.success()
+        );
+    }
+    let cards: Vec<String> = (0..4).map(|id| at(&format!("{id}/card.toml"))).collect();
+    let folder = at("cluster");
+    let mut arguments = vec!["init", "--dir", &folder];
+    cards[..3].iter().for_each(|card| arguments.extend(["--card", card]));
+    refused(&arguments, 2, &["make no cluster", "at least 4 replicas"]);
+    arguments.extend(["--card", &cards[3]]);
+    let output = run(&arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("no gateway's card"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn cluster_whose_making_was_interrupted_is_named() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("c");
+    let home = dir.join("replica-0");
+    let made = run(&["keygen", "--dir", home.to_str().unwrap(), "--addr", "127.0.0.1:7000"]);
+    assert!(made.status.success());
+    refused(&["up", "--dir", dir.to_str().unwrap()], 2, &["not finished", "remove what is there"]);
+}
+
+#[test]
 fn port_in_use_is_named() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("c");
