@@ -101,10 +101,11 @@ impl Process {
         Ok(())
     }
 
-    /// The last thing an ended process said.
+    /// The last thing an ended process said. One that was killed did not say why.
     pub(crate) async fn reason(&mut self) -> String {
-        let _ = timeout(STOP_TIMEOUT, self.child.wait()).await;
-        let last = last_line(&self.log).unwrap_or_default();
+        let ended = timeout(STOP_TIMEOUT, self.child.wait()).await;
+        let was_killed = matches!(ended, Ok(Ok(status)) if status.code().is_none());
+        let last = if was_killed { None } else { last_line(&self.log) }.unwrap_or_default();
         if last.is_empty() { format!("see {}", self.log.display()) } else { last }
     }
 }

@@ -1,10 +1,12 @@
 //! `quorate up`: a local cluster that stays, one process a replica, watched over.
 
 use crate::args::Up;
+use crate::failure;
 use crate::processes::Process;
 use crate::render;
 use anyhow::{Result, bail};
 use pbft::ReplicaId;
+use quorate_node::admin::NodeStatus;
 use quorate_node::cluster::{Durability, ParametersFile};
 use quorate_node::home::Home;
 use quorate_node::setup::{ClusterSettings, LocalCluster};
@@ -20,7 +22,15 @@ const REPLICA_COUNT: u32 = 4;
 const RESTART_AFTER: Duration = Duration::from_secs(2);
 
 pub(super) fn run(args: Up) -> Result<()> {
+    if !args.listen.ip().to_canonical().is_loopback() {
+        bail!(
+            "{} can be reached from other machines, and `quorate up` is for this one only; listen \
+             on a loopback address, or see `quorate gateway --help`",
+            args.listen
+        );
+    }
     let local = create_or_open(&args)?;
+    refuse_to_run_twice(&args, &local)?;
     super::runtime()?.block_on(async {
         let (stop, stopping) = watch::channel(false);
         let mut watchers = JoinSet::new();
@@ -79,6 +89,20 @@ fn create_or_open(args: &Up) -> Result<LocalCluster> {
     Ok(local)
 }
 
+/// A second process for each member would find its folder in use, again and again.
+fn refuse_to_run_twice(args: &Up, local: &LocalCluster) -> Result<()> {
+    for home in local.replica_homes() {
+        if let Some(NodeStatus { id, pid, .. }) = super::status::ask(&home) {
+            let dir = args.dir.display();
+            bail!(
+                "the cluster in {dir} runs already, with replica {id} as process {pid}; use it, \
+                 stop it first, or choose another --dir"
+            );
+        }
+    }
+    Ok(())
+}
+
 fn announce(args: &Up, local: &LocalCluster, endpoint: &str) -> Result<()> {
     let cluster = &local.cluster;
     let (count, f) = (cluster.config.replica_count(), cluster.config.quorums.fault_bound());
@@ -115,10 +139,11 @@ impl Watcher {
                 }
                 ended = process.ended() => ended,
             };
+            let is_final = matches!(&ended, Ok(status) if status.code() == Some(1));
             let status = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
             let reason = process.reason().await;
             render::note(format_args!("replica {id} died ({status}): {reason}"));
-            if !self.is_restarted || self.home.halted_path().exists() {
+            if !self.is_restarted || is_final || self.home.halted_path().exists() {
                 render::note(format_args!("replica {id} is not started again"));
                 return;
             }
@@ -132,7 +157,8 @@ impl Watcher {
                     render::note(format_args!("replica {id} started again"));
                 }
                 Err(error) => {
-                    render::note(format_args!("replica {id} cannot be started: {error:#}"));
+                    let error = failure::in_one_line(&error);
+                    render::note(format_args!("replica {id} cannot be started: {error}"));
                     return;
                 }
             }

@@ -85,7 +85,9 @@ fn port_in_use_is_named() {
     let gateway = dir.join("gateway");
     let gateway = gateway.to_str().unwrap();
     refused(&["gateway", "--dir", gateway, "--listen", &address], 2, &[&address, "in use"]);
-    refused(&["gateway", "--dir", gateway, "--listen", "0.0.0.0:0"], 2, &["other machines"]);
+    let words = ["other machines", "--expose"];
+    refused(&["gateway", "--dir", gateway, "--listen", "0.0.0.0:0"], 2, &words);
+    refused(&["up", "--dir", dir.to_str().unwrap(), "--listen", "0.0.0.0:0"], 2, &words[..1]);
 }
 
 #[test]
@@ -97,6 +99,11 @@ fn only_a_laboratory_can_be_told_to_lie() {
     refused(&["break", "9", "non_responding_node", "--dir", dir], 2, &["no replica 9"]);
     refused(&["up", "--lab", "--dir", dir], 2, &["laboratory"]);
     refused(&["up", "--replicas", "7", "--dir", dir], 2, &["has 4 replicas"]);
+    refused(&["up", "--dir", dir, "--listen", "127.0.0.1:0"], 2, &["runs already"]);
+    let gateway = up.dir().join("gateway");
+    let gateway = gateway.to_str().unwrap();
+    refused(&["gateway", "--dir", gateway, "--listen", "127.0.0.1:0"], 2, &["another process"]);
+    eventually("the first gateway still serves", || up.etcd.put("still", "here"));
     let replica = up.dir().join("replica-0");
     let twice = run(&["replica", "--dir", replica.to_str().unwrap()]);
     assert_eq!(twice.status.code(), Some(2), "{}", text(&twice.stderr));

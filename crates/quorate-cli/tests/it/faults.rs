@@ -63,6 +63,22 @@ fn replica_whose_disk_was_emptied_does_not_vote_again_and_says_why() {
 }
 
 #[test]
+fn replica_that_refuses_to_start_is_not_started_again_and_again() {
+    let up = Up::start(&[]);
+    up.wait_until_whole();
+    let pid = up.pids()[1];
+    send(pid, Signal::STOP);
+    fs::remove_dir_all(up.dir().join("replica-1/data")).unwrap();
+    send(pid, Signal::KILL);
+    eventually("its watcher gives up", || {
+        up.said().contains("replica 1 is not started again").then_some(())
+    });
+    let said = up.said();
+    assert!(said.contains("(signal: 9 (SIGKILL)): see "), "{said}");
+    assert!(said.contains("held this replica's memory and does not any more"), "{said}");
+}
+
+#[test]
 fn replica_whose_journal_alone_is_gone_does_not_start() {
     let up = Up::start(&["--no-restart"]);
     up.wait_until_whole();
