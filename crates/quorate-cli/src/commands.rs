@@ -36,7 +36,8 @@ pub(crate) fn run(command: Command) -> Result<()> {
 
 /// The cluster in a folder that a person named or that is the default.
 pub(crate) fn open_cluster(dir: &Path) -> Result<LocalCluster> {
-    if !LocalCluster::exists(dir) {
+    // A folder of somebody else is not taken for an empty one.
+    if let Ok(false) = dir.join("cluster.toml").try_exists() {
         let dir = dir.display();
         bail!(
             "there is no cluster in {dir}, since it has no cluster.toml; make one with \
