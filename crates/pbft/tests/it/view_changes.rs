@@ -11,6 +11,32 @@ use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_millis(1000);
 
+/// PRE-PREPAREs that overtake the NEW-VIEW of their view wait for it, and all of them are taken.
+#[test]
+fn pre_prepares_that_overtake_their_new_view_wait_for_it() {
+    let mut cluster = Cluster::new(4);
+    let request = cluster.operation(0, 1, "a");
+    cluster.send_request_to(2, request);
+    cluster.advance(TIMEOUT);
+    cluster.network.clear();
+    assert_eq!(cluster.views(&[2]), [(1, false)]);
+    let first = cluster.status(2).last_executed.get() + 1;
+    for n in first..first + 3 {
+        let batch = batch_of(&cluster, u8::try_from(n).unwrap(), vec![]);
+        let body = PrePrepare { view: view(1), seq: seq(n), digest: batch.digest() };
+        let message = Message::PrePrepare(cluster.sign(1, body), batch);
+        cluster.inject(1, 2, message);
+    }
+    let prepares = |e: &Envelope| e.from == 2 && e.to == 3 && e.kind() == Kind::Prepare;
+    assert!(cluster.take(prepares).is_empty());
+    let view_changes =
+        [0, 1, 3].map(|id| signed(&cluster, empty_view_change(&cluster, id, 1))).to_vec();
+    let proof = new_view_1(&cluster, view_changes, vec![]);
+    cluster.inject(1, 2, Message::NewView(proof));
+    assert_eq!(cluster.views(&[2]), [(1, true)]);
+    assert_eq!(cluster.take(prepares).len(), 3);
+}
+
 /// The VIEW-CHANGE a replica with nothing prepared would send.
 fn empty_view_change(cluster: &Cluster, replica: u32, new_view: u64) -> ViewChange {
     let checkpoint = cluster.status(replica).stable_checkpoint;
