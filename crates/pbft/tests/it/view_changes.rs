@@ -3,7 +3,8 @@
 use crate::cluster::{Cluster, Envelope, seq, view, within};
 use crate::normal_case::batch_of;
 use pbft::message::{
-    Batch, Kind, NewView, NewViewProof, PrePrepare, PreparedEntry, ViewChange, Vote,
+    Batch, Kind, NewView, NewViewProof, PrePrepare, PreparedEntry, SlotSet, Status, ViewChange,
+    Vote,
 };
 use pbft::{Digest, Event, Message, Record, Reject, ReplicaId, Sender, Signed, ViewChangeCause};
 use std::sync::Arc;
@@ -35,6 +36,45 @@ fn pre_prepares_that_overtake_their_new_view_wait_for_it() {
     cluster.inject(1, 2, Message::NewView(proof));
     assert_eq!(cluster.views(&[2]), [(1, true)]);
     assert_eq!(cluster.take(prepares).len(), 3);
+}
+
+/// [ST3] A replica that waits for a view is sent the VIEW-CHANGEs that it lacks, and no others.
+#[test]
+fn missing_view_changes_are_sent_to_whoever_lacks_them() {
+    let mut cluster = Cluster::new(4);
+    let request = cluster.operation(0, 1, "a");
+    cluster.send_request_to(2, request);
+    cluster.advance(TIMEOUT);
+    for id in [0, 1, 3] {
+        let body = empty_view_change(&cluster, id, 1);
+        inject_view_change(&mut cluster, 2, body);
+    }
+    cluster.network.clear();
+    let of_2 = cluster.status(2);
+    let mut view_changes = SlotSet::with_room(4);
+    view_changes.insert(3);
+    let status = Status {
+        view: view(1),
+        active: false,
+        low_water_mark: of_2.stable_checkpoint.0,
+        last_executed: of_2.last_executed,
+        pre_prepared: SlotSet::default(),
+        prepared: SlotSet::default(),
+        committed: SlotSet::default(),
+        view_changes,
+        new_view: view(0),
+        missing: vec![],
+    };
+    cluster.inject(1, 2, Message::Status(status));
+    let sent = cluster.take(|e| e.from == 2 && e.to == 1 && e.kind() == Kind::ViewChange);
+    let signers: Vec<u32> = sent
+        .iter()
+        .filter_map(|e| match &*e.message {
+            Message::ViewChange(signed) => Some(signed.signer.get()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(signers, [0, 2], "not its own, and not what it has");
 }
 
 /// The VIEW-CHANGE a replica with nothing prepared would send.
