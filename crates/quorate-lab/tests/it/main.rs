@@ -3,6 +3,7 @@
 mod adversaries;
 mod calm;
 mod catching_up;
+mod corner;
 mod network;
 mod restarts;
 mod scenarios;
