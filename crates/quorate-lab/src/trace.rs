@@ -265,6 +265,15 @@ impl EventLine {
         line
     }
 
+    /// What happened, in words.
+    pub(crate) fn describe(&self) -> String {
+        let view = self.view.map(|view| format!(", view {view}"));
+        let seq = self.seq.map(|seq| format!(", number {seq}"));
+        let detail = self.detail.as_ref().map(|detail| format!(": {detail}"));
+        let parts = [view, seq, detail].into_iter().flatten();
+        parts.fold(self.event.to_owned(), |text, part| text + &part)
+    }
+
     fn about(&mut self, view: Option<View>, seq: Option<SeqNum>, digest: Option<Digest>) {
         self.view = view.map(View::get);
         self.seq = seq.map(SeqNum::get);

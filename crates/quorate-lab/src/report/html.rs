@@ -173,17 +173,7 @@ fn events(out: &mut String, lines: &[Line]) {
         let (at, place, what) = match line {
             Line::Fault { at, what } => (*at, "the world".to_owned(), what.clone()),
             Line::Event(event) if SHOWN.contains(&event.event) => {
-                let mut what = event.event.to_owned();
-                if let Some(view) = event.view {
-                    let _ = write!(what, ", view {view}");
-                }
-                if let Some(seq) = event.seq {
-                    let _ = write!(what, ", number {seq}");
-                }
-                if let Some(detail) = &event.detail {
-                    let _ = write!(what, ": {detail}");
-                }
-                (event.at, party(event.replica), what)
+                (event.at, party(event.replica), event.describe())
             }
             _ => continue,
         };

@@ -313,16 +313,7 @@ fn draw_events(svg: &mut String, lines: &[Line], axis: &Axis, rows: &Rows, end: 
             _ => ("⚑", "#a02010"),
         };
         let (x, y) = (axis.at(event.at), rows.y(event.replica) - 8.0);
-        let mut what = format!("{}: {}", party(event.replica), event.event);
-        if let Some(view) = event.view {
-            let _ = write!(what, ", view {view}");
-        }
-        if let Some(seq) = event.seq {
-            let _ = write!(what, ", number {seq}");
-        }
-        if let Some(detail) = &event.detail {
-            let _ = write!(what, ": {detail}");
-        }
+        let what = format!("{}: {}", party(event.replica), event.describe());
         let _ = write!(
             svg,
             "<g><title>{} at {}</title><text x=\"{:.1}\" y=\"{y:.1}\" fill=\"{colour}\">{mark}\
