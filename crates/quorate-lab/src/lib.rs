@@ -14,6 +14,7 @@ pub mod scenario;
 pub mod shrink;
 pub mod swarm;
 pub mod trace;
+pub mod twins;
 pub mod world;
 
 mod checker;

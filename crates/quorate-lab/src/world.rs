@@ -4,10 +4,12 @@
 mod clients;
 mod cluster;
 mod faults;
+mod interference;
 mod machine;
 mod options;
 mod outcome;
 
+pub(crate) use interference::Interference;
 pub use options::{CrashKind, Fault, Options, Workload};
 pub use outcome::{Counts, Outcome, Verdict};
 
@@ -34,7 +36,12 @@ use std::sync::Arc;
 /// # Panics
 /// If the options describe no valid cluster.
 pub fn run(seed: Seed, options: &Options) -> Outcome {
-    World::new(seed, options, None).run()
+    run_with(seed, options, Interference::default())
+}
+
+/// Runs the same world as [`run`], and interferes.
+pub(crate) fn run_with(seed: Seed, options: &Options, interference: Interference) -> Outcome {
+    World::new(seed, options, interference, None).run()
 }
 
 /// Runs the same world as [`run`], and shows everything that happens to `observer`, in order.
@@ -42,7 +49,7 @@ pub fn run(seed: Seed, options: &Options) -> Outcome {
 /// # Panics
 /// If the options describe no valid cluster.
 pub fn run_observed(seed: Seed, options: &Options, observer: &mut dyn FnMut(Line)) -> Outcome {
-    World::new(seed, options, Some(observer)).run()
+    World::new(seed, options, Interference::default(), Some(observer)).run()
 }
 
 struct World<'a> {
@@ -61,6 +68,7 @@ struct World<'a> {
     checkers: Checkers,
     trace: Trace,
     violation: Option<Violation>,
+    interference: Interference,
 }
 
 enum Happening {
@@ -121,12 +129,24 @@ const ARRIVALS_AT_THE_END_MAX: u64 = 1 << 20;
 const WALL_START_MS: u64 = 1_800_000_000_000;
 
 impl<'a> World<'a> {
-    fn new(seed: Seed, options: &'a Options, observer: Option<&'a mut dyn FnMut(Line)>) -> Self {
+    fn new(
+        seed: Seed,
+        options: &'a Options,
+        interference: Interference,
+        observer: Option<&'a mut dyn FnMut(Line)>,
+    ) -> Self {
         let (config, replica_keys, client_keys) = cluster(options);
         let machines = (0..options.replica_count)
             .map(ReplicaId::new)
-            .zip(replica_keys)
-            .map(|(id, key)| Machine::new(Arc::clone(&config), id, key, options, seed))
+            .chain(interference.twins.iter().copied())
+            .map(|id| {
+                let key = replica_keys[id.get() as usize].clone();
+                let mut machine = Machine::new(Arc::clone(&config), id, key, options, seed);
+                if interference.makes_faulty(id) {
+                    machine.mark_faulty();
+                }
+                machine
+            })
             .collect();
         let clients = Clients::new(&config, client_keys, options, seed);
         Self {
@@ -143,6 +163,7 @@ impl<'a> World<'a> {
             checkers: Checkers::new(&options.parameters),
             trace: Trace::default(),
             violation: None,
+            interference,
         }
     }
 
@@ -212,6 +233,7 @@ impl<'a> World<'a> {
                 self.depart(Endpoint::Replica(from), to, &flight);
             }
             Happening::Linked { at, peer } => {
+                let peer = self.identity(peer);
                 self.with(at, |machine, now, sent| machine.on_linked(now, peer, sent));
             }
             Happening::Deadline { at, start } => {
@@ -254,6 +276,10 @@ impl<'a> World<'a> {
 
     fn on_arrival(&mut self, sent: Time, from: Endpoint, to: Endpoint, flight: &Rc<Flight>) {
         self.trace.arrived(self.now, from, to, &flight.message);
+        let from = match from {
+            Endpoint::Replica(instance) => Endpoint::Replica(self.identity(instance)),
+            client @ Endpoint::Client(_) => client,
+        };
         let refusal = match (from, to) {
             (from, Endpoint::Replica(_)) => {
                 let sender = match from {
@@ -426,7 +452,7 @@ impl<'a> World<'a> {
                 self.check(&Observation::Requested { request: request.request() });
             }
             let flight = Flight::new(message);
-            for id in self.ids() {
+            for id in self.config.replica_ids() {
                 self.depart(Endpoint::Client(client), Endpoint::Replica(id), &flight);
             }
         }
@@ -441,20 +467,26 @@ impl<'a> World<'a> {
     fn depart(&mut self, from: Endpoint, to: Endpoint, flight: &Rc<Flight>) {
         self.trace.departed(&flight.message);
         let sent = self.now;
-        let arrivals = self.network.arrivals(sent, from, to);
-        if arrivals.is_empty() {
-            self.show_message((sent, sent), (from, to), &flight.message, Fate::Lost, None);
-        }
-        for arrival in arrivals {
-            let flight = Rc::clone(flight);
-            self.schedule(arrival, Happening::Arrival { sent, from, to, flight });
+        for to in self.instances(to) {
+            let arrivals = if self.are_separated(from, to, flight.message.kind()) {
+                Vec::new()
+            } else {
+                self.network.arrivals(sent, from, to)
+            };
+            if arrivals.is_empty() {
+                self.show_message((sent, sent), (from, to), &flight.message, Fate::Lost, None);
+            }
+            for arrival in arrivals {
+                let flight = Rc::clone(flight);
+                self.schedule(arrival, Happening::Arrival { sent, from, to, flight });
+            }
         }
     }
 
     fn start(&mut self, id: ReplicaId) {
         self.with(id, Machine::start);
         for peer in self.ids() {
-            if peer != id && self.machine(peer).is_up() {
+            if self.identity(peer) != self.identity(id) && self.machine(peer).is_up() {
                 self.link(id, peer);
             }
         }
@@ -526,8 +558,9 @@ impl<'a> World<'a> {
         &mut self.machines[id.get() as usize]
     }
 
+    /// Every instance of every replica: there is one of each unless somebody interferes.
     fn ids(&self) -> impl Iterator<Item = ReplicaId> + use<> {
-        (0..self.options.replica_count).map(ReplicaId::new)
+        (0..self.machines.len() as u32).map(ReplicaId::new)
     }
 }
 

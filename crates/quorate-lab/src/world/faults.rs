@@ -70,6 +70,7 @@ impl World<'_> {
     /// Nothing is broken any more but the faulty replicas.
     pub(super) fn heal(&mut self) {
         self.network.change(NetworkOptions::LOCAL);
+        self.interference.partitions.clear();
         self.mend();
         for id in self.ids() {
             self.machine(id).stop_crashing();

@@ -130,6 +130,11 @@ impl Machine {
         self.is_faulty
     }
 
+    /// It misbehaves without an adversary of its own.
+    pub(crate) fn mark_faulty(&mut self) {
+        (self.is_faulty, self.is_timely) = (true, false);
+    }
+
     pub(crate) fn is_timely(&self) -> bool {
         self.is_timely
     }

@@ -8,6 +8,7 @@ mod network;
 mod restarts;
 mod scenarios;
 mod swarm;
+mod twins;
 mod view_changes;
 
 use pbft::ReplicaId;
