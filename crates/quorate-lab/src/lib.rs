@@ -12,6 +12,7 @@ pub mod report;
 pub mod rng;
 pub mod scenario;
 pub mod shrink;
+pub mod small_scope;
 pub mod swarm;
 pub mod trace;
 pub mod twins;

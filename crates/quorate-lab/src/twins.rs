@@ -111,6 +111,7 @@ fn play(replica_count: u32, schedule: &Schedule) -> (Verdict, Counts) {
     let interference = Interference {
         twins: schedule.twins.iter().copied().map(ReplicaId::new).collect(),
         partitions: schedule.partitions.clone(),
+        ..Interference::default()
     };
     let outcome = run_with(Seed::new(1), &options(replica_count), interference);
     (outcome.verdict, outcome.counts)

@@ -16,6 +16,7 @@ pub use outcome::{Counts, Outcome, Verdict};
 use crate::checker::{Checkers, Observation, Violation};
 use crate::network::Network;
 use crate::rng::Seed;
+use crate::small_scope::Tampering;
 use crate::trace::{EventLine, Fate, Line, MessageLine};
 use clients::Clients;
 use cluster::cluster;
@@ -69,6 +70,7 @@ struct World<'a> {
     trace: Trace,
     violation: Option<Violation>,
     interference: Interference,
+    tampering: Option<Tampering>,
 }
 
 enum Happening {
@@ -136,6 +138,10 @@ impl<'a> World<'a> {
         observer: Option<&'a mut dyn FnMut(Line)>,
     ) -> Self {
         let (config, replica_keys, client_keys) = cluster(options);
+        let tampering = interference.plan.clone().map(|plan| {
+            let key = replica_keys[plan.liar.get() as usize].clone();
+            Tampering::new(plan, Arc::clone(&config), key)
+        });
         let machines = (0..options.replica_count)
             .map(ReplicaId::new)
             .chain(interference.twins.iter().copied())
@@ -164,6 +170,7 @@ impl<'a> World<'a> {
             trace: Trace::default(),
             violation: None,
             interference,
+            tampering,
         }
     }
 
@@ -465,6 +472,8 @@ impl<'a> World<'a> {
     }
 
     fn depart(&mut self, from: Endpoint, to: Endpoint, flight: &Rc<Flight>) {
+        let changed = self.tampering.as_mut().and_then(|t| t.change(from, to, &flight.message));
+        let flight = &changed.map_or_else(|| Rc::clone(flight), |m| Flight::new(Arc::new(m)));
         self.trace.departed(&flight.message);
         let sent = self.now;
         for to in self.instances(to) {

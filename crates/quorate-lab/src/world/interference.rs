@@ -1,7 +1,8 @@
-//! What an exploration does to a world beyond its options: identities that run twice, and
-//! partitions that depend on the view.
+//! What an exploration does to a world beyond its options: identities that run twice, partitions
+//! that depend on the view, and messages of a faulty replica that are changed on their way out.
 
 use super::World;
+use crate::small_scope::Plan;
 use pbft::message::Kind;
 use pbft::{ReplicaId, View};
 use quorate_adversary::Endpoint;
@@ -16,12 +17,14 @@ pub(crate) struct Interference {
     /// For each view, from view 0 on, in which part of the network each instance is; from the first
     /// view that is not listed the network is whole.
     pub(crate) partitions: Vec<Vec<u32>>,
+    /// Which messages are changed.
+    pub(crate) plan: Option<Plan>,
 }
 
 impl Interference {
     /// Whether this replica misbehaves by what is done here.
     pub(super) fn makes_faulty(&self, id: ReplicaId) -> bool {
-        self.twins.contains(&id)
+        self.twins.contains(&id) || self.plan.iter().any(|plan| plan.liar == id)
     }
 
     /// Whether the partition of a view loses a message. It never loses HELLO: who was not let in

@@ -7,6 +7,7 @@ mod corner;
 mod network;
 mod restarts;
 mod scenarios;
+mod small_scope;
 mod swarm;
 mod twins;
 mod view_changes;
