@@ -2,7 +2,7 @@
 
 use crate::fault::{HaltReason, Reject};
 use crate::message::{CheckpointId, Kind};
-use crate::{ClientId, Digest, ReplicaId, SeqNum, Session, Time, Timestamp, View};
+use crate::{ClientId, Digest, Incarnation, ReplicaId, SeqNum, Session, Time, Timestamp, View};
 
 /// Something that happened at a replica.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -106,6 +106,15 @@ pub enum Event {
         /// The checkpoint.
         seq: SeqNum,
     },
+    /// A REJOIN was executed.
+    RejoinExecuted {
+        /// Who comes back.
+        replica: ReplicaId,
+        /// As which incarnation.
+        incarnation: Incarnation,
+        /// At this number.
+        seq: SeqNum,
+    },
     /// A lie was proved.
     EvidenceFound {
         /// Whose.
@@ -130,4 +139,6 @@ pub enum ViewChangeCause {
     BadNewView,
     /// The primary was caught lying.
     PrimaryLied,
+    /// A replica rejoins, and may vote in later views only.
+    Rejoin,
 }

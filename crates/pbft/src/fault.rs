@@ -238,6 +238,11 @@ pub enum HaltReason {
         /// The counter that a weak quorum of peers has seen at least.
         seen: u64,
     },
+    /// A REJOIN of this replica was executed that its disk knows nothing of.
+    Replaced {
+        /// The incarnation that has taken its place.
+        by: crate::Incarnation,
+    },
     /// More replicas than can be faulty have another state at this checkpoint.
     Diverged {
         /// The checkpoint.
@@ -263,7 +268,12 @@ impl fmt::Display for HaltReason {
                 "this replica's data folder was lost or rolled back: its disk knows of {own} \
                  starts, this one included, and other replicas remember another one, number \
                  {seen}; it must not vote with a memory that has a hole. Restore the original \
-                 folder, or let the replica rejoin"
+                 folder, or let the replica rejoin without one: quorate replica --rejoin"
+            ),
+            Self::Replaced { by } => write!(
+                f,
+                "this replica has rejoined as incarnation {by} with another data folder: this \
+                 folder is from before that, or another process uses the same keys"
             ),
             Self::Diverged { seq } => write!(
                 f,

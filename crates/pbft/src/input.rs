@@ -2,6 +2,7 @@
 
 use crate::auth::Verified;
 use crate::message::{CheckpointId, Outcome};
+use crate::rejoin::Rejoined;
 use crate::{ClientId, ReplicaId, SeqNum, Session, Timestamp};
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -23,6 +24,8 @@ pub enum Input {
         seq: SeqNum,
         /// What became of each request of the batch, in its order.
         executions: Vec<Execution>,
+        /// The REJOINs of the batch that had an effect.
+        rejoined: Vec<(ReplicaId, Rejoined)>,
     },
     /// The answer to [`Output::TakeCheckpoint`](crate::Output::TakeCheckpoint).
     CheckpointTaken {
@@ -40,6 +43,8 @@ pub enum Input {
         id: CheckpointId,
         /// The client table in that state.
         clients: Vec<(ClientId, ClientWindow)>,
+        /// The replicas that ever rejoined, according to that state.
+        rejoined: Vec<(ReplicaId, Rejoined)>,
     },
 }
 

@@ -43,6 +43,7 @@ pub mod message;
 mod output;
 mod quorum;
 mod record;
+mod rejoin;
 mod replica;
 mod service;
 mod slot;
@@ -67,6 +68,7 @@ pub use message::Message;
 pub use output::{Output, Recipients};
 pub use quorum::Quorums;
 pub use record::Record;
+pub use rejoin::{Rejoined, Rejoins};
 pub use replica::{Boot, Recovered, Replica, ReplicaStatus};
 pub use service::{CHOICE_BYTES_MAX, Context, KEY_BYTES_MAX, Service, State, StateRead};
 pub use types::{

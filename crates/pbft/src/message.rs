@@ -65,7 +65,8 @@ pub enum Message {
     FetchState(StatePartRequest),
     /// One part of the state; believed because of its digest.
     StatePart(StatePart),
-    /// A replica asks to be let back in after it lost its memory; becomes part of a batch.
+    /// A replica asks to be let back in after it lost its memory, or another relays that; becomes
+    /// part of a batch.
     Rejoin(Signed<Rejoin>),
     /// The proof that a checkpoint is stable, for a peer whose window is far behind.
     Stable(StableProof),

@@ -28,6 +28,8 @@ pub enum Record {
     PeerBoot {
         /// The peer.
         replica: ReplicaId,
+        /// In which incarnation.
+        incarnation: Incarnation,
         /// Its latest start.
         start: StartId,
         /// What it is told: the last start in which it was seen to take part, which may be the
@@ -75,6 +77,11 @@ pub enum Record {
         /// The state there.
         id: CheckpointId,
     },
+    /// This memory began with this start, in place of one that was lost: the replica promises
+    /// nothing until it has rejoined. Before its REJOIN.
+    Amnesiac(StartId),
+    /// The replica has rejoined, as this incarnation. Before its first vote.
+    Rejoined(Incarnation),
 }
 
 impl Record {

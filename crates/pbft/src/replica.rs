@@ -8,6 +8,7 @@ mod execute;
 mod new_view;
 mod normal;
 mod recovery;
+mod rejoin;
 mod request;
 mod state_transfer;
 mod status;
@@ -26,6 +27,7 @@ use crate::message::{
 };
 use crate::output::{Output, Recipients};
 use crate::record::Record;
+use crate::rejoin::Rejoins;
 use crate::slot::Slot;
 use crate::{
     ClientId, Config, Digest, Incarnation, Now, Position, ReplicaId, SeqNum, Session, Time,
@@ -36,6 +38,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use evidence::EvidenceKey;
+use rejoin::RejoinQueue;
 use request::RequestQueue;
 use state_transfer::Transfer;
 use status::Repair;
@@ -132,6 +135,10 @@ pub struct Replica {
     requests: RequestQueue,
     /// Mirror of the client table in the replicated state.
     clients: BTreeMap<ClientId, ClientWindow>,
+    /// REJOINs that wait to be executed.
+    rejoin_queue: RejoinQueue,
+    /// Mirror of the table of rejoined replicas in the replicated state.
+    rejoins: Rejoins,
 
     timers: Timers,
     repair: Repair,
@@ -157,6 +164,8 @@ pub struct ReplicaStatus {
     pub id: ReplicaId,
     /// Whether its peers let it in after its start.
     pub admitted: bool,
+    /// Whether it lost its memory and is on its way back: it follows, and promises nothing.
+    pub amnesiac: bool,
     /// Its view.
     pub view: View,
     /// Whether it is active in it.
@@ -209,10 +218,12 @@ impl Replica {
             Input::Connected(peer) => self.introduce_to(&mut step, peer),
             Input::Tick => {}
             Input::Chosen(choice) => self.on_chosen(&mut step, choice),
-            Input::Executed { seq, executions } => self.on_executed(&mut step, seq, executions),
+            Input::Executed { seq, executions, rejoined } => {
+                self.on_executed(&mut step, seq, executions, rejoined);
+            }
             Input::CheckpointTaken { seq, id } => self.on_checkpoint_taken(&mut step, seq, id),
-            Input::StateInstalled { seq, id, clients } => {
-                self.on_state_installed(&mut step, seq, id, clients);
+            Input::StateInstalled { seq, id, clients, rejoined } => {
+                self.on_state_installed(&mut step, (seq, id), clients, rejoined);
             }
         }
         self.fire_due_timers(&mut step);
@@ -229,6 +240,7 @@ impl Replica {
         ReplicaStatus {
             id: self.id,
             admitted: self.admission.is_admitted(),
+            amnesiac: self.admission.amnesia.is_some(),
             view: self.view,
             active: self.active,
             last_executed: self.last_executed,
@@ -269,7 +281,7 @@ impl Replica {
             Message::Status(_) => self.note_part(step, from),
             _ => {}
         }
-        if !self.admission.is_admitted() {
+        if !self.admission.follows() {
             return Err(Reject::Starting);
         }
         match message {
@@ -290,11 +302,11 @@ impl Replica {
             Message::Batch(batch) => self.on_batch(step, batch),
             Message::FetchPrePrepare(view, seq) => self.on_fetch_pre_prepare(step, from, view, seq),
             Message::PrePrepareSeen(signed) => self.on_pre_prepare_seen(step, signed),
-            // The host answers FETCH and takes the parts of a state itself; an ordered REJOIN is
-            // accepted only inside a batch; the others were handled above or never pass the door.
+            Message::Rejoin(rejoin) => self.on_rejoin(step, rejoin),
+            // The host answers FETCH and takes the parts of a state itself; the others were handled
+            // above or never pass the door.
             Message::FetchState(_)
             | Message::StatePart(_)
-            | Message::Rejoin(_)
             | Message::Hello(_)
             | Message::HelloReply(_)
             | Message::Reply(_) => Err(Reject::Unsolicited),
@@ -351,7 +363,16 @@ impl Replica {
     /// peer sent.
     pub fn broken_invariant(&self) -> Option<&'static str> {
         let in_window = |seq: &SeqNum| self.in_window(*seq);
-        let rules: [(bool, &'static str); 9] = [
+        let has_promised = self.active
+            || self.admission.is_admitted()
+            || self.view_changes.contains_key(&self.id)
+            || !self.prepared.is_empty()
+            || !self.own_signed.is_empty();
+        let rules: [(bool, &'static str); 10] = [
+            (
+                self.admission.amnesia.is_none() || !has_promised,
+                "a replica without its memory promises nothing",
+            ),
             (self.config.is_checkpoint(self.low_water_mark), "h is a multiple of K"),
             (
                 self.last_executed >= self.low_water_mark || !self.replay.is_empty(),

@@ -106,6 +106,14 @@ impl View {
     }
 }
 
+impl Incarnation {
+    /// The next incarnation. It has no successor at the end of the range, which honest counting
+    /// never reaches.
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
 impl SeqNum {
     /// The next sequence number.
     pub const fn next(self) -> Self {

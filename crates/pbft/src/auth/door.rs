@@ -4,7 +4,7 @@
 
 use super::{Signed, SignedRequest};
 use crate::message::{
-    Batch, Checkpoint, Message, NewViewProof, PrePrepare, PreparedEntry, RequestBody,
+    Batch, Checkpoint, Message, NewViewProof, PrePrepare, PreparedEntry, Rejoin, RequestBody,
     STARTS_TOLD_MAX, SignedBody, Status, ViewChange,
 };
 use crate::{ClientId, Config, Reject, ReplicaId, SeqNum, Session, Timestamp, View};
@@ -124,10 +124,9 @@ impl Config {
             Message::Hello(_) => Ok(()),
             Message::HelloReply(reply) => {
                 if reply.seen.len() > STARTS_TOLD_MAX {
-                    Err(Reject::OverLimit)
-                } else {
-                    Ok(())
+                    return Err(Reject::OverLimit);
                 }
+                check_range(reply.view, SeqNum::ZERO)
             }
             Message::Reply(_) => Err(Reject::NotForReplicas),
             Message::Request(request) => self.check_request(request, is_known),
@@ -159,13 +158,17 @@ impl Config {
                 if too_many { Err(Reject::OverLimit) } else { Ok(()) }
             }
             Message::StatePart(_) => Ok(()),
-            Message::Rejoin(rejoin) => {
-                if rejoin.body.replica != rejoin.signer {
-                    return Err(Reject::ForgedSender);
-                }
-                self.check_signature(rejoin)
-            }
+            Message::Rejoin(rejoin) => self.check_rejoin(rejoin),
         }
+    }
+
+    /// A REJOIN is signed by the replica that comes back; any other may relay it [RJ2].
+    fn check_rejoin(&self, rejoin: &Signed<Rejoin>) -> Result<(), Reject> {
+        if rejoin.body.replica != rejoin.signer {
+            return Err(Reject::ForgedSender);
+        }
+        check_range(rejoin.body.view, SeqNum::ZERO)?;
+        self.check_signature(rejoin)
     }
 
     fn check_signature<T: SignedBody>(&self, signed: &Signed<T>) -> Result<(), Reject> {
@@ -244,9 +247,11 @@ impl Config {
         if batch.requests.len() > 1 && batch.byte_count() > limits.batch_bytes_max {
             return Err(Reject::OverLimit);
         }
-        if !batch.rejoins.is_empty() {
+        // One of each replica at most, in ascending order: so their number has a limit, too.
+        if !batch.rejoins.windows(2).all(|pair| pair[0].signer < pair[1].signer) {
             return Err(Reject::MalformedBatch);
         }
+        batch.rejoins.iter().try_for_each(|rejoin| self.check_rejoin(rejoin))?;
         let mut seen = BTreeSet::new();
         let repeated = batch.requests.iter().any(|request| {
             let content = request.request();

@@ -57,8 +57,7 @@ pub struct Batch {
     pub choice: Vec<u8>,
     /// The requests. Empty for a batch that only carries time.
     pub requests: Vec<Arc<SignedRequest>>,
-    /// Replicas that come back after they lost their memory. The format is fixed; this version
-    /// refuses a batch that carries one [RJ2].
+    /// Replicas that come back after they lost their memory [RJ2].
     pub rejoins: Vec<Signed<Rejoin>>,
 }
 

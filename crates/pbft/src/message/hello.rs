@@ -1,7 +1,7 @@
 //! HELLO: what two replicas tell each other before anything else, so that a replica whose disk was
 //! lost or rolled back is found out before it votes [RJ1].
 
-use crate::{Digest, Incarnation};
+use crate::{Digest, Incarnation, View};
 use alloc::vec::Vec;
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -36,6 +36,9 @@ pub struct Hello {
     pub boot_id: BootId,
     /// How often the sender has rejoined after losing its memory.
     pub incarnation: Incarnation,
+    /// Whether the sender knows that it lost its memory: then it asks for the receiver's view, and
+    /// for nothing that would let it vote.
+    pub amnesiac: bool,
 }
 
 /// The answer.
@@ -43,6 +46,10 @@ pub struct Hello {
 pub struct HelloReply {
     /// The start being answered.
     pub boot_id: BootId,
+    /// The incarnation being answered.
+    pub incarnation: Incarnation,
+    /// The sender's view now.
+    pub view: View,
     /// Other starts of the replica it answers that the sender has durably noted, at most
     /// [`STARTS_TOLD_MAX`].
     pub seen: Vec<StartId>,

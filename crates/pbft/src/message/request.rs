@@ -1,7 +1,7 @@
 //! REQUEST and REPLY (OSDI '99 section 4.1), with sessions, several outstanding requests per
 //! client and several operations under one signature.
 
-use super::SignedBody;
+use super::{SignedBody, StartId};
 use crate::{ClientId, Digest, Incarnation, ReplicaId, Session, Timestamp, View};
 use alloc::vec::Vec;
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -99,16 +99,18 @@ pub struct Reply {
     pub body: ReplyBody,
 }
 
-/// The ordered request by which a replica that lost its memory comes back: from the number it is
-/// executed at, the older incarnation's votes count no more.
+/// The ordered request by which a replica that lost its memory comes back [RJ2].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub struct Rejoin {
     /// Who comes back.
     pub replica: ReplicaId,
     /// Its new incarnation, one more than the last.
     pub incarnation: Incarnation,
-    /// The boot counter it starts again with.
-    pub boot_counter: u64,
+    /// The start with which its new memory began. Drawn at random after the old one was lost, it
+    /// shows that whatever was ordered before the loss does not contain this request.
+    pub start: StartId,
+    /// A view above every one that it may have taken part in [RJ4].
+    pub view: View,
 }
 
 impl SignedBody for Rejoin {

@@ -2,13 +2,14 @@
 //! its last start, cannot see that by itself; its peers can, because they durably remember its
 //! starts and it does not know them [RJ1].
 
-use super::{Boot, Replica, Step};
+use super::rejoin::Amnesia;
+use super::{Replica, Step};
 use crate::event::Event;
 use crate::fault::{HaltReason, Reject};
 use crate::message::{BootId, Hello, HelloReply, Message, StartId};
 use crate::record::Record;
 use crate::wire::WIRE_VERSION;
-use crate::{Position, ReplicaId, Time};
+use crate::{Incarnation, Position, ReplicaId, Time};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -25,6 +26,8 @@ pub(super) struct Admission {
     confirmed: BTreeSet<ReplicaId>,
     /// Peers that remember another one, and the counter of that.
     accused: BTreeMap<ReplicaId, u64>,
+    /// Set while this replica knows that it lost its memory, and until it has rejoined.
+    pub(super) amnesia: Option<Amnesia>,
     /// What this replica remembers of its peers.
     pub(super) peers: BTreeMap<ReplicaId, PeerBoot>,
 }
@@ -36,11 +39,16 @@ const OWN_STARTS_MAX: usize = 1 << 16;
 /// The latest start of a peer, and the other ones that it is told.
 #[derive(Clone, Debug)]
 pub(super) struct PeerBoot {
+    /// In which incarnation. What is remembered of an older one is void: it has rejoined since.
+    pub(super) incarnation: Incarnation,
     pub(super) start: StartId,
     /// At most two. **Invariant:** the first is the last start in which the peer was seen to take
     /// part, as long as it was not seen to take part in a later one: an emptied disk must not get
     /// in by starting again and again. It is `start` itself once the peer takes part since then.
     pub(super) seen: Vec<StartId>,
+    /// Whether the peer has since said that it lost its memory: what it sends now is nothing that
+    /// only a replica which was let in would send.
+    pub(super) is_amnesiac: bool,
     /// Since when starts of the peer are counted, and how many were noted since: one that claims
     /// start after start is not followed, since each costs a durable record.
     pub(super) counted: (Time, u32),
@@ -51,6 +59,15 @@ const BOOT_COUNT_MAX: u32 = 16;
 const BOOT_COUNT_SPAN: Duration = Duration::from_secs(60);
 
 impl PeerBoot {
+    pub(super) fn new(
+        incarnation: Incarnation,
+        start: StartId,
+        seen: Vec<StartId>,
+        counted: (Time, u32),
+    ) -> Self {
+        Self { incarnation, start, seen, is_amnesiac: false, counted }
+    }
+
     fn highest(&self) -> u64 {
         let others = self.seen.iter().map(|start| start.counter).max().unwrap_or(0);
         self.start.counter.max(others)
@@ -59,6 +76,22 @@ impl PeerBoot {
     /// Whether the peer was seen to take part since its latest start, hence was let in.
     fn takes_part(&self) -> bool {
         self.seen.first() == Some(&self.start)
+    }
+
+    fn is(&self, incarnation: Incarnation, start: &StartId) -> bool {
+        self.incarnation == incarnation && self.start.boot_id == start.boot_id
+    }
+
+    /// Whether that start can only be a later one.
+    fn precedes(&self, incarnation: Incarnation, start: &StartId) -> bool {
+        let is_same = incarnation == self.incarnation;
+        incarnation > self.incarnation || (is_same && start.counter > self.highest())
+    }
+
+    /// What is made durable of it.
+    pub(super) fn record(&self, replica: ReplicaId) -> Record {
+        let (incarnation, start, seen) = (self.incarnation, self.start, self.seen.clone());
+        Record::PeerBoot { replica, incarnation, start, seen }
     }
 
     fn all(&self) -> Vec<StartId> {
@@ -81,12 +114,24 @@ impl Admission {
             own_starts: BTreeMap::new(),
             confirmed: BTreeSet::new(),
             accused: BTreeMap::new(),
+            amnesia: None,
             peers,
         }
     }
 
     pub(super) fn is_admitted(&self) -> bool {
         self.admitted
+    }
+
+    /// Whether this replica takes in what the others say: it was let in, or it may follow them
+    /// without promising anything [RJ6].
+    pub(super) fn follows(&self) -> bool {
+        self.admitted || self.amnesia.is_some()
+    }
+
+    /// Whether this replica asks its peers for their views, and not yet to let it in.
+    fn asks_for_views(&self) -> bool {
+        self.amnesia.as_ref().is_some_and(|amnesia| amnesia.returns_as.is_none())
     }
 
     pub(super) fn remember_own(&mut self, start: StartId) {
@@ -112,6 +157,9 @@ impl Admission {
     /// Whether a peer still has to answer our HELLO, be it needed for letting us in or not: it is
     /// to remember this start.
     pub(super) fn awaits(&self, peer: ReplicaId) -> bool {
+        if self.asks_for_views() {
+            return self.amnesia.as_ref().is_some_and(|amnesia| !amnesia.knows_view_of(peer));
+        }
         !self.confirmed.contains(&peer) && !self.accused.contains_key(&peer)
     }
 }
@@ -122,19 +170,25 @@ impl Replica {
         if peer == self.id || peer.get() >= self.config.replica_count() {
             return;
         }
-        let Boot { counter, id, incarnation } = self.boot;
         let hello = Hello {
             config: self.config.digest,
             versions: (WIRE_VERSION, WIRE_VERSION),
             key_epoch: 0,
-            boot_counter: counter,
-            boot_id: id,
-            incarnation,
+            boot_counter: self.boot.counter,
+            boot_id: self.boot.id,
+            incarnation: self.incarnation(),
+            amnesiac: self.admission.asks_for_views(),
         };
         step.send(peer, Message::Hello(hello), self.admission.booted_at);
         if self.admission.is_admitted() {
             self.hasten_status(step.now.monotonic);
         }
+    }
+
+    /// The incarnation that this replica introduces itself as.
+    fn incarnation(&self) -> Incarnation {
+        let amnesia = self.admission.amnesia.as_ref();
+        amnesia.and_then(|amnesia| amnesia.returns_as).unwrap_or(self.boot.incarnation)
     }
 
     /// Remembers the peer's start, durably, before saying what is known of its earlier ones.
@@ -149,13 +203,25 @@ impl Replica {
             return Err(Reject::Incompatible);
         }
         let start = StartId { counter: hello.boot_counter, boot_id: hello.boot_id };
+        let incarnation = hello.incarnation;
+        if let Some(known) = self.admission.peers.get_mut(&from) {
+            known.is_amnesiac = hello.amnesiac;
+        }
         let known = self.admission.peers.get(&from);
-        let (seen, after) = match known {
-            Some(known) if known.start.boot_id == start.boot_id => {
+        let replaced_by = self.rejoins.of(from).copied();
+        let replaced_by = replaced_by.filter(|last| incarnation < last.incarnation);
+        let (seen, after) = match (known, replaced_by) {
+            // It wants no more than the view, and is not let in by this.
+            _ if hello.amnesiac => (Vec::new(), Position::ZERO),
+            // The memory it starts with was given up when another one rejoined.
+            (_, Some(last)) => (alloc::vec![last.start], Position::ZERO),
+            (Some(known), None) if known.is(incarnation, &start) => {
                 (known.seen.clone(), self.position)
             }
-            Some(known) if start.counter <= known.highest() => (known.all(), Position::ZERO),
-            _ => {
+            (Some(known), None) if !known.precedes(incarnation, &start) => {
+                (known.all(), Position::ZERO)
+            }
+            (_, None) => {
                 let now = step.now.monotonic;
                 let counted = match known.map(|known| known.counted) {
                     Some((since, count)) if now.since(since) < BOOT_COUNT_SPAN => {
@@ -166,14 +232,16 @@ impl Replica {
                 if counted.1 > BOOT_COUNT_MAX {
                     return Err(Reject::TooOften);
                 }
-                let seen = known.map(PeerBoot::seen_by_the_next).unwrap_or_default();
-                let record = Record::PeerBoot { replica: from, start, seen: seen.clone() };
-                let noted = PeerBoot { start, seen: seen.clone(), counted };
+                let of_incarnation = known.filter(|known| known.incarnation == incarnation);
+                let seen = of_incarnation.map(PeerBoot::seen_by_the_next).unwrap_or_default();
+                let noted = PeerBoot::new(incarnation, start, seen.clone(), counted);
+                let record = noted.record(from);
                 self.admission.peers.insert(from, noted);
                 (seen, self.persist(step, record))
             }
         };
-        let reply = HelloReply { boot_id: hello.boot_id, seen };
+        let (boot_id, view) = (hello.boot_id, self.view);
+        let reply = HelloReply { boot_id, incarnation, view, seen };
         step.send(from, Message::HelloReply(reply), after);
         Ok(())
     }
@@ -185,10 +253,10 @@ impl Replica {
         let Some(known) = self.admission.peers.get_mut(&peer) else {
             return;
         };
-        if !known.takes_part() {
+        if !known.is_amnesiac && !known.takes_part() {
             known.seen = alloc::vec![known.start];
-            let (start, seen) = (known.start, known.seen.clone());
-            self.persist(step, Record::PeerBoot { replica: peer, start, seen });
+            let record = known.record(peer);
+            self.persist(step, record);
         }
     }
 
@@ -201,8 +269,16 @@ impl Replica {
         from: ReplicaId,
         reply: &HelloReply,
     ) -> Result<(), Reject> {
-        if reply.boot_id != self.boot.id || !self.admission.awaits(from) {
+        let is_answer = (reply.boot_id, reply.incarnation) == (self.boot.id, self.incarnation());
+        if !is_answer || !self.admission.awaits(from) {
             return Err(Reject::Stale);
+        }
+        if self.admission.asks_for_views() {
+            if let Some(amnesia) = &mut self.admission.amnesia {
+                amnesia.note_view(from, reply.view);
+            }
+            self.send_rejoin(step);
+            return Ok(());
         }
         let unknown = reply.seen.iter().filter(|start| !self.admission.is_own(start));
         if let Some(counter) = unknown.map(|start| start.counter).max() {
@@ -217,6 +293,10 @@ impl Replica {
         self.admission.confirmed.insert(from);
         let enough = self.admission.confirmed.len() >= self.config.quorums.quorum_of_others();
         if enough && !self.admission.is_admitted() {
+            self.boot.incarnation = self.incarnation();
+            if self.admission.amnesia.take().is_some() {
+                self.persist(step, Record::Rejoined(self.boot.incarnation));
+            }
             self.admission.admitted = true;
             step.event(Event::Admitted);
             self.resume(step);
@@ -233,6 +313,8 @@ impl Replica {
             self.timers.view_change_resend = Some(now);
         }
         self.confirm_own_checkpoints(step);
+        self.leave_for_rejoins(step);
+        self.follow_weak_quorum(step);
         self.try_activate(step);
         self.consider_new_view_timer(step);
         self.try_propose(step);

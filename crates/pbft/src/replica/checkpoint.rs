@@ -43,9 +43,12 @@ impl Replica {
         self.try_activate(step);
     }
 
-    /// Signs and sends one's own CHECKPOINT; one signed before a restart is sent as it was, once
-    /// this replica was let in [RJ1].
+    /// Signs and sends one's own CHECKPOINT; one signed before a restart is sent as it was. Before
+    /// this replica is let in there is none: [`Replica::confirm_own_checkpoints`] makes up for it.
     pub(super) fn send_checkpoint(&mut self, step: &mut Step<'_>, seq: SeqNum, id: CheckpointId) {
+        if !self.admission.is_admitted() {
+            return;
+        }
         let (signed, after) = match self.own_signed.get(&seq) {
             Some(signed) => (*signed, self.position),
             None => {
@@ -56,9 +59,7 @@ impl Replica {
             }
         };
         self.checkpoints.entry(seq).or_default().insert(self.id, signed);
-        if self.admission.is_admitted() {
-            step.broadcast(Message::Checkpoint(signed), after);
-        }
+        step.broadcast(Message::Checkpoint(signed), after);
     }
 
     /// After a restart, and when the window has come up: says again what states are held here
@@ -201,6 +202,7 @@ impl Replica {
         self.forget_up_to(seq, id);
         step.event(Event::CheckpointStable { seq, id });
         step.outputs.push(Output::Stable { seq, id });
+        self.consider_return(step);
     }
 
     /// Drops everything at or below a number that a checkpoint covers.

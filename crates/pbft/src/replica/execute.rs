@@ -6,7 +6,8 @@ use crate::input::Execution;
 use crate::message::Batch;
 use crate::output::Output;
 use crate::record::Record;
-use crate::{Digest, SeqNum};
+use crate::rejoin::Rejoined;
+use crate::{Digest, ReplicaId, SeqNum};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -62,6 +63,7 @@ impl Replica {
         step: &mut Step<'_>,
         seq: SeqNum,
         executions: Vec<Execution>,
+        rejoined: Vec<(ReplicaId, Rejoined)>,
     ) {
         assert!(self.executing && seq == self.last_executed.next(), "the host answers in order");
         self.executing = false;
@@ -71,12 +73,13 @@ impl Replica {
         self.replay.remove(&seq);
         step.event(Event::Executed { seq, digest, requests: executions.len() });
         let replaying = seq <= self.replay_until;
+        let answers = !replaying && self.admission.is_admitted();
         for execution in executions {
             let Execution { client, session, timestamp, outcome, window } = execution;
             self.requests.remove(&(client, session, timestamp));
             self.clients.insert(client, window);
             self.drop_settled_requests(client);
-            if let (Some(outcome), false) = (outcome, replaying) {
+            if let (Some(outcome), true) = (outcome, answers) {
                 step.outputs.push(Output::Reply {
                     client,
                     session,
@@ -92,6 +95,10 @@ impl Replica {
         }
         if !replaying {
             self.note_progress(step.now.monotonic);
+        }
+        self.note_rejoined(step, rejoined);
+        if self.halted.is_some() {
+            return;
         }
         self.try_execute(step);
         self.try_propose(step);

@@ -16,7 +16,8 @@ impl Replica {
     /// The primary of the new view decides again on every VIEW-CHANGE that arrives, until a
     /// decision is possible [NV1]; then it says so once [NV4].
     pub(super) fn primary_try_new_view(&mut self, step: &mut Step<'_>) {
-        if self.active || !self.is_primary() || self.holds_new_view_of(self.view) {
+        let is_due = !self.active && self.is_primary() && self.admission.is_admitted();
+        if !is_due || self.holds_new_view_of(self.view) {
             return;
         }
         if self.view_changes.len() < self.config.quorums.quorum() {
@@ -279,6 +280,9 @@ impl Replica {
         if let Some(batch) = self.batches.get(&digest) {
             for request in &batch.requests {
                 self.requests.mark_proposed(&super::request_key(request));
+            }
+            for rejoin in &batch.rejoins {
+                self.rejoin_queue.mark_proposed(rejoin.signer);
             }
         }
     }

@@ -3,6 +3,7 @@
 //! from P and Q [RS1].
 
 use super::admission::{Admission, PeerBoot};
+use super::rejoin::{Amnesia, RejoinQueue};
 use super::{Boot, Replica, RequestQueue, Step};
 use crate::auth::SigningKey;
 use crate::fault::HaltReason;
@@ -10,6 +11,7 @@ use crate::input::ClientWindow;
 use crate::message::{BootId, CheckpointId, PrePrepare, StableProof, StartId};
 use crate::output::Output;
 use crate::record::Record;
+use crate::rejoin::{Rejoined, Rejoins};
 use crate::replica::status::Repair;
 use crate::replica::timer::Timers;
 use crate::{
@@ -29,6 +31,11 @@ pub struct Recovered {
     pub checkpoint: (SeqNum, CheckpointId),
     /// The client table in that snapshot.
     pub clients: Vec<(ClientId, ClientWindow)>,
+    /// The replicas that ever rejoined, according to it.
+    pub rejoined: Vec<(ReplicaId, Rejoined)>,
+    /// Whether this replica had a memory that is lost, so that it has to rejoin with a new one.
+    /// One that has begun to do so goes on with it, whatever is said here.
+    pub is_lost: bool,
     /// Every record of the journal, in order.
     pub records: Vec<Record>,
 }
@@ -48,6 +55,7 @@ impl Replica {
         recovered: Recovered,
         outputs: &mut Vec<Output>,
     ) -> Self {
+        let is_lost = recovered.is_lost;
         let mut replica = Self::at_checkpoint(config, id, key, boot_id, now, &recovered);
         for record in recovered.records {
             replica.absorb(record, now.monotonic);
@@ -63,9 +71,15 @@ impl Replica {
         replica.boot.id = boot_id;
         let Boot { counter, id, incarnation } = replica.boot;
         let record = Record::Boot { counter, boot_id: id, incarnation };
-        replica.admission.remember_own(StartId { counter, boot_id });
+        let start = StartId { counter, boot_id };
+        replica.admission.remember_own(start);
         replica.admission.booted_at = replica.persist(&mut step, record);
+        if is_lost && replica.admission.amnesia.is_none() {
+            let noted_at = replica.persist(&mut step, Record::Amnesiac(start));
+            replica.admission.amnesia = Some(Amnesia::new(start, noted_at));
+        }
         replica.try_execute(&mut step);
+        replica.consider_return(&mut step);
         replica
     }
 
@@ -122,6 +136,8 @@ impl Replica {
             latest_batch_time: WallTime::default(),
             requests: RequestQueue::default(),
             clients: recovered.clients.iter().cloned().collect(),
+            rejoin_queue: RejoinQueue::default(),
+            rejoins: recovered.rejoined.iter().copied().collect::<Rejoins>(),
             timers,
             repair,
             evidence: BTreeSet::new(),
@@ -135,9 +151,16 @@ impl Replica {
                 self.boot = Boot { counter, id: boot_id, incarnation };
                 self.admission.remember_own(StartId { counter, boot_id });
             }
-            Record::PeerBoot { replica, start, seen } => {
-                let known = PeerBoot { start, seen, counted: (now, 0) };
+            Record::PeerBoot { replica, incarnation, start, seen } => {
+                let known = PeerBoot::new(incarnation, start, seen, (now, 0));
                 self.admission.peers.insert(replica, known);
+            }
+            Record::Amnesiac(start) => {
+                self.admission.amnesia = Some(Amnesia::new(start, Position::ZERO));
+            }
+            Record::Rejoined(incarnation) => {
+                self.admission.amnesia = None;
+                self.boot.incarnation = incarnation;
             }
             Record::Batch(batch) => {
                 self.batches.insert(batch.digest(), batch);
@@ -227,11 +250,10 @@ impl Replica {
         let mut records: Vec<Record> = starts
             .map(|StartId { counter, boot_id }| Record::Boot { counter, boot_id, incarnation })
             .collect();
-        records.extend(self.admission.peers.iter().map(|(replica, peer)| Record::PeerBoot {
-            replica: *replica,
-            start: peer.start,
-            seen: peer.seen.clone(),
-        }));
+        let amnesia = self.admission.amnesia.as_ref();
+        records.extend(amnesia.map(|amnesia| Record::Amnesiac(amnesia.start())));
+        let peers = self.admission.peers.iter();
+        records.extend(peers.map(|(replica, peer)| peer.record(*replica)));
         let seq = self.low_water_mark;
         let id = self.own_checkpoint(seq);
         records.push(Record::Stable { seq, id, proof: Arc::clone(&self.stable_proof) });

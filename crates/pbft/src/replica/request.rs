@@ -5,7 +5,7 @@ use crate::auth::SignedRequest;
 use crate::event::Event;
 use crate::message::{Batch, Message, Outcome, RequestBody};
 use crate::output::Output;
-use crate::{CHOICE_BYTES_MAX, ClientId, Position, Session, Time, Timestamp};
+use crate::{CHOICE_BYTES_MAX, ClientId, Position, SeqNum, Session, Time, Timestamp};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -39,6 +39,13 @@ impl RequestQueue {
         self.waiting.len()
     }
 
+    /// The next place in the order of arrival.
+    pub(super) fn next_arrival(&mut self) -> u64 {
+        let arrival = self.next_arrival;
+        self.next_arrival += 1;
+        arrival
+    }
+
     /// The number of the request that has waited longest.
     pub(super) fn head(&self) -> Option<u64> {
         self.arrivals.keys().next().copied()
@@ -54,8 +61,7 @@ impl RequestQueue {
         if self.waiting.contains_key(&key) {
             return false;
         }
-        let arrival = self.next_arrival;
-        self.next_arrival += 1;
+        let arrival = self.next_arrival();
         self.arrivals.insert(arrival, key);
         self.bytes += request.byte_count();
         self.waiting.insert(key, Waiting { request, arrival, relayed: false });
@@ -256,6 +262,9 @@ impl Replica {
         for request in self.requests.take_to_relay(RELAYED_AT_ONCE_MAX) {
             step.send(primary, Message::Request(request), Position::ZERO);
         }
+        for rejoin in self.rejoin_queue.all() {
+            step.send(primary, Message::Rejoin(*rejoin), Position::ZERO);
+        }
     }
 
     /// The primary starts a new instance when requests wait and the window, its own limit within
@@ -265,15 +274,24 @@ impl Replica {
         let log_is_half_full = self.log_bytes > self.config.parameters.log_bytes_max / 2;
         if log_is_half_full && !self.config.is_checkpoint(self.last_assigned) {
             self.fill_up_to_checkpoint(step);
-        } else if self.requests.has_unproposed() && !log_is_half_full {
+        } else if self.has_unproposed() && !log_is_half_full {
             self.filling = false;
             if self.may_propose() {
                 self.choosing = true;
                 step.outputs.push(Output::Choose);
             }
-        } else if self.filling {
+        } else if self.filling || self.has_bound_ahead() {
             self.fill_up_to_checkpoint(step);
         }
+    }
+
+    fn has_unproposed(&self) -> bool {
+        self.requests.has_unproposed() || self.rejoin_queue.has_unproposed()
+    }
+
+    /// Whether a replica that rejoins needs more numbers assigned before it may vote [RJ5].
+    fn has_bound_ahead(&self) -> bool {
+        self.last_assigned < self.rejoins.bound(&self.config)
     }
 
     pub(super) fn may_propose(&self) -> bool {
@@ -297,43 +315,74 @@ impl Replica {
         let parameters = &self.config.parameters;
         let requests =
             self.requests.take_batch(parameters.batch_requests_max, parameters.batch_bytes_max);
+        let seq = self.last_assigned.next();
+        let rejoins = self.rejoin_queue.take_batch(&self.config, &self.rejoins, seq);
         let time = step.now.wall.max(self.latest_batch_time);
-        self.propose(step, Batch { time, choice, requests, rejoins: Vec::new() });
+        self.propose(step, Batch { time, choice, requests, rejoins });
         self.timers.checkpoint_fill =
             Some(step.now.monotonic.after(self.config.parameters.checkpoint_fill_after));
         self.try_propose(step);
     }
 
     /// An idle primary fills up to the next checkpoint with empty batches, so that what was
-    /// executed becomes stable although no requests come [CP7].
+    /// executed becomes stable although no requests come [CP7]; and for a replica that rejoins up
+    /// to its bound [RJ5].
     pub(super) fn fill_up_to_checkpoint(&mut self, step: &mut Step<'_>) {
-        self.filling = self.active && !self.config.is_checkpoint(self.last_assigned);
+        self.filling = self.active && self.is_filled_too_little();
         while self.filling && self.may_propose() {
             let time = step.now.wall.max(self.latest_batch_time);
             self.propose(step, Batch { time, ..Batch::default() });
-            self.filling = !self.config.is_checkpoint(self.last_assigned);
+            self.filling = self.is_filled_too_little();
         }
     }
 
-    /// Whether the request timer has something to watch: a backup, active, with requests waiting.
-    pub(super) fn watches_primary(&self) -> Option<u64> {
-        if self.active && !self.is_primary() && self.admission.is_admitted() {
-            self.requests.head()
-        } else {
-            None
+    fn is_filled_too_little(&self) -> bool {
+        !self.config.is_checkpoint(self.last_assigned) || self.has_bound_ahead()
+    }
+
+    /// What the request timer watches, if anything: an active backup waits for the first request
+    /// of its queue [TM1], and for any number at all while a replica that rejoins needs it [RJ5].
+    fn watches_primary(&self) -> Option<Watched> {
+        if !self.active || self.is_primary() || !self.admission.is_admitted() {
+            return None;
+        }
+        let heads = [self.requests.head(), self.rejoin_queue.head()];
+        let head = heads.into_iter().flatten().min().map(Watched::Arrival);
+        let is_short = self.last_executed < self.rejoins.bound(&self.config);
+        head.or_else(|| is_short.then_some(Watched::ExecutionAfter(self.last_executed)))
+    }
+
+    /// Whether what the timer watches is still to come.
+    fn is_awaited(&self, watched: Watched) -> bool {
+        match watched {
+            Watched::Arrival(arrival) => {
+                self.requests.is_waiting(arrival) || self.rejoin_queue.is_waiting(arrival)
+            }
+            Watched::ExecutionAfter(seq) => self.last_executed == seq,
         }
     }
 
-    /// Starts the request timer if there is something to watch and it does not run [TM1].
+    /// Starts the request timer if there is something to watch and it does not run. It stops only
+    /// for what it watches, so that a primary cannot starve one client while it serves others
+    /// [TM3].
     pub(super) fn consider_request_timer(&mut self, now: Time) {
         let Some(head) = self.watches_primary() else {
             self.timers.stop_request_timer();
             return;
         };
-        if self.timers.watched_request.is_none() {
+        if self.timers.watched.is_none_or(|watched| !self.is_awaited(watched)) {
             self.timers.start_request_timer(now, head);
         }
     }
+}
+
+/// What a backup waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watched {
+    /// The request or REJOIN with this place in the order of arrival is executed.
+    Arrival(u64),
+    /// Anything is executed after this number.
+    ExecutionAfter(SeqNum),
 }
 
 /// What a request is to this replica.

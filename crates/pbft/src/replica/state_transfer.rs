@@ -8,7 +8,8 @@ use crate::input::ClientWindow;
 use crate::message::{CheckpointId, StableProof};
 use crate::output::Output;
 use crate::record::Record;
-use crate::{ClientId, SeqNum, Time};
+use crate::rejoin::Rejoined;
+use crate::{ClientId, ReplicaId, SeqNum, Time};
 use alloc::vec::Vec;
 
 /// So many proofs of stable checkpoints beyond the window are kept: those of the states that may
@@ -93,9 +94,9 @@ impl Replica {
     pub(super) fn on_state_installed(
         &mut self,
         step: &mut Step<'_>,
-        seq: SeqNum,
-        id: CheckpointId,
+        (seq, id): (SeqNum, CheckpointId),
         clients: Vec<(ClientId, ClientWindow)>,
+        rejoined: Vec<(ReplicaId, Rejoined)>,
     ) {
         // A state that was overtaken while it was made durable is a step ahead all the same: if it
         // were refused, a replica whose disk is slower than the others' progress would never
@@ -123,6 +124,10 @@ impl Replica {
         let clients: Vec<ClientId> = self.clients.keys().copied().collect();
         for client in clients {
             self.drop_settled_requests(client);
+        }
+        self.note_rejoined(step, rejoined);
+        if self.halted.is_some() {
+            return;
         }
         self.send_checkpoint(step, seq, id);
         match self.proofs_ahead.remove(&seq) {

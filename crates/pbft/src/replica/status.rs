@@ -56,7 +56,7 @@ impl Replica {
         self.repair.sent = Some(now);
         self.repair.budgets.clear();
         self.greet_silent_peers(step);
-        if self.admission.is_admitted() {
+        if self.admission.follows() {
             let status = self.compose_status();
             step.broadcast(Message::Status(status), Position::ZERO);
             self.consider_transfer(step);
@@ -141,6 +141,10 @@ impl Replica {
         let now = step.now.monotonic;
         if status.view > self.view || status.last_executed > self.last_executed {
             self.hasten_status(now);
+        }
+        // What a replica without its memory could answer would count as its word [RJ6].
+        if !self.admission.is_admitted() {
+            return Err(Reject::Starting);
         }
         let half = self.config.parameters.status_interval / 2;
         if self.repair.answered.get(&from).is_some_and(|last| now.since(*last) < half) {

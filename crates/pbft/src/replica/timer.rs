@@ -1,5 +1,6 @@
 //! Every timer of a replica, and what its firing does. Liveness rests on them, safety never.
 
+use super::request::Watched;
 use super::{Replica, Step};
 use crate::Time;
 use crate::event::ViewChangeCause;
@@ -9,13 +10,13 @@ use core::time::Duration;
 #[derive(Clone, Debug)]
 pub(super) struct Timers {
     /// The first request of the queue waits for execution. Runs at a backup that is active while
-    /// requests wait; firing changes the view [TM1].
+    /// requests wait, or numbers are needed [RJ5]; firing changes the view [TM1].
     pub(super) request: Option<Time>,
-    /// Which request that is.
-    pub(super) watched_request: Option<u64>,
-    /// The request for which a vote against the primary of this view was last put off, and since
-    /// when it has been [TM4].
-    put_off: Option<(u64, Time)>,
+    /// What that is.
+    pub(super) watched: Option<Watched>,
+    /// What a vote against the primary of this view was last put off for, and since when it has
+    /// been [TM4].
+    put_off: Option<(Watched, Time)>,
     /// The primary may not have the request: relay it. Runs with `request` [RQ6].
     pub(super) relay: Option<Time>,
     /// NEW-VIEW is due. Runs from the moment a quorum has left the lower views; firing goes on to
@@ -27,6 +28,8 @@ pub(super) struct Timers {
     pub(super) status: Option<Time>,
     /// An idle primary fills up to the next checkpoint [CP7].
     pub(super) checkpoint_fill: Option<Time>,
+    /// One's REJOIN is sent again. Runs until it is executed [RJ2].
+    pub(super) rejoin: Option<Time>,
     /// T now: doubles with failed views, decays with progress [TM2].
     timeout: Duration,
     timeout_min: Duration,
@@ -41,13 +44,14 @@ impl Timers {
     pub(super) fn new(now: Time, parameters: &crate::Parameters) -> Self {
         Self {
             request: None,
-            watched_request: None,
+            watched: None,
             put_off: None,
             relay: None,
             new_view: None,
             view_change_resend: None,
             status: Some(now),
             checkpoint_fill: None,
+            rejoin: None,
             timeout: parameters.view_change_timeout,
             timeout_min: parameters.view_change_timeout,
             timeout_max: parameters.view_change_timeout_max,
@@ -64,6 +68,7 @@ impl Timers {
             self.view_change_resend,
             self.status,
             self.checkpoint_fill,
+            self.rejoin,
         ];
         all.into_iter().flatten().min()
     }
@@ -73,14 +78,14 @@ impl Timers {
         self.timeout
     }
 
-    pub(super) fn start_request_timer(&mut self, now: Time, head: u64) {
-        self.watched_request = Some(head);
+    pub(super) fn start_request_timer(&mut self, now: Time, head: Watched) {
+        self.watched = Some(head);
         self.request = Some(now.after(self.timeout));
         self.relay = Some(now.after(self.timeout / 4));
     }
 
     pub(super) fn stop_request_timer(&mut self) {
-        self.watched_request = None;
+        self.watched = None;
         self.request = None;
         self.relay = None;
     }
@@ -141,6 +146,10 @@ impl Replica {
             self.timers.checkpoint_fill = None;
             self.fill_up_to_checkpoint(step);
         }
+        if self.halted.is_none() && is_due(self.timers.rejoin, now) {
+            self.timers.rejoin = None;
+            self.send_rejoin(step);
+        }
         if self.halted.is_none() && is_due(self.timers.status, now) {
             self.send_status(step);
         }
@@ -154,8 +163,8 @@ impl Replica {
     fn on_request_timeout(&mut self, step: &mut Step<'_>) {
         let now = step.now.monotonic;
         let grace = self.config.parameters.state_transfer_grace;
-        let head = self.timers.watched_request;
-        let put_off = self.timers.put_off.filter(|(request, _)| Some(*request) == head);
+        let head = self.timers.watched;
+        let put_off = self.timers.put_off.filter(|(watched, _)| Some(*watched) == head);
         let put_off_since = put_off.map_or(now, |(_, since)| since);
         let catching_up = now.since(put_off_since) < grace
             && self.catching_up_since.is_some_and(|since| now.since(since) < grace);
@@ -163,7 +172,7 @@ impl Replica {
         let stood_still = late >= self.timers.timeout;
         self.timers.stop_request_timer();
         if catching_up {
-            self.timers.put_off = head.map(|request| (request, put_off_since));
+            self.timers.put_off = head.map(|watched| (watched, put_off_since));
         }
         if catching_up || stood_still {
             return self.consider_request_timer(now);
@@ -171,15 +180,10 @@ impl Replica {
         self.start_view_change(step, self.view.next(), ViewChangeCause::RequestTimeout);
     }
 
-    /// Something was executed. The request timer stops only for the request it watches, the first
-    /// of the queue, so that a primary cannot starve one client while it serves others [TM3].
+    /// Something was executed.
     pub(super) fn note_progress(&mut self, now: Time) {
         if self.active {
             self.timers.decay(now);
-        }
-        let watched = self.timers.watched_request;
-        if watched.is_some_and(|arrival| !self.requests.is_waiting(arrival)) {
-            self.timers.stop_request_timer();
         }
         self.consider_request_timer(now);
         let fill_after = self.config.parameters.checkpoint_fill_after;

@@ -22,6 +22,10 @@ impl Replica {
         if new_view <= self.view || new_view > View::MAX || self.halted.is_some() {
             return;
         }
+        // One that rejoins follows the others by their NEW-VIEW [RJ6].
+        if !self.admission.is_admitted() {
+            return;
+        }
         self.move_to_view(new_view, step.now.monotonic);
         // A state that was fetched may be beyond the window, until the proof comes that moves it
         // there; nobody would accept a VIEW-CHANGE that lists such a one [VC4].
@@ -60,6 +64,7 @@ impl Replica {
         self.slots.values_mut().for_each(crate::slot::Slot::leave_view);
         self.early_pre_prepares.clear();
         self.requests.forget_proposals();
+        self.rejoin_queue.forget_proposals();
         self.view_changes.clear();
         let later = core::mem::take(&mut self.later_view_changes);
         for (replica, view_change) in later {
@@ -87,6 +92,10 @@ impl Replica {
         let (replica, new_view) = (view_change.signer, view_change.body.new_view);
         if new_view < self.view {
             return Err(Reject::Stale);
+        }
+        // One's own is known; if it is not, it is from before the memory was lost.
+        if replica == self.id {
+            return Err(Reject::Duplicate);
         }
         self.compare_view_changes(step, &view_change);
         let is_later = new_view > self.view;
@@ -125,7 +134,7 @@ impl Replica {
 
     /// VIEW-CHANGEs of f+1 distinct replicas for later views: one of them is correct, so follow, to
     /// the lowest view that f+1 of them have reached [VC6].
-    fn follow_weak_quorum(&mut self, step: &mut Step<'_>) {
+    pub(super) fn follow_weak_quorum(&mut self, step: &mut Step<'_>) {
         let mut views: Vec<View> =
             self.later_view_changes.values().map(|vc| vc.body.new_view).collect();
         views.sort_unstable_by(|a, b| b.cmp(a));

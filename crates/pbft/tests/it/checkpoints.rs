@@ -260,7 +260,14 @@ fn replay_that_misses_the_stable_checkpoint_stops_the_replica() {
             (1..=4).map(|n| Record::Committed { seq: seq(n), digest: Batch::NULL }).collect();
         records.push(Record::Stable { seq: seq(4), id: right, proof: Arc::default() });
         let checkpoint = (SeqNum::ZERO, right);
-        let recovered = Recovered { genesis: right, checkpoint, clients: vec![], records };
+        let recovered = Recovered {
+            genesis: right,
+            checkpoint,
+            clients: vec![],
+            rejoined: vec![],
+            is_lost: false,
+            records,
+        };
         let mut outputs = Vec::new();
         let mut replica = Replica::recover(
             Arc::new(test_config(4)),
@@ -273,7 +280,9 @@ fn replay_that_misses_the_stable_checkpoint_stops_the_replica() {
         );
         while let Some(output) = outputs.pop() {
             let answer = match output {
-                Output::Execute { seq, .. } => Input::Executed { seq, executions: vec![] },
+                Output::Execute { seq, .. } => {
+                    Input::Executed { seq, executions: vec![], rejoined: vec![] }
+                }
                 Output::TakeCheckpoint { seq } => Input::CheckpointTaken { seq, id: reached },
                 _ => continue,
             };

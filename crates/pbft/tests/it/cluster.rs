@@ -6,9 +6,9 @@ use pbft::message::{
 };
 use pbft::{
     ClientId, ClientWindow, Config, Digest, Domain, Epoch, Event, Evidence, Execution, HaltReason,
-    Input, Message, Now, Output, Parameters, Position, Recipients, Record, Recovered, Replica,
-    ReplicaId, ReplicaStatus, Sender, SeqNum, Session, Signed, SignedRequest, SigningKey, Time,
-    Timestamp, View, WallTime, wire,
+    Input, Message, Now, Output, Parameters, Position, Recipients, Record, Recovered, Rejoined,
+    Rejoins, Replica, ReplicaId, ReplicaStatus, Sender, SeqNum, Session, Signed, SignedRequest,
+    SigningKey, Time, Timestamp, View, WallTime, wire,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -51,14 +51,20 @@ struct Machine {
     syncs_at_once: bool,
     held: Vec<(Position, Output)>,
     state: ToyState,
+    /// Whether the next start is told that the memory is lost.
+    is_lost: bool,
+    /// The last state that was fetched: a durable snapshot.
+    snapshot: (SeqNum, ToyState),
     starts: u8,
 }
 
-/// The state of a toy service: the history of what was executed, and the client table.
+/// The state of a toy service: the history of what was executed, the client table, and who
+/// rejoined.
 #[derive(Clone, Debug, Default)]
 struct ToyState {
     history: Vec<(SeqNum, Digest)>,
     clients: BTreeMap<ClientId, ClientWindow>,
+    rejoined: Vec<(ReplicaId, Rejoined)>,
 }
 
 impl ToyState {
@@ -69,10 +75,23 @@ impl ToyState {
     }
 
     /// Executes a batch as the real executor does, with an echo for a service.
-    fn execute(&mut self, seq: SeqNum, digest: Digest, batch: Option<&Batch>) -> Vec<Execution> {
+    fn execute(
+        &mut self,
+        config: &Config,
+        seq: SeqNum,
+        digest: Digest,
+        batch: Option<&Batch>,
+    ) -> Input {
         self.history.push((seq, digest));
+        let rejoins = batch.map_or(&[][..], |batch| &batch.rejoins);
+        let mut table: Rejoins = self.rejoined.iter().copied().collect();
+        let rejoined: Vec<_> =
+            rejoins.iter().filter_map(|rejoin| table.execute(config, seq, &rejoin.body)).collect();
+        self.rejoined.extend(&rejoined);
         let requests = batch.map_or(&[][..], |batch| &batch.requests);
-        requests.iter().map(|request| self.execute_request(request.request())).collect()
+        let executions =
+            requests.iter().map(|request| self.execute_request(request.request())).collect();
+        Input::Executed { seq, executions, rejoined }
     }
 
     fn execute_request(&mut self, request: &Request) -> Execution {
@@ -183,6 +202,8 @@ impl Cluster {
             syncs_at_once: true,
             held: Vec::new(),
             state: ToyState::default(),
+            is_lost: false,
+            snapshot: (SeqNum::ZERO, ToyState::default()),
             starts: 0,
         };
         let machines = (0..config.replica_count()).map(machine).collect();
@@ -226,12 +247,15 @@ impl Cluster {
         machine.records.truncate(machine.durable);
         machine.base = machine.durable;
         machine.held.clear();
-        machine.state = ToyState::default();
+        machine.state = machine.snapshot.1.clone();
         machine.starts += 1;
+        let is_lost = std::mem::take(&mut machine.is_lost);
         let recovered = Recovered {
-            genesis: machine.state.id(),
-            checkpoint: (SeqNum::ZERO, machine.state.id()),
-            clients: Vec::new(),
+            genesis: ToyState::default().id(),
+            checkpoint: (machine.snapshot.0, machine.state.id()),
+            clients: machine.state.clients.clone().into_iter().collect(),
+            rejoined: machine.state.rejoined.clone(),
+            is_lost,
             records: machine.records.clone(),
         };
         let mut outputs = Vec::new();
@@ -248,6 +272,14 @@ impl Cluster {
         self.carry_out(replica, outputs);
     }
 
+    /// Empties a replica's disk and starts it as one that knows that it lost its memory.
+    pub(crate) fn start_without_memory(&mut self, replica: u32) {
+        self.crash(replica);
+        self.wipe(replica);
+        self.machines[replica as usize].is_lost = true;
+        self.start(replica);
+    }
+
     /// Stops a replica; what is not durable is gone.
     pub(crate) fn crash(&mut self, replica: u32) {
         self.machines[replica as usize].replica = None;
@@ -259,6 +291,7 @@ impl Cluster {
         let machine = &mut self.machines[replica as usize];
         machine.records.clear();
         machine.durable = 0;
+        machine.snapshot = (SeqNum::ZERO, ToyState::default());
     }
 
     /// Puts an older content of the disk in place of the present one.
@@ -266,6 +299,7 @@ impl Cluster {
         let machine = &mut self.machines[replica as usize];
         machine.durable = records.len();
         machine.records = records;
+        machine.snapshot = (SeqNum::ZERO, ToyState::default());
     }
 
     /// From now on nothing becomes durable at this replica until [`Cluster::sync`].
@@ -301,6 +335,8 @@ impl Cluster {
             genesis: ToyState::default().id(),
             checkpoint: (seq, id),
             clients: state.clients.clone().into_iter().collect(),
+            rejoined: state.rejoined.clone(),
+            is_lost: false,
             records: core.durable_records(),
         };
         let key = replica_key(replica);
@@ -372,8 +408,8 @@ impl Cluster {
                 }
                 Output::Choose => answers.push_back(Input::Chosen(Vec::new())),
                 Output::Execute { seq, digest, batch } => {
-                    let executions = machine.state.execute(seq, digest, batch.as_deref());
-                    answers.push_back(Input::Executed { seq, executions });
+                    let (config, batch) = (&self.config, batch.as_deref());
+                    answers.push_back(machine.state.execute(config, seq, digest, batch));
                 }
                 Output::TakeCheckpoint { seq } => {
                     let id = machine.state.id();
@@ -399,11 +435,14 @@ impl Cluster {
         let state = self.machines.iter().find_map(|machine| {
             let mut state = machine.state.clone();
             state.history.retain(|(executed, _)| *executed <= seq);
+            state.rejoined.retain(|(_, rejoined)| rejoined.seq <= seq);
             (state.id() == id).then_some(state)
         })?;
         let clients = state.clients.clone().into_iter().collect();
+        let rejoined = state.rejoined.clone();
+        self.machines[replica as usize].snapshot = (seq, state.clone());
         self.machines[replica as usize].state = state;
-        Some(Input::StateInstalled { seq, id, clients })
+        Some(Input::StateInstalled { seq, id, clients, rejoined })
     }
 
     fn note(&mut self, replica: u32, output: &Output) {

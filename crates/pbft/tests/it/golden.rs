@@ -60,8 +60,14 @@ fn batch() -> Arc<Batch> {
         time,
         choice: b"choice".to_vec(),
         requests: vec![operations()],
-        rejoins: vec![],
+        rejoins: vec![rejoin()],
     })
+}
+
+fn rejoin() -> Signed<Rejoin> {
+    let replica = ReplicaId::new(3);
+    let (incarnation, view) = (Incarnation::new(7), View::new(6));
+    sign(3, Rejoin { replica, incarnation, start: start(8), view })
 }
 
 fn pre_prepare(view: u64) -> PrePrepare {
@@ -167,21 +173,23 @@ fn messages() -> Vec<(&'static str, Message)> {
         boot_counter: 4,
         boot_id: [0xb0; 16],
         incarnation: Incarnation::new(6),
+        amnesiac: false,
     };
     let full = |outcome| ReplyBody::Full(outcome);
     let part_request =
         StatePartRequest { seq: SeqNum::new(8), state_root: digest(0xc0), parts: vec![part()] };
     let state_part = |content| StatePart { seq: SeqNum::new(8), part: part(), content };
-    let rejoin =
-        Rejoin { replica: ReplicaId::new(3), incarnation: Incarnation::new(7), boot_counter: 8 };
+    let hello_reply = HelloReply {
+        boot_id: [0xb0; 16],
+        incarnation: Incarnation::new(6),
+        view: View::new(5),
+        seen: vec![start(9)],
+    };
     let executed = Outcome::Executed(vec![b"result".to_vec(), vec![]]);
     let fenced = Outcome::Fenced { current: Session::new(0x5f) };
     vec![
         ("HELLO", Message::Hello(hello)),
-        (
-            "HELLO-REPLY",
-            Message::HelloReply(HelloReply { boot_id: [0xb0; 16], seen: vec![start(9)] }),
-        ),
+        ("HELLO-REPLY", Message::HelloReply(hello_reply)),
         ("REQUEST, open session", Message::Request(request(RequestBody::OpenSession))),
         ("REQUEST, operations", Message::Request(operations())),
         ("REPLY, session opened", reply(false, full(Outcome::SessionOpened))),
@@ -205,7 +213,7 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("FETCH-STATE", Message::FetchState(part_request)),
         ("STATE-PART", Message::StatePart(state_part(Some(b"content".to_vec())))),
         ("STATE-PART, not held", Message::StatePart(state_part(None))),
-        ("REJOIN", Message::Rejoin(sign(3, rejoin))),
+        ("REJOIN", Message::Rejoin(rejoin())),
         ("STABLE", Message::Stable(stable_proof())),
     ]
 }
@@ -219,7 +227,12 @@ fn records() -> Vec<(&'static str, Record)> {
         ("Boot", Record::Boot { counter: 4, boot_id, incarnation: Incarnation::new(6) }),
         (
             "PeerBoot",
-            Record::PeerBoot { replica: ReplicaId::new(2), start: start(4), seen: vec![start(3)] },
+            Record::PeerBoot {
+                replica: ReplicaId::new(2),
+                incarnation: Incarnation::new(6),
+                start: start(4),
+                seen: vec![start(3)],
+            },
         ),
         ("Batch", Record::Batch(batch())),
         ("PrePrepared", Record::PrePrepared { entry: pre_prepare(5), signed }),
@@ -234,6 +247,8 @@ fn records() -> Vec<(&'static str, Record)> {
         ("ViewChange", Record::ViewChange(view_change(2))),
         ("NewView", Record::NewView(new_view())),
         ("StateInstalled", Record::StateInstalled { seq, id }),
+        ("Amnesiac", Record::Amnesiac(start(1))),
+        ("Rejoined", Record::Rejoined(Incarnation::new(7))),
     ]
 }
 
@@ -348,7 +363,7 @@ fn bytes_of_every_record_are_those_of_journal_version_1() {
         tags.push(bytes[0]);
     }
     tags.dedup();
-    assert_eq!(tags, (0..=10).collect::<Vec<u8>>(), "every kind is here, in its order");
+    assert_eq!(tags, (0..=12).collect::<Vec<u8>>(), "every kind is here, in its order");
 }
 
 /// [EV1] Evidence of today convicts tomorrow.
@@ -424,7 +439,12 @@ fn bytes_follow_the_documented_tables() {
         wire::encode(epoch, message)
     };
     let hello = ByTheBook::message(0).digest(0xcf).u16(1).u16(2).u64(3).u64(4).raw(&[0xb0; 16]);
-    assert_eq!(pinned("HELLO"), hello.u64(6).0);
+    assert_eq!(pinned("HELLO"), hello.u64(6).u8(0).0);
+    let hello_reply = ByTheBook::message(1).raw(&[0xb0; 16]).u64(6).u64(5).u32(1);
+    assert_eq!(pinned("HELLO-REPLY"), hello_reply.u64(9).raw(&start(9).boot_id).0);
+    let rejoin = ByTheBook::message(18).u32(3).u32(3).u64(7).u64(8).raw(&start(8).boot_id).u64(6).0;
+    let bytes = pinned("REJOIN");
+    assert_eq!(bytes[..bytes.len() - 64], rejoin);
     let operation_bytes = ByTheBook::message(2).u32(2).u64(0x5e).u64(0x11).u64(0x10).u8(1).u32(2);
     let operation_bytes = operation_bytes.u16(1).bytes(b"put").u16(0x0201).bytes(b"").0;
     let request = pinned("REQUEST, operations");

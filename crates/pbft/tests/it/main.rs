@@ -11,6 +11,7 @@ mod evidence;
 mod golden;
 mod normal_case;
 mod properties;
+mod rejoin;
 mod repair;
 mod requests;
 mod restart;

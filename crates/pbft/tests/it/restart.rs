@@ -2,8 +2,8 @@
 
 use crate::cluster::{Cluster, Envelope, seq, test_config, view, within};
 use crate::normal_case::batch_of;
-use pbft::message::{HelloReply, Kind, PrePrepare, Rejoin, StartId, Vote};
-use pbft::{HaltReason, Incarnation, Message, Record, Reject, ReplicaId, Sender};
+use pbft::message::{BootId, HelloReply, Kind, PrePrepare, StartId, Vote};
+use pbft::{HaltReason, Incarnation, Message, Record};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -330,18 +330,21 @@ fn one_lying_peer_decides_nothing_about_admission() {
     cluster.network.clear();
     let boot_id = [2; 16];
     let seen = vec![StartId { counter: 1000, boot_id: [9; 16] }];
-    let lie = Message::HelloReply(HelloReply { boot_id, seen });
-    cluster.inject(3, 2, lie);
+    cluster.inject(3, 2, hello_reply(boot_id, seen));
     cluster.run_where(Duration::from_millis(500), |e| e.from != 3);
     assert!(cluster.status(2).admitted);
     cluster.crash(1);
     cluster.wipe(1);
     cluster.start(1);
     cluster.network.clear();
-    let lie = Message::HelloReply(HelloReply { boot_id, seen: vec![] });
-    cluster.inject(3, 1, lie);
+    cluster.inject(3, 1, hello_reply(boot_id, vec![]));
     cluster.run_where(Duration::from_millis(500), within(&[0, 1, 2]));
     assert_eq!(cluster.halted.last().map(|(replica, _)| *replica), Some(1));
+}
+
+fn hello_reply(boot_id: BootId, seen: Vec<StartId>) -> Message {
+    let (incarnation, view) = (Incarnation::ZERO, view(0));
+    Message::HelloReply(HelloReply { boot_id, incarnation, view, seen })
 }
 
 /// [RJ1] A peer's start is durable before the answer to its HELLO.
@@ -359,20 +362,6 @@ fn start_of_a_peer_is_durable_before_it_is_confirmed() {
     let noted = |r: &Record| matches!(r, Record::PeerBoot { replica, .. } if replica.get() == 0);
     assert!(cluster.durable_records(1).iter().any(noted));
     assert_eq!(cluster.take(replies).len(), 1);
-}
-
-/// [RJ2] The format of REJOIN is fixed; a batch that carries one is refused in this version.
-#[test]
-fn batch_with_a_rejoin_is_refused() {
-    let cluster = Cluster::new(4);
-    let body =
-        Rejoin { replica: ReplicaId::new(3), incarnation: Incarnation::new(1), boot_counter: 1 };
-    let mut batch = (*batch_of(&cluster, 1, vec![])).clone();
-    batch.rejoins = vec![cluster.sign(3, body)];
-    let pre_prepare = PrePrepare { view: view(0), seq: seq(9), digest: batch.digest() };
-    let message = Message::PrePrepare(cluster.sign(0, pre_prepare), Arc::new(batch));
-    let sender = Sender::Replica(ReplicaId::new(0));
-    assert_eq!(cluster.config.admit(sender, message), Err(Reject::MalformedBatch));
 }
 
 /// A replica rebuilt from its restated records is the same replica.

@@ -80,11 +80,19 @@ fn request() -> impl Strategy<Value = Arc<SignedRequest>> {
 }
 
 fn rejoin() -> impl Strategy<Value = Signed<Rejoin>> {
-    let body =
-        (replica(), any::<u64>(), any::<u64>()).prop_map(|(replica, incarnation, counter)| {
-            Rejoin { replica, incarnation: Incarnation::new(incarnation), boot_counter: counter }
-        });
+    let body = (replica(), any::<u64>(), start(), view()).prop_map(
+        |(replica, incarnation, start, view)| Rejoin {
+            replica,
+            incarnation: Incarnation::new(incarnation),
+            start,
+            view,
+        },
+    );
     signed(body)
+}
+
+fn start() -> impl Strategy<Value = StartId> {
+    any::<(u64, [u8; 16])>().prop_map(|(counter, boot_id)| StartId { counter, boot_id })
 }
 
 fn batch() -> impl Strategy<Value = Arc<Batch>> {
@@ -201,24 +209,28 @@ fn part() -> impl Strategy<Value = PartId> {
 }
 
 fn hello() -> impl Strategy<Value = Hello> {
-    (digest(), any::<(u16, u16)>(), any::<(u64, u64, u64)>(), any::<[u8; 16]>()).prop_map(
-        |(config, versions, (key_epoch, boot_counter, incarnation), boot_id)| Hello {
+    let numbers = any::<(u64, u64, u64, bool)>();
+    (digest(), any::<(u16, u16)>(), numbers, any::<[u8; 16]>()).prop_map(
+        |(config, versions, (key_epoch, boot_counter, incarnation, amnesiac), boot_id)| Hello {
             config,
             versions,
             key_epoch,
             boot_counter,
             boot_id,
             incarnation: Incarnation::new(incarnation),
+            amnesiac,
         },
     )
 }
 
 /// Any message, of every kind alike.
 fn message() -> impl Strategy<Value = Message> {
-    let start =
-        any::<(u64, [u8; 16])>().prop_map(|(counter, boot_id)| StartId { counter, boot_id });
-    let hello_reply = (any::<[u8; 16]>(), vec(start, 0..3))
-        .prop_map(|(boot_id, seen)| Message::HelloReply(HelloReply { boot_id, seen }));
+    let hello_reply = (any::<[u8; 16]>(), any::<u64>(), view(), vec(start(), 0..3)).prop_map(
+        |(boot_id, incarnation, view, seen)| {
+            let incarnation = Incarnation::new(incarnation);
+            Message::HelloReply(HelloReply { boot_id, incarnation, view, seen })
+        },
+    );
     let state_request =
         (seq(), digest(), vec(part(), 0..3)).prop_map(|(seq, state_root, parts)| {
             Message::FetchState(StatePartRequest { seq, state_root, parts })

@@ -106,7 +106,7 @@ impl Names {
     pub(super) fn record(&self, record: &Record) -> String {
         match record {
             Record::Boot { counter, .. } => format!("start {counter}"),
-            Record::PeerBoot { replica, start, seen } => {
+            Record::PeerBoot { replica, start, seen, .. } => {
                 let seen: Vec<String> = seen.iter().map(|s| s.counter.to_string()).collect();
                 format!(
                     "{replica:?} started, counter {}, before {{{}}}",
@@ -133,6 +133,8 @@ impl Names {
             Record::ViewChange(signed) => format!("VIEW-CHANGE v={}", signed.body.new_view),
             Record::NewView(proof) => format!("NEW-VIEW v={}", proof.new_view.body.view),
             Record::StateInstalled { seq, .. } => format!("state at {seq} installed"),
+            Record::Amnesiac(start) => format!("memory lost before start {}", start.counter),
+            Record::Rejoined(incarnation) => format!("rejoined as incarnation {incarnation}"),
         }
     }
 
@@ -167,6 +169,9 @@ impl Names {
             Event::ViewEntered { view } => format!("is active in v={view}"),
             Event::StateTransferStarted { seq } => format!("fetches the state at {seq}"),
             Event::StateTransferred { seq } => format!("installed the state at {seq}"),
+            Event::RejoinExecuted { replica, incarnation, seq } => {
+                format!("{replica:?} rejoins as incarnation {incarnation} from n={seq} on")
+            }
             Event::EvidenceFound { replica, view } => {
                 format!("convicts {replica:?} of a lie in v={view}")
             }
@@ -259,5 +264,6 @@ fn cause_name(cause: ViewChangeCause) -> &'static str {
         ViewChangeCause::Joined => "f+1 others have left",
         ViewChangeCause::BadNewView => "the NEW-VIEW does not follow",
         ViewChangeCause::PrimaryLied => "the primary lied",
+        ViewChangeCause::Rejoin => "a replica rejoins",
     }
 }

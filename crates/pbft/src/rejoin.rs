@@ -1,0 +1,106 @@
+//! The table of the replicas that rejoined after they lost their memory: part of the replicated
+//! state, so that every replica agrees on who has which incarnation, and on what follows from it.
+
+use crate::message::{Rejoin, StartId};
+use crate::{Config, Incarnation, ReplicaId, SeqNum, View};
+use alloc::collections::BTreeMap;
+use borsh::{BorshDeserialize, BorshSerialize};
+
+/// The last REJOIN of a replica that had an effect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub struct Rejoined {
+    /// The replica's incarnation since.
+    pub incarnation: Incarnation,
+    /// The start with which the memory of that incarnation began.
+    pub start: StartId,
+    /// The number at which it was executed.
+    pub seq: SeqNum,
+    /// The first view in which the replica may take part again.
+    pub view: View,
+}
+
+impl Rejoined {
+    /// The replica votes for nothing up to this number, a checkpoint [RJ3].
+    ///
+    /// What it executed before the loss was ordered without this REJOIN, hence below `seq`. So its
+    /// last stable checkpoint then was the last one below `seq` at most, and whatever it may have
+    /// voted for lay in the window above that.
+    pub fn bound(&self, config: &Config) -> SeqNum {
+        let before = self.seq.previous().get();
+        let checkpoint = before - before % config.parameters.checkpoint_period;
+        SeqNum::new(checkpoint).plus(config.parameters.log_window)
+    }
+}
+
+/// Every replica that ever rejoined.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Rejoins(BTreeMap<ReplicaId, Rejoined>);
+
+impl Rejoins {
+    /// The last REJOIN of a replica.
+    pub fn of(&self, replica: ReplicaId) -> Option<&Rejoined> {
+        self.0.get(&replica)
+    }
+
+    /// Whether this REJOIN would have an effect at this number: it is of the replica's next
+    /// incarnation, so that a replayed one has none, and the bound of its last one is passed, so
+    /// that a faulty replica does not occupy the others with one after the other [RJ2].
+    pub fn admits(&self, config: &Config, seq: SeqNum, rejoin: &Rejoin) -> bool {
+        let (current, first) = self.of(rejoin.replica).map_or_else(
+            || (Incarnation::ZERO, SeqNum::ZERO),
+            |last| (last.incarnation, last.bound(config).next()),
+        );
+        rejoin.incarnation == current.next() && seq >= first
+    }
+
+    /// Executes a REJOIN at a number. Its view is put above those of all before it, because its
+    /// replica may have followed one of them, and beyond those whose primary it would be, because
+    /// it cannot begin one [RJ4].
+    pub fn execute(
+        &mut self,
+        config: &Config,
+        seq: SeqNum,
+        rejoin: &Rejoin,
+    ) -> Option<(ReplicaId, Rejoined)> {
+        if !self.admits(config, seq, rejoin) {
+            return None;
+        }
+        let Rejoin { replica, incarnation, start, view } = *rejoin;
+        let mut view = view.max(self.view().next());
+        while config.primary(view) == replica {
+            view = view.next();
+        }
+        let rejoined = Rejoined { incarnation, start, seq, view };
+        self.0.insert(replica, rejoined);
+        Some((replica, rejoined))
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = (ReplicaId, Rejoined)> + '_ {
+        self.0.iter().map(|(replica, rejoined)| (*replica, *rejoined))
+    }
+
+    /// Takes over what another replica has found out.
+    pub(crate) fn insert(&mut self, replica: ReplicaId, rejoined: Rejoined) {
+        self.0.insert(replica, rejoined);
+    }
+
+    /// Every lower view is to be left [RJ4].
+    pub(crate) fn view(&self) -> View {
+        self.0.values().map(|rejoined| rejoined.view).max().unwrap_or_default()
+    }
+
+    /// The primary fills up to this number [RJ5].
+    pub(crate) fn bound(&self, config: &Config) -> SeqNum {
+        self.0.values().map(|rejoined| rejoined.bound(config)).max().unwrap_or_default()
+    }
+}
+
+impl FromIterator<(ReplicaId, Rejoined)> for Rejoins {
+    fn from_iter<T: IntoIterator<Item = (ReplicaId, Rejoined)>>(entries: T) -> Self {
+        Self(entries.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;

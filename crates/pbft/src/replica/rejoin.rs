@@ -1,0 +1,234 @@
+//! Coming back after the memory was lost. The replica that lost it follows the others, promises
+//! nothing, and asks for an ordered request; the others order it, leave every view that the old
+//! memory may know, and fill up to the bound from which on the new one may promise again.
+
+use super::{Replica, Step};
+use crate::auth::Signed;
+use crate::event::{Event, ViewChangeCause};
+use crate::fault::{HaltReason, Reject};
+use crate::message::{Message, Rejoin, StartId};
+use crate::rejoin::{Rejoined, Rejoins};
+use crate::{Config, Incarnation, Position, ReplicaId, SeqNum, View};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+/// What a replica that lost its memory knows on its way back.
+#[derive(Clone, Debug)]
+pub(super) struct Amnesia {
+    /// The start with which its new memory began.
+    start: StartId,
+    /// Where that was persisted.
+    noted_at: Position,
+    /// The view of each peer that answered HELLO in this start.
+    views: BTreeMap<ReplicaId, View>,
+    /// As which incarnation it asks its peers to let it in, once the bound is passed. Never that
+    /// of its memory: so the answers to the one question are not taken for those to the other.
+    pub(super) returns_as: Option<Incarnation>,
+}
+
+impl Amnesia {
+    pub(super) fn new(start: StartId, noted_at: Position) -> Self {
+        Self { start, noted_at, views: BTreeMap::new(), returns_as: None }
+    }
+
+    pub(super) fn start(&self) -> StartId {
+        self.start
+    }
+
+    pub(super) fn knows_view_of(&self, peer: ReplicaId) -> bool {
+        self.views.contains_key(&peer)
+    }
+
+    pub(super) fn note_view(&mut self, peer: ReplicaId, view: View) {
+        self.views.entry(peer).or_insert(view);
+    }
+
+    /// A view above every one that the lost memory may have known, once `enough` peers have said
+    /// theirs [RJ4]. The lowest ones are taken, so that no liar can make it too high to be
+    /// accepted.
+    fn first_view(&self, enough: usize) -> Option<View> {
+        let mut views: Vec<View> = self.views.values().copied().collect();
+        views.sort_unstable();
+        let highest = views.get(enough.checked_sub(1)?)?;
+        Some(highest.next().next()).filter(|view| *view <= View::MAX)
+    }
+}
+
+/// REJOINs of others that wait to be executed: the last one of each replica.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RejoinQueue {
+    /// With the place of each in the order of arrival among all that waits.
+    waiting: BTreeMap<ReplicaId, (Signed<Rejoin>, u64)>,
+    /// Those that a batch of the current view carries.
+    proposed: BTreeSet<ReplicaId>,
+}
+
+impl RejoinQueue {
+    /// The number of the one that has waited longest.
+    pub(super) fn head(&self) -> Option<u64> {
+        self.waiting.values().map(|(_, arrival)| *arrival).min()
+    }
+
+    pub(super) fn is_waiting(&self, arrival: u64) -> bool {
+        self.waiting.values().any(|(_, of_waiting)| *of_waiting == arrival)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Signed<Rejoin>> {
+        self.waiting.values().map(|(rejoin, _)| rejoin)
+    }
+
+    pub(super) fn has_unproposed(&self) -> bool {
+        self.waiting.keys().any(|replica| !self.proposed.contains(replica))
+    }
+
+    pub(super) fn mark_proposed(&mut self, replica: ReplicaId) {
+        self.proposed.insert(replica);
+    }
+
+    /// A view was left: whatever still waits must be proposed again.
+    pub(super) fn forget_proposals(&mut self) {
+        self.proposed.clear();
+    }
+
+    /// Takes what the batch with this number shall carry.
+    pub(super) fn take_batch(
+        &mut self,
+        config: &Config,
+        table: &Rejoins,
+        seq: SeqNum,
+    ) -> Vec<Signed<Rejoin>> {
+        let waiting = self.waiting.iter();
+        let taken: Vec<Signed<Rejoin>> = waiting
+            .filter(|(replica, _)| !self.proposed.contains(replica))
+            .map(|(_, (rejoin, _))| *rejoin)
+            .filter(|rejoin| table.admits(config, seq, &rejoin.body))
+            .collect();
+        // One that this number is too low for is proposed in another view, should it still wait.
+        self.proposed.extend(self.waiting.keys().copied());
+        taken
+    }
+
+    fn insert(&mut self, rejoin: Signed<Rejoin>, arrival: u64) {
+        let arrival = self.waiting.get(&rejoin.signer).map_or(arrival, |(_, first)| *first);
+        self.waiting.insert(rejoin.signer, (rejoin, arrival));
+    }
+
+    /// Lets go of what has become void by the replica's new incarnation.
+    fn settle(&mut self, replica: ReplicaId, incarnation: Incarnation) {
+        let is_settled =
+            |(rejoin, _): &(Signed<Rejoin>, u64)| rejoin.body.incarnation <= incarnation;
+        if self.waiting.get(&replica).is_some_and(is_settled) {
+            self.waiting.remove(&replica);
+            self.proposed.remove(&replica);
+        }
+    }
+}
+
+/// A REJOIN may name a view so far above the current one: more than honest replicas differ by, and
+/// too few for a faulty one to use up the views.
+const VIEWS_AHEAD_MAX: u64 = 64;
+
+impl Replica {
+    /// Asks all to order this replica's return, again and again until that has been executed
+    /// [RJ2]. Nothing of it is promised, so it is composed anew from what is known by now: the
+    /// incarnation from the state that was fetched, the view from what peers said.
+    pub(super) fn send_rejoin(&mut self, step: &mut Step<'_>) {
+        let Some(amnesia) = &self.admission.amnesia else { return };
+        if self.own_rejoined().is_some() {
+            return;
+        }
+        let resend = self.config.parameters.view_change_resend;
+        self.timers.rejoin = Some(step.now.monotonic.after(resend));
+        let enough = self.config.quorums.quorum_of_others();
+        let Some(view) = amnesia.first_view(enough) else { return };
+        let current = self.rejoins.of(self.id).map(|rejoined| rejoined.incarnation);
+        let incarnation = current.unwrap_or_default().next();
+        let body = Rejoin { replica: self.id, incarnation, start: amnesia.start, view };
+        let signed = Signed::sign(&self.config.domain, &self.key, self.id, body);
+        step.broadcast(Message::Rejoin(signed), amnesia.noted_at);
+    }
+
+    /// A REJOIN, from the replica that comes back or relayed, waits like a request: the primary
+    /// that does not order it is replaced [RJ2].
+    pub(super) fn on_rejoin(
+        &mut self,
+        step: &mut Step<'_>,
+        rejoin: Signed<Rejoin>,
+    ) -> Result<(), Reject> {
+        if !self.admission.is_admitted() {
+            return Err(Reject::Starting);
+        }
+        let next = self.last_executed.next();
+        if !self.rejoins.admits(&self.config, next, &rejoin.body) {
+            return Err(Reject::Stale);
+        }
+        self.check_view_of(&rejoin)?;
+        let arrival = self.requests.next_arrival();
+        self.rejoin_queue.insert(rejoin, arrival);
+        self.consider_request_timer(step.now.monotonic);
+        self.try_propose(step);
+        Ok(())
+    }
+
+    /// Whether a REJOIN's view is not too far ahead. This is a local judgement, as that of the
+    /// proposed time is: no REJOIN that f+1 correct replicas find absurd is ever ordered [RJ4].
+    pub(super) fn check_view_of(&self, rejoin: &Signed<Rejoin>) -> Result<(), Reject> {
+        let ahead = rejoin.body.view.get().saturating_sub(self.view.get());
+        if ahead > VIEWS_AHEAD_MAX { Err(Reject::OutOfRange) } else { Ok(()) }
+    }
+
+    /// The table of those who rejoined has changed: by an execution, or because another state was
+    /// fetched.
+    pub(super) fn note_rejoined(
+        &mut self,
+        step: &mut Step<'_>,
+        changes: Vec<(ReplicaId, Rejoined)>,
+    ) {
+        if changes.is_empty() {
+            return;
+        }
+        for (replica, rejoined) in changes {
+            if self.rejoins.of(replica) == Some(&rejoined) {
+                continue;
+            }
+            let Rejoined { incarnation, seq, .. } = rejoined;
+            self.rejoins.insert(replica, rejoined);
+            self.rejoin_queue.settle(replica, incarnation);
+            step.event(Event::RejoinExecuted { replica, incarnation, seq });
+            let is_own = replica == self.id && self.admission.amnesia.is_none();
+            if is_own && incarnation > self.boot.incarnation {
+                return self.halt(step, HaltReason::Replaced { by: incarnation });
+            }
+        }
+        self.leave_for_rejoins(step);
+        self.consider_return(step);
+    }
+
+    /// Leaves the views that a replica which rejoins may have known before [RJ4]. It can vote only
+    /// in later ones, so the others go there at once.
+    pub(super) fn leave_for_rejoins(&mut self, step: &mut Step<'_>) {
+        self.start_view_change(step, self.rejoins.view(), ViewChangeCause::Rejoin);
+    }
+
+    /// Once its REJOIN was executed and its bound is passed by a stable checkpoint, this replica
+    /// introduces itself as a new incarnation, and votes when its peers let it in [RJ3].
+    pub(super) fn consider_return(&mut self, step: &mut Step<'_>) {
+        let Some(rejoined) = self.own_rejoined() else { return };
+        if self.low_water_mark < rejoined.bound(&self.config) || self.halted.is_some() {
+            return;
+        }
+        let Some(amnesia) = &mut self.admission.amnesia else { return };
+        if amnesia.returns_as.replace(rejoined.incarnation).is_none() {
+            self.timers.rejoin = None;
+            for peer in self.config.replica_ids() {
+                self.introduce_to(step, peer);
+            }
+        }
+    }
+
+    /// The execution of the REJOIN that this replica waits for.
+    fn own_rejoined(&self) -> Option<Rejoined> {
+        let amnesia = self.admission.amnesia.as_ref()?;
+        self.rejoins.of(self.id).filter(|rejoined| rejoined.start == amnesia.start).copied()
+    }
+}
