@@ -1,8 +1,8 @@
 //! Executes what was agreed on: the replicated state, and the only code that changes it.
 //!
 //! The state is one authenticated map ([`Tree`]). Each part of it has its own prefix, see
-//! [`layout`]: the configuration, the history, the agreed time, the client table and every
-//! service. All of it is a function of the batches executed so far, so every correct replica has
+//! [`layout`]: the configuration, the history, the agreed time, the replicas that rejoined, the
+//! client table and every service. All of it is a function of the batches executed so far, so every correct replica has
 //! the same, and a checkpoint vouches for the client table as it does for the services [EX3].
 //!
 //! Nothing in a batch can make this code fail: whatever the content of a request, it has a result.
@@ -18,11 +18,13 @@ use crate::history::History;
 use crate::tree::Tree;
 use crate::tree::namespace::NamespaceMut;
 use clients::{ClientTable, Standing};
-use pbft::message::{Batch, CheckpointId, Operation, Outcome, Request, RequestBody, ServiceId};
+use pbft::message::{
+    Batch, CheckpointId, Operation, Outcome, Rejoin, Request, RequestBody, ServiceId,
+};
 use pbft::wire::OUTCOME_BYTES_MAX;
 use pbft::{
-    ClientId, ClientWindow, Config, Context, Digest, Execution, SeqNum, Service, Session,
-    Timestamp, WallTime,
+    ClientId, ClientWindow, Config, Context, Digest, Execution, Rejoined, Rejoins, ReplicaId,
+    SeqNum, Service, Session, Timestamp, WallTime,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -45,6 +47,17 @@ pub(crate) struct Executor {
     history: History,
     /// Mirror of the record in `tree`. **Invariant:** never decreases.
     time: WallTime,
+    /// Mirror of the records in `tree`.
+    rejoins: Rejoins,
+}
+
+/// What became of a batch.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Executed {
+    /// Of each request, in their order.
+    pub(crate) executions: Vec<Execution>,
+    /// Of the REJOINs that had an effect.
+    pub(crate) rejoined: Vec<(ReplicaId, Rejoined)>,
 }
 
 /// The state after a sequence number, frozen. Cheap to clone.
@@ -81,7 +94,8 @@ impl Executor {
         layout::write_configuration(&mut tree, &config);
         layout::write_history(&mut tree, &history);
         layout::write_time(&mut tree, time);
-        let mut executor = Self { config, tree, services, history, time };
+        let rejoins = Rejoins::default();
+        let mut executor = Self { config, tree, services, history, time, rejoins };
         executor.restore_services();
         executor
     }
@@ -103,6 +117,7 @@ impl Executor {
     pub(crate) fn install(&mut self, tree: Tree) -> Result<(), StateError> {
         let history = self.check_records(&tree)?;
         let time = layout::read_time(&tree)?;
+        self.rejoins = layout::read_rejoined(&tree)?.into_iter().collect();
         (self.tree, self.history, self.time) = (tree, history, time);
         self.restore_services();
         Ok(())
@@ -115,6 +130,7 @@ impl Executor {
     pub(crate) fn check(&self, tree: Tree) -> Result<CheckpointState, StateError> {
         let history = self.check_records(&tree)?;
         layout::read_time(&tree)?;
+        layout::read_rejoined(&tree)?;
         Ok(CheckpointState { seq: history.last(), tree, history_root: history.root() })
     }
 
@@ -123,19 +139,19 @@ impl Executor {
         layout::read_history(tree)
     }
 
-    /// Executes the batch with the next number and returns what became of each request, in their
-    /// order. `None` is the null request: it is part of the history and of nothing else [EX1].
+    /// Executes the batch with the next number and returns what became of it. `None` is the null
+    /// request: it is part of the history and of nothing else [EX1].
     pub(crate) fn execute(
         &mut self,
         seq: SeqNum,
         digest: Digest,
         batch: Option<&Batch>,
-    ) -> Vec<Execution> {
+    ) -> Executed {
         assert_eq!(seq, self.last_executed().next(), "batches are executed without a gap");
-        let executions = batch.map_or_else(Vec::new, |batch| self.execute_batch(seq, batch));
+        let executed = batch.map_or_else(Executed::default, |batch| self.execute_batch(seq, batch));
         self.history.append(digest);
         layout::write_history(&mut self.tree, &self.history);
-        executions
+        executed
     }
 
     /// The number of the last batch executed.
@@ -155,6 +171,11 @@ impl Executor {
     /// The window of every client that ever was served.
     pub(crate) fn client_windows(&self) -> Vec<(ClientId, ClientWindow)> {
         clients::windows(&self.tree)
+    }
+
+    /// Every replica that ever rejoined.
+    pub(crate) fn rejoined(&self) -> Vec<(ReplicaId, Rejoined)> {
+        self.rejoins.all().collect()
     }
 
     /// The outcome of a request executed earlier, as far as it is kept.
@@ -179,14 +200,26 @@ impl Executor {
         }
     }
 
-    fn execute_batch(&mut self, seq: SeqNum, batch: &Batch) -> Vec<Execution> {
+    fn execute_batch(&mut self, seq: SeqNum, batch: &Batch) -> Executed {
         if batch.time > self.time {
             self.time = batch.time;
             layout::write_time(&mut self.tree, self.time);
         }
+        let rejoins = batch.rejoins.iter();
+        let rejoined =
+            rejoins.filter_map(|signed| self.execute_rejoin(seq, &signed.body)).collect();
         let choices = choice::decode(&batch.choice);
         let requests = batch.requests.iter();
-        requests.map(|signed| self.execute_request(seq, &choices, signed.request())).collect()
+        let executions =
+            requests.map(|signed| self.execute_request(seq, &choices, signed.request())).collect();
+        Executed { executions, rejoined }
+    }
+
+    /// The table in the state decides whether it has an effect [RJ2].
+    fn execute_rejoin(&mut self, seq: SeqNum, rejoin: &Rejoin) -> Option<(ReplicaId, Rejoined)> {
+        let (replica, rejoined) = self.rejoins.execute(&self.config, seq, rejoin)?;
+        layout::write_rejoined(&mut self.tree, replica, &rejoined);
+        Some((replica, rejoined))
     }
 
     /// Exactly once: the client table in the state decides [EX2].

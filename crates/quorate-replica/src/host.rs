@@ -16,7 +16,7 @@ mod snapshots;
 
 pub use snapshots::SnapshotPolicy;
 
-use crate::executor::{CheckpointState, Executor, Services, StateError};
+use crate::executor::{CheckpointState, Executed, Executor, Services, StateError};
 use crate::transfer::{Fetch, FetchProgress, StateServer};
 use crate::tree::Tree;
 use checkpoints::Checkpoints;
@@ -71,6 +71,9 @@ pub struct Start {
     pub snapshot_policy: SnapshotPolicy,
     /// What the disk holds.
     pub stored: Stored,
+    /// Whether the replica had another memory, which is lost: then it rejoins with this one, which
+    /// is empty [RJ2].
+    pub is_lost: bool,
 }
 
 /// What a replica's disk holds; by default nothing, as before its first start.
@@ -134,7 +137,7 @@ impl Host {
     /// # Errors
     /// If the snapshot is not a state of this cluster, or not the one it is said to be.
     pub fn start(start: Start, now: Now, effects: &mut Vec<Effect>) -> Result<Self, StateError> {
-        let Start { config, id, key, boot_id, services, snapshot_policy, stored } = start;
+        let Start { config, id, key, boot_id, services, snapshot_policy, stored, is_lost } = start;
         let mut executor = Executor::genesis(Arc::clone(&config), services);
         let genesis = executor.checkpoint().id();
         if let Some((seq, tree)) = stored.snapshot {
@@ -143,7 +146,8 @@ impl Host {
         let state = executor.checkpoint();
         let checkpoint = (state.seq(), state.id());
         let clients = executor.client_windows();
-        let recovered = Recovered { genesis, checkpoint, clients, records: stored.records };
+        let (rejoined, records) = (executor.rejoined(), stored.records);
+        let recovered = Recovered { genesis, checkpoint, clients, rejoined, is_lost, records };
         let mut outputs = Vec::new();
         let core =
             Replica::recover(Arc::clone(&config), id, key, boot_id, now, recovered, &mut outputs);
@@ -304,8 +308,9 @@ impl Host {
             }
             Output::Choose => answers.push_back(Input::Chosen(self.executor.choose())),
             Output::Execute { seq, digest, batch } => {
-                let executions = self.executor.execute(seq, digest, batch.as_deref());
-                answers.push_back(Input::Executed { seq, executions });
+                let Executed { executions, rejoined } =
+                    self.executor.execute(seq, digest, batch.as_deref());
+                answers.push_back(Input::Executed { seq, executions, rejoined });
             }
             Output::TakeCheckpoint { seq } => {
                 let state = self.executor.checkpoint();
@@ -404,8 +409,8 @@ impl Host {
             return self.halt(HaltCause::NoState { seq }, effects);
         }
         self.checkpoints.insert(state, id);
-        let clients = self.executor.client_windows();
-        self.step(now, Input::StateInstalled { seq, id, clients }, effects);
+        let (clients, rejoined) = (self.executor.client_windows(), self.executor.rejoined());
+        self.step(now, Input::StateInstalled { seq, id, clients, rejoined }, effects);
         if let Some(target) = self.next_fetch.take()
             && self.fetch.is_none()
             && self.core.status().fetching == Some(target.0)

@@ -6,6 +6,7 @@
 //! | `00` "configuration" | cluster, epoch and the replicas' keys |
 //! | `00` "history" | the Merkle log of batch digests |
 //! | `00` "time" | the agreed time |
+//! | `00` "rejoined" replica | the last REJOIN of a replica |
 //! | `01` client | session and window of a client |
 //! | `01` client timestamp | the reply kept for one request of it |
 //! | `02` service … | the keys of a service |
@@ -16,11 +17,14 @@ use crate::history::History;
 use crate::tree::Tree;
 use borsh::{BorshDeserialize, BorshSerialize};
 use pbft::message::ServiceId;
-use pbft::{ClientId, Config, Epoch, Timestamp, WallTime};
+use pbft::{ClientId, Config, Epoch, Rejoined, ReplicaId, Timestamp, WallTime};
 
 const CONFIGURATION: &[u8] = b"\0configuration";
 const HISTORY: &[u8] = b"\0history";
 const TIME: &[u8] = b"\0time";
+const REJOINED: &[u8] = b"\0rejoined";
+/// The first key behind those of the replicas that rejoined.
+const REJOINED_END: &[u8] = b"\0rejoinee";
 const CLIENTS: u8 = 1;
 const SERVICES: u8 = 2;
 
@@ -89,6 +93,27 @@ pub(super) fn write_time(tree: &mut Tree, time: WallTime) {
 
 pub(super) fn read_time(tree: &Tree) -> Result<WallTime, StateError> {
     read(tree, TIME, "time")
+}
+
+pub(super) fn write_rejoined(tree: &mut Tree, replica: ReplicaId, rejoined: &Rejoined) {
+    let key = [REJOINED, &replica.get().to_be_bytes()].concat();
+    tree.put(&key, encode(rejoined));
+}
+
+/// Every replica that ever rejoined.
+pub(super) fn read_rejoined(tree: &Tree) -> Result<Vec<(ReplicaId, Rejoined)>, StateError> {
+    let (mut entries, mut is_sound) = (Vec::new(), true);
+    tree.scan(REJOINED, Some(REJOINED_END), &mut |key, value| {
+        let replica = key.strip_prefix(REJOINED).and_then(|id| <[u8; 4]>::try_from(id).ok());
+        match replica.zip(Rejoined::try_from_slice(value).ok()) {
+            Some((id, rejoined)) => {
+                entries.push((ReplicaId::new(u32::from_be_bytes(id)), rejoined));
+            }
+            None => is_sound = false,
+        }
+        is_sound
+    });
+    if is_sound { Ok(entries) } else { Err(StateError::BadRecord { record: "rejoined" }) }
 }
 
 /// What every key of a service begins with.

@@ -1,7 +1,7 @@
 use super::*;
-use crate::testing::{RECORDER, Recorder, config_with, open_session, request, sign};
-use pbft::message::Request;
-use pbft::{Parameters, StateRead as _};
+use crate::testing::{RECORDER, Recorder, config_with, open_session, replica_key, request, sign};
+use pbft::message::{Request, StartId};
+use pbft::{Incarnation, Parameters, Signed, StateRead as _, View};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -38,7 +38,7 @@ fn batch(time: u64, choice: &[u8], requests: &[Request]) -> Batch {
 
 fn run(executor: &mut Executor, requests: &[Request]) -> Vec<Execution> {
     let batch = batch(0, &[], requests);
-    executor.execute(executor.last_executed().next(), batch.digest(), Some(&batch))
+    executor.execute(executor.last_executed().next(), batch.digest(), Some(&batch)).executions
 }
 
 fn run_one(executor: &mut Executor, request: Request) -> Option<Outcome> {
@@ -196,12 +196,42 @@ fn operation_for_a_service_that_is_not_there_has_a_result_and_the_others_execute
 #[test]
 fn null_request_is_part_of_the_history_and_of_nothing_else() {
     let (mut one, mut other) = (executor(), executor());
-    assert_eq!(one.execute(SeqNum::new(1), Batch::NULL, None), []);
+    assert_eq!(one.execute(SeqNum::new(1), Batch::NULL, None), Executed::default());
     let empty = batch(0, &[], &[]);
-    assert_eq!(other.execute(SeqNum::new(1), empty.digest(), Some(&empty)), []);
+    assert_eq!(other.execute(SeqNum::new(1), empty.digest(), Some(&empty)), Executed::default());
     assert_eq!(one.last_executed(), SeqNum::new(1));
     assert_ne!(one.checkpoint().id(), other.checkpoint().id());
     assert_ne!(one.checkpoint().id(), executor().checkpoint().id());
+}
+
+/// [RJ2] The table of those who rejoined is part of the state, and travels with it.
+#[test]
+fn rejoin_changes_the_state_once_and_is_found_in_it_again() {
+    let config = small_config();
+    let id = ReplicaId::new(2);
+    let start = StartId { counter: 1, boot_id: [7; 16] };
+    let rejoin = |incarnation: u64| {
+        let incarnation = Incarnation::new(incarnation);
+        let body = Rejoin { replica: id, incarnation, start, view: View::new(3) };
+        let rejoins = vec![Signed::sign(&config.domain, &replica_key(2), id, body)];
+        Batch { rejoins, ..Batch::default() }
+    };
+    let mut executor = executor();
+    let mut run = |seq: u64, batch: &Batch| {
+        executor.execute(SeqNum::new(seq), batch.digest(), Some(batch)).rejoined
+    };
+    let (seq, view, incarnation) = (SeqNum::new(1), View::new(3), Incarnation::new(1));
+    let first = Rejoined { incarnation, start, seq, view };
+    assert_eq!(run(1, &rejoin(1)), [(id, first)]);
+    assert_eq!(run(2, &rejoin(1)), [], "it was executed before");
+    assert_eq!(run(3, &rejoin(2)), [], "the bound of the first is not passed");
+    let CheckpointState { seq, tree, .. } = executor.checkpoint();
+    let mut other = Executor::genesis(small_config(), recorder());
+    other.load(seq, tree.clone()).unwrap();
+    assert_eq!(other.rejoined(), [(id, first)]);
+    let mut damaged = tree;
+    damaged.put(b"\0rejoined\0\0\0\x02", vec![1]);
+    assert!(matches!(other.check(damaged), Err(StateError::BadRecord { record: "rejoined" })));
 }
 
 #[test]

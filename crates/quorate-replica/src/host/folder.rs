@@ -37,7 +37,7 @@ pub enum FolderError {
     #[error(
         "this folder holds no replica: it was never initialised, or it was emptied. A replica \
          that lost its memory must not start with an empty one, because it would break promises \
-         it made: restore the folder"
+         it made"
     )]
     Empty,
     /// There is a replica in it already.
@@ -66,6 +66,31 @@ pub enum FolderError {
         /// The snapshot; 0 if there is none.
         snapshot: SeqNum,
     },
+}
+
+impl FolderError {
+    /// Whether what is wrong is the memory itself, so that it is no use to try again: the replica
+    /// has to rejoin with another one.
+    pub fn is_loss(&self) -> bool {
+        match self {
+            Self::Empty | Self::SnapshotTooOld { .. } => true,
+            Self::Journal(error) => matches!(
+                error,
+                JournalError::Missing
+                    | JournalError::MissingSegment { .. }
+                    | JournalError::Damaged { .. }
+            ),
+            Self::Snapshot(error) => match error {
+                SnapshotError::Damaged(_) => true,
+                SnapshotError::Backend(error) => error.cause == Cause::Os(Errno::NOENT),
+                SnapshotError::OtherFormat(_)
+                | SnapshotError::Database(_)
+                | SnapshotError::HasFailed => false,
+            },
+            // Another version of the program may know it.
+            Self::UnknownRecord { .. } | Self::Exists => false,
+        }
+    }
 }
 
 impl Folder {

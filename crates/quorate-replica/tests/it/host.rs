@@ -5,5 +5,6 @@ mod crash;
 mod durability;
 mod folder;
 mod memory;
+mod rejoin;
 mod requests;
 mod transfer;

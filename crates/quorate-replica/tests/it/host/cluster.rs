@@ -70,6 +70,8 @@ struct Node {
     backend: MemoryBackend,
     running: Option<Running>,
     starts: u8,
+    /// Whether its disk is an empty one in the place of another.
+    is_lost: bool,
 }
 
 struct Running {
@@ -108,7 +110,8 @@ fn config() -> Arc<Config> {
 impl Cluster {
     /// A cluster whose replicas have never run and whose disks are empty.
     pub(crate) fn new() -> Self {
-        let node = |_| Node { backend: MemoryBackend::new(), running: None, starts: 0 };
+        let node =
+            |_| Node { backend: MemoryBackend::new(), running: None, starts: 0, is_lost: false };
         Self {
             config: config(),
             nodes: (0..REPLICA_COUNT).map(node).collect(),
@@ -188,8 +191,18 @@ impl Cluster {
             boot_id: [self.nodes[id as usize].starts; 16],
             services: Services::from([(LOG, Box::new(Log::default()) as Box<dyn Service>)]),
             snapshot_policy: SnapshotPolicy { journal_bytes: 1, interval: Duration::MAX },
+            is_lost: self.nodes[id as usize].is_lost && stored.records.is_empty(),
             stored,
         }
+    }
+
+    /// The process dies, its disk is replaced by an empty one, and it starts and rejoins.
+    pub(crate) fn start_without_memory(&mut self, id: u32) {
+        self.kill(id);
+        self.set_disk(id, MemoryBackend::new());
+        self.nodes[id as usize].is_lost = true;
+        self.create(id);
+        self.start(id);
     }
 
     /// The process dies; its disk stays as it is.
