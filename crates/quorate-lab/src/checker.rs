@@ -5,6 +5,7 @@
 //! code under test.
 
 mod agreement;
+mod amnesia;
 mod certificates;
 mod equivocation;
 mod exactly_once;
@@ -16,6 +17,7 @@ use core::fmt;
 use pbft::message::Request;
 use pbft::{ClientId, Event, Message, Parameters, ReplicaId, SeqNum, Time};
 use quorate_adversary::Endpoint;
+use std::collections::BTreeMap;
 
 /// Something the checkers are shown. Unless said otherwise it concerns correct replicas only.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,11 @@ pub(crate) enum Observation<'a> {
         at: ReplicaId,
         /// What.
         event: &'a Event,
+    },
+    /// A replica lost its memory.
+    Lost {
+        /// Which replica.
+        at: ReplicaId,
     },
     /// A replica's service executed an operation.
     Executed {
@@ -101,6 +108,12 @@ impl Checkers {
                 Box::<equivocation::NoEquivocation>::default(),
                 Box::<left_views::LeftViews>::default(),
                 Box::new(view_changes::ViewChanges { checkpoint_period, log_window }),
+                Box::new(amnesia::Amnesia {
+                    checkpoint_period,
+                    log_window,
+                    incarnations: BTreeMap::new(),
+                    lost: BTreeMap::new(),
+                }),
                 Box::<exactly_once::ExactlyOnce>::default(),
                 Box::<certificates::ReplyCertificates>::default(),
             ],

@@ -101,8 +101,29 @@ pub fn options_of(seed: Seed) -> Options {
     options.workload.think_max = options.heals_at / 20 + Duration::from_millis(1);
     add_adversaries(&mut rng, &mut options);
     add_faults(&mut rng, &mut options);
+    add_loss(&mut seed.stream("losses"), &mut options);
     options.timeline.sort_by_key(|(at, _)| *at);
     options
+}
+
+/// Where fewer than f misbehave, one replica may lose its memory, now and then more than once.
+fn add_loss(rng: &mut Stream, options: &mut Options) {
+    let correct: Vec<ReplicaId> = (0..options.replica_count)
+        .map(ReplicaId::new)
+        .filter(|id| !options.is_faulty(*id))
+        .collect();
+    let faulty = options.replica_count as usize - correct.len();
+    if faulty >= options.fault_bound() as usize || rng.chance(700_000) {
+        return;
+    }
+    let id = *rng.pick(&correct).unwrap_or(&ReplicaId::new(0));
+    for _ in 0..rng.within(1..=2) {
+        let at = any_time(rng, options);
+        options.timeline.push((at, Fault::Lose(id)));
+        options.timeline.push((at + any_span(rng), Fault::Restart(id)));
+    }
+    let heals_at = options.heals_at;
+    options.timeline.retain(|(at, fault)| *at < heals_at || matches!(fault, Fault::Behave(..)));
 }
 
 fn any_network(rng: &mut Stream) -> NetworkOptions {
@@ -215,5 +236,6 @@ fn coverage(options: &Options, counts: &Counts) -> Vec<(&'static str, bool)> {
         ("an adversary", faulty(&|fault| matches!(fault, Fault::Behave(..)))),
         ("a partition", faulty(&|fault| matches!(fault, Fault::Cut(..)))),
         ("a stable checkpoint", happened("checkpoint stable")),
+        ("a rejoin", happened("rejoin executed")),
     ]
 }

@@ -392,6 +392,7 @@ impl<'a> World<'a> {
                     if is_correct {
                         self.check(&Observation::Sent { from: at, to, message: &message });
                     }
+                    self.trace.left(at, &message);
                     // A broadcast is many sendings of one message: let it be judged once.
                     let shared = flights.iter().find(|f| Arc::ptr_eq(&f.message, &message));
                     let flight = shared.cloned().unwrap_or_else(|| Flight::new(message));

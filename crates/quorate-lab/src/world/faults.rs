@@ -1,8 +1,10 @@
 //! What goes wrong in a world, and how it heals.
 
 use super::{Fault, World};
+use crate::checker::Observation;
 use crate::network::NetworkOptions;
 use crate::trace::Line;
+use pbft::ReplicaId;
 use quorate_adversary::Endpoint;
 
 impl World<'_> {
@@ -29,6 +31,15 @@ impl World<'_> {
             Fault::CrashAt(replica, operation, kind) => {
                 self.machine(*replica).crash_at(*operation, *kind);
             }
+            Fault::Lose(replica) => {
+                self.machine(*replica).lose_disk();
+                self.on_loss(*replica);
+            }
+            Fault::Copy(replica) => self.machine(*replica).copy_disk(),
+            Fault::RollBack(replica) => {
+                self.machine(*replica).roll_back();
+                self.on_loss(*replica);
+            }
             Fault::Restart(replica) => {
                 if !self.machine(*replica).is_up() {
                     self.start(*replica);
@@ -51,6 +62,11 @@ impl World<'_> {
             }
             Fault::Network(options) => self.network.change(options.clone()),
         }
+    }
+
+    fn on_loss(&mut self, replica: ReplicaId) {
+        self.trace.lost(replica);
+        self.check(&Observation::Lost { at: replica });
     }
 
     fn mend(&mut self) {

@@ -6,8 +6,8 @@ use crate::trace::{Fate, is_agreement};
 use crate::workload::{Execution, ExecutionLog, SERVICE, Watched, forge_store_outcome};
 use core::time::Duration;
 use pbft::{
-    Config, Event, Evidence, Message, Now, Recipients, Reject, ReplicaId, SeqNum, SigningKey, Time,
-    Verified, View,
+    Config, Event, Evidence, HaltReason, Message, Now, Recipients, Reject, ReplicaId, SeqNum,
+    SigningKey, Time, Verified, View,
 };
 use quorate_adversary::{Adversary, Behaviour, Endpoint, Identity};
 use quorate_replica::{
@@ -42,6 +42,12 @@ pub(crate) struct Machine {
     process: Option<Process>,
     /// Why the replica stopped for good, if it did.
     halted: Option<HaltCause>,
+    /// What somebody once copied of the disk.
+    copy: Option<MemoryBackend>,
+    /// Whether the disk is that copy, so that the replica may be found out and stop.
+    is_rolled_back: bool,
+    /// Whether the disk is an empty one in the place of another.
+    is_lost: bool,
     rng: Stream,
     /// How often it has started.
     starts: u64,
@@ -120,6 +126,9 @@ impl Machine {
             crash_kind: CrashKind::Power,
             process: None,
             halted: None,
+            copy: None,
+            is_rolled_back: false,
+            is_lost: false,
             rng: seed.stream_of("machine", u64::from(id.get())),
             starts: 0,
             log: ExecutionLog::default(),
@@ -160,6 +169,9 @@ impl Machine {
 
     /// Starts the replica from what the disk holds. The disk may fail it while it starts.
     pub(crate) fn start(&mut self, now: Now, sent: &mut Vec<Sent>) {
+        if self.is_found_out() {
+            self.lose_disk();
+        }
         self.starts += 1;
         let mut effects = VecDeque::new();
         match self.open(now, &mut effects) {
@@ -169,6 +181,36 @@ impl Machine {
             }
             Err(error) => self.on_disk_error(&error),
         }
+    }
+
+    /// The machine goes down, and comes up with an empty disk.
+    pub(crate) fn lose_disk(&mut self) {
+        (self.process, self.halted) = (None, None);
+        self.disk = MemoryBackend::new();
+        (self.has_folder, self.is_lost, self.is_rolled_back) = (false, true, false);
+    }
+
+    /// The machine goes down, and somebody copies its disk.
+    pub(crate) fn copy_disk(&mut self) {
+        self.crash(CrashKind::Power);
+        self.copy = Some(self.disk.restart(Crash::PowerKeepingAll));
+        self.disk = self.disk.restart(Crash::PowerKeepingAll);
+    }
+
+    /// The machine goes down, and comes up with the disk as it was when it was copied.
+    pub(crate) fn roll_back(&mut self) {
+        if let Some(copy) = &self.copy {
+            self.process = None;
+            self.disk = copy.restart(Crash::PowerKeepingAll);
+            self.is_rolled_back = true;
+        }
+    }
+
+    /// Whether the peers remember more than the disk does.
+    fn is_found_out(&self) -> bool {
+        let is_amnesia =
+            |cause: &HaltCause| matches!(cause, HaltCause::Replica(HaltReason::Amnesia { .. }));
+        self.is_rolled_back && self.halted.as_ref().is_some_and(is_amnesia)
     }
 
     /// The machine goes down now.
@@ -307,16 +349,19 @@ impl Machine {
         if self.is_faulty {
             return None;
         }
-        if let Some(cause) = &self.halted {
+        if let Some(cause) = self.halted.as_ref().filter(|_| !self.is_found_out()) {
             return Some(format!("it stopped: {cause}"));
         }
         let broken = self.process.as_ref()?.host.core().broken_invariant()?;
         Some(broken.to_owned())
     }
 
-    /// `None` while the process is down.
+    /// `None` while the process is down, or has not its memory back.
     pub(crate) fn standing(&self) -> Option<Standing> {
         let status = self.status()?.replica;
+        if status.amnesiac {
+            return None;
+        }
         Some(Standing {
             view: status.view,
             is_active: status.active,
@@ -343,7 +388,11 @@ impl Machine {
                 core.highest_known,
                 core.stable_checkpoint.0,
                 core.waiting_requests,
-                if core.admitted { "" } else { ", not admitted" },
+                match (core.admitted, core.amnesiac) {
+                    (true, _) => "",
+                    (false, true) => ", rejoining",
+                    (false, false) => ", not admitted",
+                },
                 fetch.map_or_else(String::new, |fetch| format!(", fetching {fetch:?}")),
             ),
         }
@@ -364,6 +413,7 @@ impl Machine {
             }
         };
         self.has_folder = true;
+        let is_lost = self.is_lost && stored.records.is_empty();
         let service = Watched::new(Store::new(), Arc::clone(&self.log), self.starts << 32);
         let mut boot_id = [0; 16];
         boot_id[..8].copy_from_slice(&self.rng.bits().to_le_bytes());
@@ -375,6 +425,7 @@ impl Machine {
             services: Services::from([(SERVICE, Box::new(service) as Box<_>)]),
             snapshot_policy: self.snapshot_policy,
             stored,
+            is_lost,
         };
         let mut first = Vec::new();
         let host = Host::start(start, now, &mut first)

@@ -66,7 +66,8 @@ pub enum Fault {
     Crash(ReplicaId, CrashKind),
     /// A replica crashes at its so-many-th write or sync from now on.
     CrashAt(ReplicaId, u64, CrashKind),
-    /// A crashed replica starts again.
+    /// A crashed replica starts again; one that was found to lack some of its memory does so
+    /// without any, and rejoins.
     Restart(ReplicaId),
     /// A replica does nothing for so long, as if it were suspended.
     Pause(ReplicaId, Duration),
@@ -79,6 +80,12 @@ pub enum Fault {
         /// And back by this.
         back: Duration,
     },
+    /// A replica crashes and its disk is emptied; when it starts again, it rejoins.
+    Lose(ReplicaId),
+    /// A replica crashes, and somebody copies its disk.
+    Copy(ReplicaId),
+    /// A replica crashes, and its disk is rolled back to that copy.
+    RollBack(ReplicaId),
     /// A replica behaves so from now on.
     Behave(ReplicaId, Behaviour),
     /// The network treats messages like this from now on.

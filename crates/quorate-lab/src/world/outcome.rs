@@ -58,6 +58,8 @@ pub struct Counts {
     pub disk_operations: Vec<u64>,
     /// Views that any replica entered.
     pub views_entered: u64,
+    /// PREPAREs and COMMITs that each replica sent since it last lost its memory.
+    pub votes_since_loss: BTreeMap<ReplicaId, u64>,
     /// The highest view any correct replica was active in.
     pub view: View,
     /// The highest number a correct replica executed.
@@ -126,6 +128,18 @@ impl Trace {
 
     pub(super) fn departed(&mut self, message: &Message) {
         *self.counts.sent.entry(message.kind()).or_default() += 1;
+    }
+
+    pub(super) fn lost(&mut self, replica: ReplicaId) {
+        self.counts.votes_since_loss.insert(replica, 0);
+    }
+
+    pub(super) fn left(&mut self, replica: ReplicaId, message: &Message) {
+        if let Message::Prepare(_) | Message::Commit(_) = message
+            && let Some(votes) = self.counts.votes_since_loss.get_mut(&replica)
+        {
+            *votes += 1;
+        }
     }
 
     pub(super) fn happened(

@@ -5,6 +5,7 @@ mod calm;
 mod catching_up;
 mod corner;
 mod network;
+mod rejoin;
 mod restarts;
 mod scenarios;
 mod small_scope;
