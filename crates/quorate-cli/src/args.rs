@@ -154,7 +154,8 @@ pub(crate) struct Verify {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:\n  \
     quorate replica --dir alice --confirm 3f2a-91c0-…   # once, after comparing it\n  \
-    quorate replica --dir alice")]
+    quorate replica --dir alice\n  \
+    quorate replica --dir alice --rejoin                # its data folder was lost or rolled back")]
 pub(crate) struct Replica {
     /// The replica's folder
     #[arg(long)]
@@ -162,6 +163,10 @@ pub(crate) struct Replica {
     /// Confirm that cluster.toml has this fingerprint
     #[arg(long)]
     pub(crate) confirm: Option<Fingerprint>,
+    /// Come back without the memory that was lost: follow the others with an empty one, which is
+    /// kept beside what is left of the old, and vote again only when that can contradict nothing
+    #[arg(long)]
+    pub(crate) rejoin: bool,
     /// End when standard input ends, so that no replica outlives who started it
     #[arg(long, hide = true)]
     pub(crate) tied: bool,

@@ -62,6 +62,8 @@ pub struct NodeStatus {
     pub pid: u32,
     /// Whether its peers let it in after its start.
     pub admitted: bool,
+    /// Whether it lost its memory and rejoins: until then it follows, and promises nothing.
+    pub amnesiac: bool,
     /// Its view.
     pub view: u64,
     /// Whether it is active in it.

@@ -8,6 +8,7 @@
 //! | `confirmed` | the fingerprint of it that the owner has confirmed |
 //! | `node.toml` | where to listen, if that differs from the public address |
 //! | `data/` | the replica's memory: journal and snapshot |
+//! | `data-lost-…/` | what was there before it rejoined, and when that was |
 //! | `started` | says that there must be such a memory, and whose it is |
 //! | `halted` | why the replica stopped for good |
 //! | `evidence/` | proofs of lies |
@@ -19,9 +20,11 @@ use pbft::{ClientId, ClientParameters, ReplicaId};
 use quorate_net::ClientSettings;
 use quorate_net::identity::{KeyFileError, SecretKeys};
 use serde::{Deserialize, Serialize};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The folder of one process.
 #[derive(Clone, Debug)]
@@ -110,7 +113,8 @@ pub enum HomeError {
     /// There was a memory and it is gone.
     #[error(
         "{path} held this replica's memory and does not any more. A replica without its memory \
-         would break promises it made, so it does not start: restore the folder"
+         would break promises it made, so it does not start: restore the folder, or let the \
+         replica rejoin without it: quorate replica --rejoin"
     )]
     MemoryLost {
         /// The folder.
@@ -119,7 +123,7 @@ pub enum HomeError {
     /// The replica has stopped for good.
     #[error(
         "this replica stopped for good: {reason}. When that is dealt with, remove {path} and \
-         start again"
+         start again; or give its memory up and start it with --rejoin"
     )]
     Halted {
         /// The file that says so.
@@ -313,7 +317,7 @@ impl Home {
     /// Whether this replica ever started from this folder.
     ///
     /// # Errors
-    /// If the folder holds the memory of another replica, cluster or epoch, or lost its memory.
+    /// If the folder holds the memory of another replica, cluster or epoch.
     pub(crate) fn has_started(&self, cluster: &Cluster, id: ReplicaId) -> Result<bool, HomeError> {
         let path = self.started_path();
         let Some(text) = self.read(&path)? else { return Ok(false) };
@@ -323,10 +327,50 @@ impl Home {
             let (path, found, wanted) = (self.path.clone(), found.describe(), wanted.describe());
             return Err(HomeError::OtherMemory { path, found, wanted });
         }
-        if !self.data_path().is_dir() {
-            return Err(HomeError::MemoryLost { path: self.data_path() });
-        }
         Ok(true)
+    }
+
+    /// Fails if there is no memory here, although there must be one.
+    ///
+    /// # Errors
+    /// Says so.
+    pub(crate) fn check_data(&self) -> Result<(), HomeError> {
+        let path = self.data_path();
+        if path.is_dir() { Ok(()) } else { Err(HomeError::MemoryLost { path }) }
+    }
+
+    /// Gives the memory up that is here, and the note of why the replica stopped with it: both are
+    /// kept under another name.
+    ///
+    /// # Errors
+    /// If something cannot be renamed. Then it may be called again.
+    pub(crate) fn set_aside(&self) -> Result<(), HomeError> {
+        let (data, halted) = (self.data_path(), self.halted_path());
+        if !data.exists() && !halted.exists() {
+            return Ok(());
+        }
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut names = (0_u32..).map(|attempt| match attempt {
+            0 => self.path.join(format!("data-lost-{}", since_epoch.as_secs())),
+            _ => self.path.join(format!("data-lost-{}-{attempt}", since_epoch.as_secs())),
+        });
+        let Some(aside) = names.find(|name| !name.exists()) else { return Ok(()) };
+        let io_error = |path: &Path| {
+            let path = path.to_owned();
+            move |source| HomeError::Io { path, source }
+        };
+        if data.exists() {
+            fs::rename(&data, &aside).map_err(io_error(&data))?;
+        } else {
+            fs::create_dir(&aside).map_err(io_error(&aside))?;
+        }
+        if halted.exists() {
+            fs::rename(&halted, aside.join("halted")).map_err(io_error(&halted))?;
+        }
+        let synced = fs::File::open(&self.path).and_then(|folder| folder.sync_all());
+        synced.map_err(io_error(&self.path))?;
+        tracing::warn!(aside = %aside.display(), "the lost memory is set aside");
+        Ok(())
     }
 
     /// Notes durably that from now on there must be a memory.

@@ -19,24 +19,22 @@ mod counters;
 mod disk;
 pub mod evidence;
 mod links;
+mod memory;
 mod outer;
 mod verifier;
 
 pub use quorate_replica::{HaltCause, Services};
 
 use crate::admin::{BindError, Request, Response};
-use crate::cluster::{Cluster, Durability};
 use crate::home::{Home, HomeError, Membership};
 use crate::work_queue::WorkQueue;
 use checker::Checker;
 use core::Ground;
+use memory::{Memory, Opened};
 use pbft::{ReplicaId, SigningKey};
 use quorate_net::ListenError;
 use quorate_net::identity::SecretKeys;
-use quorate_replica::{
-    Backend, BackendError, FileBackend, Folder, FolderError, JournalConfig, JournalIdentity,
-    StateError, Stored,
-};
+use quorate_replica::{BackendError, FolderError, StateError};
 use std::sync::Arc;
 use std::sync::mpsc as sync_mpsc;
 use std::thread::JoinHandle;
@@ -51,12 +49,14 @@ pub struct NodeConfig {
     pub services: Services,
     /// How a service's result is falsified, should this replica be told to lie.
     pub forge: fn(&[u8]) -> Vec<u8>,
+    /// Whether its memory is lost, so that it has to rejoin with a new one.
+    pub rejoin: bool,
 }
 
 impl NodeConfig {
     /// A replica of these services, in the folder `home`.
     pub fn new(home: Home, services: Services) -> Self {
-        Self { home, services, forge: quorate_adversary::flip_last_byte }
+        Self { home, services, forge: quorate_adversary::flip_last_byte, rejoin: false }
     }
 }
 
@@ -97,12 +97,22 @@ pub enum NodeError {
         source: BackendError,
     },
     /// Its memory cannot be used.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}{}", remedy(.source))]
     Folder {
         /// The folder of the memory.
         path: std::path::PathBuf,
         /// Why.
         source: FolderError,
+    },
+    /// It is told to rejoin, and has no reason to.
+    #[error(
+        "{path} holds this replica's memory, whole as far as can be seen here: start it without \
+         --rejoin. If other replicas remember more than this folder does, it stops and says so, \
+         and may rejoin then"
+    )]
+    NotLost {
+        /// The folder of the memory.
+        path: std::path::PathBuf,
     },
     /// Its state cannot be used.
     #[error(transparent)]
@@ -121,6 +131,16 @@ pub enum NodeError {
     System(#[from] std::io::Error),
 }
 
+/// What helps when a memory is lost.
+fn remedy(error: &FolderError) -> &'static str {
+    if error.is_loss() {
+        "; restore the original folder, or let the replica rejoin without one: quorate replica \
+         --rejoin"
+    } else {
+        ""
+    }
+}
+
 /// Commands that wait for the protocol thread.
 const COMMAND_COUNT_MAX: usize = 16;
 
@@ -133,15 +153,15 @@ impl Node {
     /// # Errors
     /// See [`NodeError`]; each says what to do.
     pub fn start(config: NodeConfig) -> Result<Self, NodeError> {
-        let NodeConfig { home, services, forge } = config;
-        home.check_not_halted()?;
+        let NodeConfig { home, services, forge, rejoin } = config;
         let Membership { cluster, keys } = home.membership()?;
         let id = home.replica(&Membership { cluster: cluster.clone(), keys: keys.clone() })?;
         let listen = match home.listen()? {
             Some(listen) => listen,
             None => cluster.address(id).unwrap_or_default().to_owned(),
         };
-        let (memory, stored) = open_memory(&home, &cluster, id)?;
+        let open = if rejoin { memory::open_to_rejoin } else { memory::open };
+        let opened = open(&home, &cluster, id)?;
         let (commands, received) = mpsc::channel(COMMAND_COUNT_MAX);
         let control = Control { commands };
         let checker = Arc::new(Checker::new(Arc::clone(&cluster.config)));
@@ -166,8 +186,7 @@ impl Node {
             keys,
             forge,
             services,
-            stored,
-            memory,
+            opened,
             commands: received,
             owner,
             checker,
@@ -250,46 +269,6 @@ impl Control {
         // Fails only if the replica has already ended.
         let _ = self.commands.send(Command::Stop).await;
     }
-}
-
-/// Where a replica's promises are kept.
-enum Memory {
-    /// On its disk.
-    Durable(Box<Folder>),
-    /// In this process alone.
-    Volatile,
-}
-
-fn open_memory(
-    home: &Home,
-    cluster: &Cluster,
-    id: ReplicaId,
-) -> Result<(Memory, Stored), NodeError> {
-    if cluster.durability == Durability::Memory {
-        return Ok((Memory::Volatile, Stored::default()));
-    }
-    let has_started = home.has_started(cluster, id)?;
-    let path = home.data_path();
-    let backend_error = |source| NodeError::Backend { path: path.clone(), source };
-    let folder_error = |source| NodeError::Folder { path: path.clone(), source };
-    let backend = if path.is_dir() { FileBackend::open(&path) } else { FileBackend::create(&path) };
-    let backend: Arc<dyn Backend> = Arc::new(backend.map_err(backend_error)?);
-    let identity = JournalIdentity { cluster: cluster.config.domain.cluster, replica: id };
-    let journal = JournalConfig::default();
-    if !has_started {
-        match Folder::create(Arc::clone(&backend), identity, journal) {
-            Ok(folder) => {
-                home.note_started(cluster, id)?;
-                return Ok((Memory::Durable(Box::new(folder)), Stored::default()));
-            }
-            // The start before this one was cut short before it could note that it was one.
-            Err(FolderError::Exists) => {}
-            Err(error) => return Err(folder_error(error)),
-        }
-    }
-    let (folder, stored) = Folder::open(backend, identity, journal).map_err(folder_error)?;
-    home.note_started(cluster, id)?;
-    Ok((Memory::Durable(Box::new(folder)), stored))
 }
 
 fn signing_key(keys: &SecretKeys) -> SigningKey {

@@ -12,7 +12,8 @@ pub(super) fn run(args: Replica) -> Result<()> {
     if let Some(fingerprint) = args.confirm {
         home.confirm(fingerprint)?;
     }
-    let config = NodeConfig { home, services: services::all(), forge: services::forge };
+    let (services, forge, rejoin) = (services::all(), services::forge, args.rejoin);
+    let config = NodeConfig { home, services, forge, rejoin };
     let mut node = Node::start(config).map_err(explain)?;
     render::line(format_args!("replica {} listens on {}", node.id(), node.address()))?;
     let ended = super::runtime()?.block_on(async {

@@ -152,7 +152,8 @@ fn report(cluster: &Cluster, statuses: &[Option<NodeStatus>], seen: Vec<u32>) ->
         u32::try_from(replicas.iter().filter(|row| is(row)).count()).unwrap_or(u32::MAX)
     };
     let liars = count(&|row| row.behaviour.is_some());
-    let healthy = count(&|row| row.reachable && row.behaviour.is_none());
+    let rejoins = |id: u32| statuses.iter().flatten().any(|s| s.id == id && s.amnesiac);
+    let healthy = count(&|row| row.reachable && row.behaviour.is_none() && !rejoins(row.id));
     let quorum = u32::try_from(quorums.quorum()).unwrap_or(u32::MAX);
     let stops = healthy.saturating_sub(quorum);
     Report {
@@ -181,6 +182,7 @@ fn common_view(statuses: &[Option<NodeStatus>], weak: usize) -> u64 {
 fn role(primary: ReplicaId, id: u32, status: Option<&NodeStatus>) -> &'static str {
     match status {
         None => "unknown",
+        Some(status) if status.amnesiac => "rejoining",
         Some(status) if status.fetching.is_some() => "fetching state",
         Some(status) if !status.admitted => "starting",
         Some(status) if !status.active => "changing view",

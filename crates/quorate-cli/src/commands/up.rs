@@ -145,6 +145,12 @@ impl Watcher {
             render::note(format_args!("replica {id} died ({status}): {reason}"));
             if !self.is_restarted || is_final || self.home.halted_path().exists() {
                 render::note(format_args!("replica {id} is not started again"));
+                if self.home.halted_path().exists() {
+                    let dir = self.home.path().display();
+                    render::note(format_args!(
+                        "to let it rejoin without its memory: quorate replica --dir {dir} --rejoin"
+                    ));
+                }
                 return;
             }
             tokio::select! {

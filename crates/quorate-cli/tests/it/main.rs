@@ -8,5 +8,6 @@ mod demo;
 mod errors;
 mod faults;
 mod lab;
+mod rejoin;
 mod strangers;
 mod syscalls;

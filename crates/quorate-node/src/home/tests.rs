@@ -66,9 +66,10 @@ fn folder_whose_memory_is_gone_or_another_replicas_is_refused() {
     let (cluster, id) = (&local.cluster, ReplicaId::new(0));
     assert!(!home.has_started(cluster, id).unwrap());
     home.note_started(cluster, id).unwrap();
-    assert!(matches!(home.has_started(cluster, id), Err(HomeError::MemoryLost { .. })));
-    fs::create_dir(home.data_path()).unwrap();
     assert!(home.has_started(cluster, id).unwrap());
+    assert!(matches!(home.check_data(), Err(HomeError::MemoryLost { .. })));
+    fs::create_dir(home.data_path()).unwrap();
+    assert!(home.check_data().is_ok());
     let other = home.has_started(cluster, ReplicaId::new(1));
     assert!(matches!(other, Err(HomeError::OtherMemory { .. })));
     let older = fs::read_to_string(home.started_path()).unwrap().replace("epoch = 1", "epoch = 0");
@@ -85,6 +86,29 @@ fn replica_that_stopped_for_good_says_why() {
     home.note_halted("the disk failed").unwrap();
     let error = home.check_not_halted().unwrap_err().to_string();
     assert!(error.contains("the disk failed"), "{error}");
+}
+
+#[test]
+fn lost_memory_is_set_aside_with_the_reason_and_never_deleted() {
+    let root = tempfile::tempdir().unwrap();
+    let home = local(root.path()).replica_homes().next().unwrap();
+    home.set_aside().unwrap();
+    for round in 0..3 {
+        fs::create_dir(home.data_path()).unwrap();
+        fs::write(home.data_path().join("journal"), [round]).unwrap();
+        home.note_halted("it was rolled back").unwrap();
+        home.set_aside().unwrap();
+        assert!(!home.data_path().exists());
+        assert!(home.check_not_halted().is_ok());
+    }
+    home.note_halted("there was no memory").unwrap();
+    home.set_aside().unwrap();
+    let names = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().path());
+    let aside: Vec<PathBuf> =
+        names.filter(|path| path.to_string_lossy().contains("data-lost-")).collect();
+    assert_eq!(aside.len(), 4);
+    assert!(aside.iter().all(|path| path.join("halted").exists()));
+    assert_eq!(aside.iter().filter(|path| path.join("journal").exists()).count(), 3);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::evidence::Archive;
 use super::links::{self, Links};
 use super::outer::Ends;
 use super::verifier::{Checked, Company, Verifier};
-use super::{Command, Ended, Memory, NodeError};
+use super::{Command, Ended, NodeError, Opened};
 use crate::admin::{NodeStatus, Request, Response};
 use crate::cluster::Cluster;
 use crate::home::Home;
@@ -21,7 +21,7 @@ use quorate_adversary::Behaviour;
 use quorate_net::identity::SecretKeys;
 use quorate_net::{Class, PeerEvent, Peers};
 use quorate_replica::{
-    Effect, HaltCause, Host, HostInput, HostStatus, Services, SnapshotPolicy, Start, Stored,
+    Effect, HaltCause, Host, HostInput, HostStatus, Services, SnapshotPolicy, Start,
 };
 use std::sync::Arc;
 use std::sync::mpsc as sync_mpsc;
@@ -40,8 +40,7 @@ pub(super) struct Ground {
     pub(super) signing_key: SigningKey,
     pub(super) forge: fn(&[u8]) -> Vec<u8>,
     pub(super) services: Services,
-    pub(super) stored: Stored,
-    pub(super) memory: Memory,
+    pub(super) opened: Opened,
     pub(super) commands: mpsc::Receiver<Command>,
     /// Its other end goes when nobody holds the replica any more.
     pub(super) owner: oneshot::Receiver<()>,
@@ -102,6 +101,7 @@ impl Core {
     fn start(ground: Ground) -> Result<(Self, Inputs), NodeError> {
         let Ground { home, cluster, id, keys, signing_key, forge, services, checker, .. } = ground;
         let Ends { clients, requests, metrics, door, _alive } = ground.outer;
+        let Opened { memory, stored, is_lost } = ground.opened;
         let config = Arc::clone(&cluster.config);
         let clock = Clock::new();
         let mut effects = Vec::new();
@@ -112,13 +112,14 @@ impl Core {
             boot_id: draw_boot_id()?,
             services,
             snapshot_policy: SnapshotPolicy::default(),
-            stored: ground.stored,
+            stored,
+            is_lost,
         };
         let host = Host::start(start, clock.now(), &mut effects)?;
         checker.publish(&host.core().status());
         // Bounded by the work handed to the disk, of which each piece is answered once.
         let (done, done_received) = mpsc::unbounded_channel();
-        let disk = Disk::start(ground.memory, Done::new(done))?;
+        let disk = Disk::start(memory, Done::new(done))?;
         let archive = Archive::start(home.evidence_path(), Arc::clone(&config))?;
         let (verifier, checked) = Verifier::start(Arc::clone(&checker))?;
         let (peers, inbox, peer_door) = Peers::start(id, &keys, &cluster.replicas, &metrics)?;
@@ -336,6 +337,7 @@ impl Core {
             id: replica.id.get(),
             pid: std::process::id(),
             admitted: replica.admitted,
+            amnesiac: replica.amnesiac,
             view: replica.view.get(),
             active: replica.active,
             last_executed: replica.last_executed.get(),

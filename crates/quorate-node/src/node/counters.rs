@@ -59,6 +59,10 @@ impl Counters {
                 self.add("state_transfers", 1);
                 tracing::info!(%seq, "state fetched and installed");
             }
+            Event::RejoinExecuted { replica, incarnation, seq } => {
+                self.add("rejoins_executed", 1);
+                tracing::info!(%replica, %incarnation, %seq, "a replica without its memory rejoins");
+            }
             Event::EvidenceFound { replica, view } => {
                 self.add("evidence_found", 1);
                 tracing::warn!(%replica, %view, "a replica was caught lying");
