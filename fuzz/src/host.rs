@@ -3,8 +3,8 @@
 use crate::{admitted, config};
 use pbft::message::{CheckpointId, HelloReply};
 use pbft::{
-    Config, Digest, Input, Message, Now, Output, Recovered, Replica, ReplicaId, Sender, SeqNum,
-    SigningKey, Time, WallTime,
+    Config, Digest, Incarnation, Input, Message, Now, Output, Recovered, Replica, ReplicaId, Sender,
+    SeqNum, SigningKey, Time, View, WallTime,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -56,6 +56,8 @@ impl Host {
             genesis: state(),
             checkpoint: (SeqNum::ZERO, state()),
             clients: Vec::new(),
+            rejoined: Vec::new(),
+            is_lost: false,
             records: Vec::new(),
         };
         let now = Time::from_micros(1_000_000);
@@ -65,7 +67,9 @@ impl Host {
             Replica::recover(config_of, id, key, BOOT_ID, clock, recovered, &mut outputs);
         let mut host = Self { replica, now };
         for peer in [0, 2, 3] {
-            let reply = Message::HelloReply(HelloReply { boot_id: BOOT_ID, seen: Vec::new() });
+            let (boot_id, incarnation, view) = (BOOT_ID, Incarnation::ZERO, View::ZERO);
+            let reply = HelloReply { boot_id, incarnation, view, seen: Vec::new() };
+            let reply = Message::HelloReply(reply);
             let sender = Sender::Replica(ReplicaId::new(peer));
             let verified = config.admit(sender, reply).expect("HELLO-REPLY passes the door");
             host.feed(Input::Message(verified));
@@ -90,10 +94,14 @@ impl Host {
 fn answer(output: Output) -> Option<Input> {
     match output {
         Output::Choose => Some(Input::Chosen(Vec::new())),
-        Output::Execute { seq, .. } => Some(Input::Executed { seq, executions: Vec::new() }),
+        Output::Execute { seq, .. } => Some(Input::Executed {
+            seq,
+            executions: Vec::new(),
+            rejoined: Vec::new(),
+        }),
         Output::TakeCheckpoint { seq } => Some(Input::CheckpointTaken { seq, id: state() }),
         Output::FetchState { seq, id } => {
-            Some(Input::StateInstalled { seq, id, clients: Vec::new() })
+            Some(Input::StateInstalled { seq, id, clients: Vec::new(), rejoined: Vec::new() })
         }
         _ => None,
     }
