@@ -113,7 +113,11 @@ impl Suspicions {
             Event::Committed { seq, digest } => {
                 self.committed.entry(seq).or_insert(digest);
             }
-            Event::ViewChangeStarted { view, cause } if cause != ViewChangeCause::Joined => {
+            Event::ViewChangeStarted {
+                cause: ViewChangeCause::Joined | ViewChangeCause::Rejoin,
+                ..
+            } => {}
+            Event::ViewChangeStarted { view, cause } => {
                 let left = View::new(view.get().saturating_sub(1));
                 let accused = if cause == ViewChangeCause::BadNewView { view } else { left };
                 let accusation = Accusation::AsPrimary(accused, cause);
@@ -262,7 +266,10 @@ impl core::fmt::Display for Accusation {
             Self::AsPrimary(view, ViewChangeCause::BadNewView) => {
                 write!(f, "its NEW-VIEW for view {view} does not follow from its VIEW-CHANGEs")
             }
-            Self::AsPrimary(view, ViewChangeCause::PrimaryLied | ViewChangeCause::Joined) => {
+            Self::AsPrimary(
+                view,
+                ViewChangeCause::PrimaryLied | ViewChangeCause::Joined | ViewChangeCause::Rejoin,
+            ) => {
                 write!(f, "as the primary of view {view} it was caught lying")
             }
             Self::Refused(kind, reason) => {

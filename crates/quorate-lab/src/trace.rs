@@ -256,6 +256,10 @@ impl EventLine {
             Event::StateTransferStarted { seq } | Event::StateTransferred { seq } => {
                 line.about(None, Some(seq), None);
             }
+            Event::RejoinExecuted { replica, seq, incarnation } => {
+                line.about(None, Some(seq), None);
+                line.detail = Some(format!("replica {replica}, incarnation {incarnation}"));
+            }
             Event::EvidenceFound { replica, view } => {
                 line.about(Some(view), None, None);
                 line.detail = Some(format!("against replica {replica}"));
@@ -288,6 +292,7 @@ fn cause_text(cause: ViewChangeCause) -> &'static str {
         ViewChangeCause::Joined => "f+1 others have left",
         ViewChangeCause::BadNewView => "the NEW-VIEW does not follow from its VIEW-CHANGEs",
         ViewChangeCause::PrimaryLied => "the primary was caught lying",
+        ViewChangeCause::Rejoin => "a replica rejoins",
     }
 }
 
@@ -308,6 +313,7 @@ pub(crate) fn event_name(event: &Event) -> &'static str {
         Event::ViewEntered { .. } => "view entered",
         Event::StateTransferStarted { .. } => "state transfer started",
         Event::StateTransferred { .. } => "state transferred",
+        Event::RejoinExecuted { .. } => "rejoin executed",
         Event::EvidenceFound { .. } => "evidence found",
         Event::Halted(_) => "halted",
     }

@@ -3,8 +3,8 @@
 use crate::cluster::{Cluster, Envelope, replica_key, seq, test_config, view, within};
 use pbft::message::{Batch, Checkpoint, CheckpointId, HelloReply, Kind, ViewChange};
 use pbft::{
-    Digest, Event, HaltReason, Input, Message, Now, Output, Record, Recovered, Reject, Replica,
-    ReplicaId, Sender, SeqNum, Signed,
+    Digest, Event, HaltReason, Incarnation, Input, Message, Now, Output, Record, Recovered, Reject,
+    Replica, ReplicaId, Sender, SeqNum, Signed, View,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -300,7 +300,14 @@ fn view_change_of_a_replica_with_a_state_beyond_its_window_is_well_formed() {
     let cluster = Cluster::new(4);
     let (genesis, id) = (cluster.status(0).stable_checkpoint.1, wrong_id());
     let checkpoint = (seq(20), id);
-    let recovered = Recovered { genesis, checkpoint, clients: vec![], records: vec![] };
+    let recovered = Recovered {
+        genesis,
+        checkpoint,
+        clients: vec![],
+        rejoined: vec![],
+        is_lost: false,
+        records: vec![],
+    };
     let (own, boot_id, now) = (ReplicaId::ZERO, [1; 16], Now::default());
     let config = Arc::clone(&cluster.config);
     let mut outputs = Vec::new();
@@ -312,7 +319,15 @@ fn view_change_of_a_replica_with_a_state_beyond_its_window_is_well_formed() {
         replica.step(now, Input::Message(verified), &mut outputs);
     };
     for peer in 1..3 {
-        give(peer, Message::HelloReply(HelloReply { boot_id, seen: vec![] }));
+        give(
+            peer,
+            Message::HelloReply(HelloReply {
+                boot_id,
+                incarnation: Incarnation::default(),
+                view: View::ZERO,
+                seen: vec![],
+            }),
+        );
     }
     for peer in 1..3 {
         let body = ViewChange {

@@ -116,6 +116,8 @@ impl Cast {
             genesis: self.genesis(),
             checkpoint: (SeqNum::ZERO, self.genesis()),
             clients: Vec::new(),
+            rejoined: Vec::new(),
+            is_lost: false,
             records: Vec::new(),
         };
         let boot_id = [id.get() as u8 + 1; 16];

@@ -247,7 +247,7 @@ impl Nodes {
             Output::Choose => return Some(Input::Chosen(vec![node.id.get() as u8 + 1])),
             Output::Execute { seq, batch, .. } => {
                 let executions = batch.map_or_else(Vec::new, |batch| executions(&batch));
-                return Some(Input::Executed { seq, executions });
+                return Some(Input::Executed { seq, executions, rejoined: Vec::new() });
             }
             Output::Event(Event::Committed { seq, digest }) => {
                 node.committed.insert(seq, digest);

@@ -45,9 +45,8 @@ pub(super) fn scenario(file: &File, text: &str) -> Result<Scenario, Refused> {
     for event in &file.event {
         let faults = faults(event, &options)?;
         for fault in &faults {
-            if let Fault::Behave(id, behaviour) = fault
-                && !is_only_slow(*behaviour)
-                && byzantine.insert(*id)
+            if let Some(id) = spends_budget(fault)
+                && byzantine.insert(id)
             {
                 check_budget(file, &options, byzantine.len(), place(&event.at))?;
             }
@@ -139,6 +138,16 @@ fn parameter(value: &toml::Value) -> String {
 /// Slowness spends liveness, not the budget: what a slow replica says is true.
 fn is_only_slow(behaviour: Behaviour) -> bool {
     matches!(behaviour, Behaviour::Slow { .. })
+}
+
+/// Whose part of the budget a fault takes. A replica without its memory takes one too: what it
+/// promised is forgotten.
+fn spends_budget(fault: &Fault) -> Option<ReplicaId> {
+    match fault {
+        Fault::Behave(id, behaviour) if !is_only_slow(*behaviour) => Some(*id),
+        Fault::Lose(id) | Fault::RollBack(id) => Some(*id),
+        _ => None,
+    }
 }
 
 fn check_budget(file: &File, options: &Options, faulty: usize, at: At) -> Result<(), Refused> {
@@ -304,10 +313,17 @@ fn faults(event: &Event, options: &Options) -> Result<Vec<Fault>, Refused> {
             Some(operation) => ids.map(|id| Fault::CrashAt(id, operation, kind)).collect(),
         });
     }
-    if let Some(restart) = &event.restart {
-        let ids = ids(restart.get_ref(), place(restart), count)?;
-        actions.push(ids.into_iter().map(Fault::Restart).collect());
-    }
+    let mut each = |replicas: &Option<Spanned<Vec<u32>>>, fault: fn(ReplicaId) -> Fault| {
+        if let Some(replicas) = replicas {
+            let ids = ids(replicas.get_ref(), place(replicas), count)?;
+            actions.push(ids.into_iter().map(fault).collect());
+        }
+        Ok::<(), Refused>(())
+    };
+    each(&event.restart, Fault::Restart)?;
+    each(&event.lose_disk, Fault::Lose)?;
+    each(&event.copy_disk, Fault::Copy)?;
+    each(&event.roll_back_disk, Fault::RollBack)?;
     if let Some(pause) = &event.pause {
         let span = pause.get_ref().span.0;
         let ids = ids(&pause.get_ref().replicas, place(pause), count)?;
@@ -336,7 +352,8 @@ fn faults(event: &Event, options: &Options) -> Result<Vec<Fault>, Refused> {
         Err(_) => {
             let message =
                 "an event has its time 'at' and one of cut, partition, cut_from_clients, \
-                           mend, crash, restart, pause, clock, behave, network"
+                           mend, crash, restart, lose_disk, copy_disk, roll_back_disk, pause, clock, \
+                           behave, network"
                     .to_owned();
             Err((place(&event.at), message))
         }

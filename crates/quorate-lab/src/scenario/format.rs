@@ -126,6 +126,9 @@ pub(super) struct Event {
     pub(super) restart: Option<Spanned<Vec<u32>>>,
     pub(super) pause: Option<Spanned<Pause>>,
     pub(super) clock: Option<Spanned<Clock>>,
+    pub(super) lose_disk: Option<Spanned<Vec<u32>>>,
+    pub(super) copy_disk: Option<Spanned<Vec<u32>>>,
+    pub(super) roll_back_disk: Option<Spanned<Vec<u32>>>,
     pub(super) behave: Option<Spanned<Behave>>,
     pub(super) network: Option<Network>,
 }

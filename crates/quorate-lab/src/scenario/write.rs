@@ -110,6 +110,9 @@ fn event(fault: &Fault) -> String {
             "crash = {{ replicas = [{replica}], how = {}, at_disk_operation = {operation} }}",
             quoted(how(*kind))
         ),
+        Fault::Lose(replica) => format!("lose_disk = [{replica}]"),
+        Fault::Copy(replica) => format!("copy_disk = [{replica}]"),
+        Fault::RollBack(replica) => format!("roll_back_disk = [{replica}]"),
         Fault::Restart(replica) => format!("restart = [{replica}]"),
         Fault::Pause(replica, span) => {
             format!("pause = {{ replicas = [{replica}], for = {} }}", time(*span))

@@ -207,6 +207,11 @@ impl fmt::Display for Fault {
                 "replica {replica} will crash at disk operation {operation} from now ({kind})"
             ),
             Self::Restart(replica) => write!(f, "replica {replica} starts"),
+            Self::Lose(replica) => write!(f, "the disk of replica {replica} is lost"),
+            Self::Copy(replica) => write!(f, "the disk of replica {replica} is copied"),
+            Self::RollBack(replica) => {
+                write!(f, "the disk of replica {replica} is set back to its copy")
+            }
             Self::Pause(replica, span) => {
                 write!(f, "replica {replica} is suspended for {} s", span.as_secs_f64())
             }

@@ -37,10 +37,11 @@ fn busy(replica_count: u32) -> Options {
     options
 }
 
-/// A little work at the beginning, none while the replica rejoins, and more at the end.
+/// No work until the replica has rejoined.
 fn idle(replica_count: u32) -> Options {
     let mut options = Options::calm(replica_count);
     options.workload.operations = 30;
+    options.workload.begins_at = Duration::from_secs(5);
     options.heals_at = Duration::from_secs(6);
     options
 }
