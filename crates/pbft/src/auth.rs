@@ -58,10 +58,29 @@ impl VerificationKey {
     pub fn to_bytes(self) -> [u8; 32] {
         self.0.into()
     }
+}
 
-    fn verifies(&self, payload: &Digest, signature: &Signature) -> bool {
-        let signature = ed25519_zebra::Signature::from_bytes(&signature.0);
-        self.0.verify(&signature, payload.as_bytes()).is_ok()
+/// A signature that a message claims to be its signer's. Whether it [holds](Claim::holds) depends
+/// on nothing else, so what was found out about it once may be remembered.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    key: VerificationKey,
+    payload: Digest,
+    signature: Signature,
+}
+
+impl Claim {
+    /// Whether the signature is the signer's. This is where the time goes.
+    pub fn holds(&self) -> bool {
+        let signature = ed25519_zebra::Signature::from_bytes(&self.signature.0);
+        self.key.0.verify(&signature, self.payload.as_bytes()).is_ok()
+    }
+
+    /// What to remember it by: the digest of content, cluster, epoch, signer and signature. Two
+    /// configurations may give one signer different keys, so each needs a memory of its own.
+    pub fn proof(&self) -> Digest {
+        let parts = [&self.payload.as_bytes()[..], &self.signature.0];
+        Digest::of("quorate pbft v1: proof of a signature", &parts)
     }
 }
 
@@ -151,10 +170,10 @@ impl<T: SignedBody> Signed<T> {
         Digest::of(T::CONTEXT, &[&encode(&self.body)])
     }
 
-    /// Whether the signature is the signer's, whose key is `key`.
-    pub(crate) fn is_authentic(&self, domain: &Domain, key: &VerificationKey) -> bool {
+    /// That the signature is the signer's, whose key is `key`.
+    pub(crate) fn claim(&self, domain: &Domain, key: &VerificationKey) -> Claim {
         let payload = payload(domain, &replica_tag(self.signer), &self.digest());
-        key.verifies(&payload, &self.signature)
+        Claim { key: *key, payload, signature: self.signature }
     }
 }
 
@@ -187,22 +206,15 @@ impl SignedRequest {
         self.digest
     }
 
-    /// The digest of content and signature: what was found out about the one holds for every
-    /// other request with the same proof, in the same cluster and epoch.
-    pub fn proof(&self) -> Digest {
-        let parts = [&self.digest.as_bytes()[..], &self.signature.0];
-        Digest::of("quorate pbft v1: proof of a REQUEST", &parts)
-    }
-
     /// How many bytes it takes on the wire.
     pub fn byte_count(&self) -> usize {
         self.bytes
     }
 
-    /// Whether the signature is the client's, whose key is `key`.
-    pub(crate) fn is_authentic(&self, domain: &Domain, key: &VerificationKey) -> bool {
+    /// That the signature is the client's, whose key is `key`.
+    pub(crate) fn claim(&self, domain: &Domain, key: &VerificationKey) -> Claim {
         let payload = payload(domain, &client_tag(self.request.client), &self.digest);
-        key.verifies(&payload, &self.signature)
+        Claim { key: *key, payload, signature: self.signature }
     }
 }
 

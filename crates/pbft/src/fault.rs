@@ -188,8 +188,8 @@ impl Evidence {
                     && a.digest() != b.digest();
                 let key = config.replica_key(a.signer)?;
                 let proved = clash
-                    && a.is_authentic(&config.domain, key)
-                    && b.is_authentic(&config.domain, key);
+                    && a.claim(&config.domain, key).holds()
+                    && b.claim(&config.domain, key).holds();
                 if !proved {
                     return None;
                 }
@@ -217,7 +217,7 @@ fn primary_signed<T: crate::message::SignedBody>(
     signed.signer == config.primary(view)
         && config
             .replica_key(signed.signer)
-            .is_some_and(|key| signed.is_authentic(&config.domain, key))
+            .is_some_and(|key| signed.claim(&config.domain, key).holds())
 }
 
 impl NewView {

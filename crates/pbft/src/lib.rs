@@ -51,7 +51,7 @@ mod types;
 pub mod wire;
 
 pub use auth::{
-    Domain, Sender, Signature, Signed, SignedRequest, SigningKey, VerificationKey, Verified,
+    Claim, Domain, Sender, Signature, Signed, SignedRequest, SigningKey, VerificationKey, Verified,
 };
 pub use client::{
     Client, ClientOutput, ClientParameters, Completion, OperationId, ReplyRule, SubmitError,

@@ -8,6 +8,7 @@ mod interference;
 mod machine;
 mod options;
 mod outcome;
+mod signatures;
 
 pub(crate) use interference::Interference;
 pub use options::{CrashKind, Fault, Options, Workload};
@@ -27,6 +28,7 @@ use pbft::{
     ClientId, Config, Evidence, Message, Now, Reject, ReplicaId, Sender, Time, Verified, WallTime,
 };
 use quorate_adversary::Endpoint;
+use signatures::KnownSignatures;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -65,6 +67,7 @@ struct World<'a> {
     scheduled: u64,
     network: Network,
     machines: Vec<Machine>,
+    signatures: KnownSignatures,
     clients: Clients,
     checkers: Checkers,
     trace: Trace,
@@ -118,8 +121,15 @@ impl Flight {
         Rc::new(Self { message, verified: OnceCell::new() })
     }
 
-    fn admitted(&self, config: &Config, sender: Sender) -> Result<Verified, Reject> {
-        self.verified.get_or_init(|| config.admit(sender, Message::clone(&self.message))).clone()
+    fn admitted(
+        &self,
+        config: &Config,
+        sender: Sender,
+        known: &KnownSignatures,
+    ) -> Result<Verified, Reject> {
+        let message = || Message::clone(&self.message);
+        let admit = || config.admit_with(sender, message(), &|claim| known.holds(claim));
+        self.verified.get_or_init(admit).clone()
     }
 }
 
@@ -165,6 +175,7 @@ impl<'a> World<'a> {
             scheduled: 0,
             network: Network::new(options.network.clone(), seed.stream("network")),
             machines,
+            signatures: KnownSignatures::default(),
             clients,
             checkers: Checkers::new(&options.parameters),
             trace: Trace::default(),
@@ -293,7 +304,7 @@ impl<'a> World<'a> {
                     Endpoint::Replica(replica) => Sender::Replica(replica),
                     Endpoint::Client(client) => Sender::Client(client),
                 };
-                flight.admitted(&self.config, sender).err()
+                flight.admitted(&self.config, sender, &self.signatures).err()
             }
             (_, Endpoint::Client(_)) => None,
         };

@@ -2,16 +2,13 @@
 //! Nothing else constructs a `Verified`, so nothing behind the door ever doubts a signature, a
 //! recomputed digest, an identity in range or a limit.
 
-use super::{Signed, SignedRequest};
+use super::{Claim, Signed, SignedRequest};
 use crate::message::{
     Batch, Checkpoint, Message, NewViewProof, PrePrepare, PreparedEntry, Rejoin, RequestBody,
     STARTS_TOLD_MAX, SignedBody, Status, ViewChange,
 };
 use crate::{ClientId, Config, Reject, ReplicaId, SeqNum, Session, Timestamp, View};
 use alloc::collections::BTreeSet;
-
-/// Says of which requests the signature needs no check; see [`Config::admit_knowing`].
-type IsKnown<'a> = &'a dyn Fn(&SignedRequest) -> bool;
 
 /// Whose link a message arrived on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -52,22 +49,22 @@ impl Config {
     /// Pure and safe to call from several threads at once; this is where the time of signature
     /// checks goes.
     pub fn admit(&self, sender: Sender, message: Message) -> Result<Verified, Reject> {
-        self.admit_knowing(sender, message, &|_| false)
+        self.admit_with(sender, message, &Claim::holds)
     }
 
-    /// As [`Config::admit`], but does not check the signature of a request for which `is_known`
-    /// holds. That may hold only for a request of which the same
-    /// [`proof`](SignedRequest::proof) was let in at the same door before: then checking it again
-    /// would find the same.
-    pub fn admit_knowing(
+    /// As [`Config::admit`], but asks `verify` about each signature, which must say what
+    /// [`Claim::holds`] says; it may know that from before, for a claim with the same
+    /// [proof](Claim::proof).
+    pub fn admit_with(
         &self,
         sender: Sender,
         message: Message,
-        is_known: &dyn Fn(&SignedRequest) -> bool,
+        verify: &dyn Fn(&Claim) -> bool,
     ) -> Result<Verified, Reject> {
+        let door = Door { config: self, verify };
         match sender {
-            Sender::Replica(replica) => self.check_from_replica(replica, &message, is_known)?,
-            Sender::Client(client) => self.check_from_client(client, &message, is_known)?,
+            Sender::Replica(replica) => door.check_from_replica(replica, &message)?,
+            Sender::Client(client) => door.check_from_client(client, &message)?,
         }
         Ok(Verified { sender, message })
     }
@@ -95,29 +92,28 @@ impl Config {
         let in_window = low_water_mark < body.seq && body.seq <= high;
         if in_window { Ok(()) } else { Err(Reject::OutsideWindow) }
     }
+}
 
-    fn check_from_client(
-        &self,
-        client: ClientId,
-        message: &Message,
-        is_known: IsKnown<'_>,
-    ) -> Result<(), Reject> {
+/// What messages are checked against.
+struct Door<'a> {
+    config: &'a Config,
+    /// Finds out whether a signature holds.
+    verify: &'a dyn Fn(&Claim) -> bool,
+}
+
+impl Door<'_> {
+    fn check_from_client(&self, client: ClientId, message: &Message) -> Result<(), Reject> {
         let Message::Request(request) = message else {
             return Err(Reject::NotForClients);
         };
         if request.request().client != client {
             return Err(Reject::ForgedSender);
         }
-        self.check_request(request, is_known)
+        self.check_request(request)
     }
 
-    fn check_from_replica(
-        &self,
-        from: ReplicaId,
-        message: &Message,
-        is_known: IsKnown<'_>,
-    ) -> Result<(), Reject> {
-        if from.get() >= self.replica_count() {
+    fn check_from_replica(&self, from: ReplicaId, message: &Message) -> Result<(), Reject> {
+        if from.get() >= self.config.replica_count() {
             return Err(Reject::UnknownReplica);
         }
         match message {
@@ -129,14 +125,14 @@ impl Config {
                 check_range(reply.view, SeqNum::ZERO)
             }
             Message::Reply(_) => Err(Reject::NotForReplicas),
-            Message::Request(request) => self.check_request(request, is_known),
+            Message::Request(request) => self.check_request(request),
             Message::PrePrepare(pre_prepare, batch) => {
                 self.check_pre_prepare(pre_prepare)?;
                 self.check_batch(batch)?;
                 if batch.digest() != pre_prepare.body.digest {
                     return Err(Reject::WrongDigest);
                 }
-                batch.requests.iter().try_for_each(|request| self.check_request(request, is_known))
+                batch.requests.iter().try_for_each(|request| self.check_request(request))
             }
             Message::Prepare(vote) | Message::Commit(vote) => check_range(vote.view, vote.seq),
             Message::Checkpoint(checkpoint) => self.check_checkpoint(checkpoint),
@@ -148,12 +144,12 @@ impl Config {
             Message::FetchBatch(_) => Ok(()),
             Message::Batch(batch) => {
                 self.check_batch(batch)?;
-                batch.requests.iter().try_for_each(|request| self.check_request(request, is_known))
+                batch.requests.iter().try_for_each(|request| self.check_request(request))
             }
             Message::FetchPrePrepare(view, seq) => check_range(*view, *seq),
             Message::PrePrepareSeen(pre_prepare) => self.check_pre_prepare(pre_prepare),
             Message::FetchState(request) => {
-                let limit = self.parameters.state_parts_per_request_max;
+                let limit = self.config.parameters.state_parts_per_request_max;
                 let too_many = request.parts.len() > limit;
                 if too_many { Err(Reject::OverLimit) } else { Ok(()) }
             }
@@ -172,15 +168,19 @@ impl Config {
     }
 
     fn check_signature<T: SignedBody>(&self, signed: &Signed<T>) -> Result<(), Reject> {
-        let key = self.replica_key(signed.signer).ok_or(Reject::UnknownReplica)?;
-        if signed.is_authentic(&self.domain, key) { Ok(()) } else { Err(Reject::BadSignature) }
+        let key = self.config.replica_key(signed.signer).ok_or(Reject::UnknownReplica)?;
+        if (self.verify)(&signed.claim(&self.config.domain, key)) {
+            Ok(())
+        } else {
+            Err(Reject::BadSignature)
+        }
     }
 
     fn check_checkpoint(&self, checkpoint: &Signed<Checkpoint>) -> Result<(), Reject> {
         if checkpoint.body.replica != checkpoint.signer {
             return Err(Reject::ForgedSender);
         }
-        if !self.is_checkpoint(checkpoint.body.seq) {
+        if !self.config.is_checkpoint(checkpoint.body.seq) {
             return Err(Reject::NotACheckpoint);
         }
         check_range(View::ZERO, checkpoint.body.seq)?;
@@ -194,17 +194,17 @@ impl Config {
         let agreeing = proof
             .windows(2)
             .all(|pair| (pair[0].body.seq, pair[0].body.id) == (pair[1].body.seq, pair[1].body.id));
-        if proof.len() != self.quorums.quorum() || !ascending || !agreeing {
+        if proof.len() != self.config.quorums.quorum() || !ascending || !agreeing {
             return Err(Reject::MalformedProof);
         }
         proof.iter().try_for_each(|checkpoint| self.check_checkpoint(checkpoint))
     }
 
     /// A request is signed by a known client and within the limits [RQ1].
-    fn check_request(&self, request: &SignedRequest, is_known: IsKnown<'_>) -> Result<(), Reject> {
+    fn check_request(&self, request: &SignedRequest) -> Result<(), Reject> {
         let content = request.request();
-        let key = self.client_key(content.client).ok_or(Reject::UnknownClient)?;
-        if request.byte_count() > self.parameters.request_bytes_max {
+        let key = self.config.client_key(content.client).ok_or(Reject::UnknownClient)?;
+        if request.byte_count() > self.config.parameters.request_bytes_max {
             return Err(Reject::OverLimit);
         }
         if content.session == Session::ZERO {
@@ -216,21 +216,24 @@ impl Config {
             RequestBody::OpenSession => {}
             RequestBody::Operations(_) if is_first => return Err(Reject::OutOfRange),
             RequestBody::Operations(operations) => {
-                let limit = self.parameters.operations_per_request_max;
+                let limit = self.config.parameters.operations_per_request_max;
                 if operations.is_empty() || operations.len() > limit {
                     return Err(Reject::OverLimit);
                 }
             }
         }
-        let holds = is_known(request) || request.is_authentic(&self.domain, key);
-        if holds { Ok(()) } else { Err(Reject::BadSignature) }
+        if (self.verify)(&request.claim(&self.config.domain, key)) {
+            Ok(())
+        } else {
+            Err(Reject::BadSignature)
+        }
     }
 
     /// A PRE-PREPARE is signed by the primary of its view, which need not be the sender.
     fn check_pre_prepare(&self, pre_prepare: &Signed<PrePrepare>) -> Result<(), Reject> {
         let body = &pre_prepare.body;
         check_range(body.view, body.seq)?;
-        if pre_prepare.signer != self.primary(body.view) {
+        if pre_prepare.signer != self.config.primary(body.view) {
             return Err(Reject::NotThePrimary);
         }
         self.check_signature(pre_prepare)
@@ -238,7 +241,7 @@ impl Config {
 
     /// The content checks of a batch that depend on nothing but the batch [PP5].
     fn check_batch(&self, batch: &Batch) -> Result<(), Reject> {
-        let limits = &self.parameters;
+        let limits = &self.config.parameters;
         if batch.choice.len() > crate::CHOICE_BYTES_MAX
             || batch.requests.len() > limits.batch_requests_max
         {
@@ -268,15 +271,15 @@ impl Config {
         }
         let low = body.low_water_mark;
         check_range(body.new_view, low)?;
-        if body.new_view == View::ZERO || !self.is_checkpoint(low) {
+        if body.new_view == View::ZERO || !self.config.is_checkpoint(low) {
             return Err(Reject::MalformedViewChange);
         }
-        let high = low.plus(self.parameters.log_window);
+        let high = low.plus(self.config.parameters.log_window);
         let ascending = body.checkpoints.windows(2).all(|pair| pair[0].0 < pair[1].0);
         let in_window = body
             .checkpoints
             .iter()
-            .all(|(seq, _)| self.is_checkpoint(*seq) && low <= *seq && *seq <= high);
+            .all(|(seq, _)| self.config.is_checkpoint(*seq) && low <= *seq && *seq <= high);
         let lists_own = body.checkpoints.first().is_some_and(|(seq, _)| *seq == low);
         let entries_hold =
             |entries: &[PreparedEntry]| entries_are_valid(entries, low, high, body.new_view);
@@ -297,15 +300,15 @@ impl Config {
     fn check_new_view(&self, proof: &NewViewProof) -> Result<(), Reject> {
         let body = &proof.new_view.body;
         check_range(body.view, body.checkpoint.0)?;
-        if proof.new_view.signer != self.primary(body.view) {
+        if proof.new_view.signer != self.config.primary(body.view) {
             return Err(Reject::NotThePrimary);
         }
         let named = &body.view_changes;
         let ascending = named.windows(2).all(|pair| pair[0].0 < pair[1].0);
         if !ascending
-            || named.len() < self.quorums.quorum()
+            || named.len() < self.config.quorums.quorum()
             || named.len() != proof.view_changes.len()
-            || body.chosen.len() as u64 > self.parameters.log_window
+            || body.chosen.len() as u64 > self.config.parameters.log_window
         {
             return Err(Reject::MalformedNewView);
         }
@@ -325,11 +328,11 @@ impl Config {
     fn check_status(&self, status: &Status) -> Result<(), Reject> {
         check_range(status.view, status.last_executed)?;
         check_range(status.view, status.low_water_mark)?;
-        let window_bytes = self.parameters.log_window.div_ceil(8) as usize;
+        let window_bytes = self.config.parameters.log_window.div_ceil(8) as usize;
         let sets = [&status.pre_prepared, &status.prepared, &status.committed];
         if sets.iter().any(|set| set.byte_count() > window_bytes)
-            || status.view_changes.byte_count() > self.replica_count().div_ceil(8) as usize
-            || status.missing.len() > self.parameters.missing_batches_max
+            || status.view_changes.byte_count() > self.config.replica_count().div_ceil(8) as usize
+            || status.missing.len() > self.config.parameters.missing_batches_max
         {
             return Err(Reject::OverLimit);
         }

@@ -22,12 +22,12 @@ fn signature_holds_only_in_its_own_cluster_epoch_and_name() {
     let signer = ReplicaId::new(1);
     let signed = Signed::sign(&domain(1, 0), &key(1), signer, checkpoint(1));
     let public = key(1).verification_key();
-    assert!(signed.is_authentic(&domain(1, 0), &public));
-    assert!(!signed.is_authentic(&domain(2, 0), &public), "another cluster");
-    assert!(!signed.is_authentic(&domain(1, 1), &public), "another epoch");
-    assert!(!signed.is_authentic(&domain(1, 0), &key(2).verification_key()), "another key");
+    assert!(signed.claim(&domain(1, 0), &public).holds());
+    assert!(!signed.claim(&domain(2, 0), &public).holds(), "another cluster");
+    assert!(!signed.claim(&domain(1, 1), &public).holds(), "another epoch");
+    assert!(!signed.claim(&domain(1, 0), &key(2).verification_key()).holds(), "another key");
     let renamed = Signed { signer: ReplicaId::new(2), ..signed };
-    assert!(!renamed.is_authentic(&domain(1, 0), &public), "another name");
+    assert!(!renamed.claim(&domain(1, 0), &public).holds(), "another name");
 }
 
 /// [AU2] The eight points of small order, and sums of one with a sound key, are refused.

@@ -1,16 +1,14 @@
 //! What is known before a message is let through the door, so that signatures are checked neither
-//! in vain nor twice: where the replica is, and which requests it has already let in.
+//! in vain nor twice: where the replica is, and which signatures were already found to hold.
 
-use pbft::{
-    Config, Digest, Message, Reject, ReplicaStatus, Sender, SeqNum, SignedRequest, Verified, View,
-    wire,
-};
+use pbft::{Claim, Config, Digest, Reject, ReplicaStatus, Sender, SeqNum, Verified, View, wire};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Requests remembered as let in; the oldest is forgotten for a newer one, and checked again if it
-/// comes again. It covers what many clients can have outstanding.
+/// Signatures remembered; the oldest is forgotten for a newer one, and checked again if it comes
+/// again. It covers what many clients can have outstanding: each request comes from its client and
+/// in a batch, VIEW-CHANGEs and CHECKPOINTs by themselves and as parts of proofs.
 const KNOWN_COUNT_MAX: usize = 1 << 14;
 
 /// Checks messages, from every thread.
@@ -55,16 +53,19 @@ impl Checker {
         let view = View::new(self.view.load(Ordering::Relaxed));
         let low_water_mark = SeqNum::new(self.low_water_mark.load(Ordering::Relaxed));
         self.config.check_place(&message, view, low_water_mark)?;
-        let is_known = |request: &SignedRequest| self.lock().proofs.contains(&request.proof());
-        let verified = self.config.admit_knowing(sender, message, &is_known)?;
-        match verified.message() {
-            Message::Request(request) => self.lock().remember(request.proof()),
-            Message::PrePrepare(_, batch) => {
-                batch.requests.iter().for_each(|request| self.lock().remember(request.proof()));
-            }
-            _ => {}
+        self.config.admit_with(sender, message, &|claim| self.holds(claim))
+    }
+
+    fn holds(&self, claim: &Claim) -> bool {
+        let proof = claim.proof();
+        if self.lock().proofs.contains(&proof) {
+            return true;
         }
-        Ok(verified)
+        let holds = claim.holds();
+        if holds {
+            self.lock().remember(proof);
+        }
+        holds
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {

@@ -73,11 +73,11 @@ fn other_messages_have_a_place_everywhere() {
 }
 
 #[test]
-fn known_request_needs_no_signature_check_and_keeps_every_other_one() {
+fn whoever_verifies_is_asked_about_signatures_and_nothing_else() {
     let config = config();
     let admit = |sender, request: SignedRequest| {
         let message = Message::Request(Arc::new(request));
-        config.admit_knowing(sender, message, &|_| true).map(|_| ())
+        config.admit_with(sender, message, &|_| true).map(|_| ())
     };
     let own = Sender::Client(ClientId::new(0));
     let forged = request(&config, 3);
@@ -88,10 +88,18 @@ fn known_request_needs_no_signature_check_and_keeps_every_other_one() {
 }
 
 #[test]
-fn proof_covers_content_and_signature() {
+fn proof_covers_content_cluster_signer_and_signature() {
     let config = config();
+    let claim = |request: &SignedRequest, domain| request.claim(domain, &key(4).verification_key());
     let (own, forged) = (request(&config, 4), request(&config, 3));
+    let proof = claim(&own, &config.domain).proof();
     assert_eq!(own.digest(), forged.digest());
-    assert_ne!(own.proof(), forged.proof());
-    assert_eq!(own.proof(), request(&config, 4).proof());
+    assert_ne!(proof, claim(&forged, &config.domain).proof(), "another signature");
+    let elsewhere = Domain { epoch: Epoch::new(2), ..config.domain };
+    assert_ne!(proof, claim(&own, &elsewhere).proof(), "another epoch");
+    let mut renamed = own.request().clone();
+    renamed.client = ClientId::new(1);
+    let renamed = SignedRequest::sign(&config.domain, &key(4), renamed);
+    assert_ne!(proof, claim(&renamed, &config.domain).proof(), "another signer");
+    assert_eq!(proof, claim(&request(&config, 4), &config.domain).proof());
 }

@@ -1,9 +1,13 @@
 use super::*;
 use bytes::Bytes;
-use pbft::message::{Batch, Operation, PrePrepare, Request, RequestBody, ServiceId};
-use pbft::{
-    ClientId, Domain, Epoch, Parameters, ReplicaId, Session, Signed, SigningKey, Timestamp,
+use pbft::message::{
+    Batch, Checkpoint, CheckpointId, Operation, PrePrepare, Request, RequestBody, ServiceId,
 };
+use pbft::{
+    ClientId, Domain, Epoch, Message, Parameters, ReplicaId, Session, Signed, SignedRequest,
+    SigningKey, Timestamp,
+};
+use std::cell::RefCell;
 use zeroize::Zeroizing;
 
 const EPOCH: Epoch = Epoch::new(1);
@@ -86,16 +90,47 @@ fn batch_of_a_useless_pre_prepare_is_not_checked() {
     assert_eq!(check(2), Err(Reject::OutsideWindow));
 }
 
+/// What the signature of a request is remembered by.
+fn proof(config: &Config, request: &Arc<SignedRequest>) -> Digest {
+    let asked = RefCell::new(Vec::new());
+    let message = Message::Request(Arc::clone(request));
+    let verify = |claim: &Claim| {
+        asked.borrow_mut().push(claim.proof());
+        true
+    };
+    config.admit_with(REPLICA, message, &verify).unwrap();
+    asked.into_inner()[0]
+}
+
 #[test]
 fn request_is_known_once_it_was_let_in_however_it_came() {
     let config = config();
     let checker = Checker::new(Arc::clone(&config));
     let [a, b] = [1, 2].map(|timestamp| request(&config, 0, timestamp));
-    let is_known = |request: &SignedRequest| checker.lock().proofs.contains(&request.proof());
+    let is_known = |request| checker.lock().proofs.contains(&proof(&config, request));
     checker.check(CLIENT, &frame(&Message::Request(Arc::clone(&a)))).unwrap();
     assert!(is_known(&a) && !is_known(&b));
     checker.check(REPLICA, &pre_prepare(&config, 0, [Arc::clone(&a), Arc::clone(&b)])).unwrap();
     assert!(is_known(&a) && is_known(&b));
+}
+
+#[test]
+fn checkpoint_is_known_once_it_came_in_a_proof() {
+    let config = config();
+    let checker = Checker::new(Arc::clone(&config));
+    let seq = SeqNum::new(config.parameters.checkpoint_period);
+    let root = Digest::of("test", &[]);
+    let id = CheckpointId { state_root: root, history_root: root };
+    let checkpoints = (0..3).map(ReplicaId::new).map(|replica| {
+        let body = Checkpoint { seq, id, replica };
+        Signed::sign(&config.domain, &key(replica.get()), replica, body)
+    });
+    let checkpoints: Vec<_> = checkpoints.collect();
+    let proof = Message::Stable(Arc::new(checkpoints.clone()));
+    checker.check(REPLICA, &frame(&proof)).unwrap();
+    assert_eq!(checker.lock().proofs.len(), 3);
+    checker.check(REPLICA, &frame(&Message::Checkpoint(checkpoints[0]))).unwrap();
+    assert_eq!(checker.lock().proofs.len(), 3);
 }
 
 #[test]
@@ -126,7 +161,7 @@ fn known_request_is_not_checked_again() {
     let checker = Checker::new(Arc::clone(&config));
     // Nothing but the memory of it lets this one in.
     let forged = forged_request(&config, 0, 1);
-    checker.lock().remember(forged.proof());
+    checker.lock().remember(proof(&config, &forged));
     checker.check(CLIENT, &frame(&Message::Request(forged))).unwrap();
 }
 
