@@ -3,11 +3,11 @@
 
 use pbft::{Claim, Digest};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// What was found out about signatures so far.
 #[derive(Default)]
-pub(super) struct KnownSignatures(RefCell<HashMap<Digest, bool>>);
+pub(super) struct KnownSignatures(RefCell<BTreeMap<Digest, bool>>);
 
 impl KnownSignatures {
     pub(super) fn holds(&self, claim: &Claim) -> bool {
