@@ -6,6 +6,7 @@
 
 mod ci;
 mod examples;
+mod mutants;
 mod rewrite;
 mod rust_source;
 mod tidy;
@@ -19,6 +20,8 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
   ci      format, tidy, clippy, tests, examples, documentation, licences; changes nothing
   tidy    the rules of the house that no other tool knows
+  mutants [PART]  put deliberate faults (whose name contains PART) into a copy, and have the
+          swarm find them
   rules   the protocol's rules with the code and the tests that cite each
   bless   rewrite golden files and scenario traces from what the code does now
   fix     format, and apply what clippy can apply by itself";
@@ -39,6 +42,8 @@ fn run() -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["ci"] => ci::run(&root),
         ["tidy"] => tidy::run(&root),
+        ["mutants"] => mutants::run(&root, ""),
+        ["mutants", part] => mutants::run(&root, part),
         ["rules"] => tidy::print_rules(&root),
         ["bless"] => rewrite::bless(&root),
         ["fix"] => rewrite::fix(&root),

@@ -8,6 +8,7 @@ mod documents;
 mod edges;
 mod habits;
 mod manifests;
+mod mutants;
 mod rules;
 mod sizes;
 mod sources;
@@ -60,6 +61,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("sizes", sizes::check),
     ("habits", habits::check),
     ("documents", documents::check),
+    ("mutants", mutants::check),
 ];
 
 /// Runs every check on the project at `root` and fails if any found a violation.
