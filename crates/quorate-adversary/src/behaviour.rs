@@ -1,22 +1,21 @@
 //! The behaviours by name, as scenario files and the command line spell them.
 
-use core::fmt;
-use core::str::FromStr;
-use core::time::Duration;
+mod choice;
+mod sets;
+mod text;
 
-/// How a replica behaves.
+pub use choice::{Disproof, Fabricated, Field, Jump, Phase, Repeated, Slowed, StateLie, Step};
+pub use sets::{KindSet, ReplicaSet};
+pub use text::UnknownBehaviour;
+
+use core::time::Duration;
+use pbft::{ClientId, ReplicaId, View};
+
+/// How a replica behaves. Each is one vice, whose file says what is to be expected of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Behaviour {
-    /// As primary, assigns one sequence number to two batches, one for each half of the backups.
-    EquivocatingPrimary,
-    /// As primary, sends PRE-PREPAREs with a digest that is not the batch's.
-    FaultyPrimary,
-    /// Sends PREPAREs with a wrong digest.
-    FaultyNode,
-    /// Answers clients with a wrong result, the same as every other replica that behaves so.
-    FaultyReplies,
-    /// Accepts everything and sends nothing.
-    NonResponding,
+    /// Follows the protocol.
+    Honest,
     /// Sends late.
     Slow {
         /// How late.
@@ -24,167 +23,184 @@ pub enum Behaviour {
         /// What.
         slowed: Slowed,
     },
+    /// Accepts everything and sends nothing.
+    NonResponding,
+    /// As primary, sends PRE-PREPAREs with a digest that is not the batch's.
+    FaultyPrimary,
+    /// Sends one of its votes with a wrong digest.
+    FaultyNode {
+        /// Which.
+        phase: Phase,
+    },
+    /// Answers clients with a wrong result, the same as every other replica that behaves so.
+    FaultyReplies,
+    /// At random, message by message: slow, silent, or with a wrong digest in PREPARE and COMMIT.
+    Byzantine,
     /// Sends everything this many times.
     DosAttacker {
         /// How many times.
         factor: u32,
     },
-    /// At random, message by message: slow, silent, or with a wrong digest in PREPARE and COMMIT.
-    Byzantine,
-}
-
-/// What a slow replica is slow with.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Slowed {
-    /// Everything it sends.
-    Everything,
-    /// Its replies to clients.
-    Replies,
+    /// As primary, assigns one sequence number to two batches, and commits to both.
+    EquivocatingPrimary {
+        /// Who is shown the second one; the half with the higher ids if absent.
+        second: Option<ReplicaSet>,
+    },
+    /// Votes to each replica for what that one votes for, and so for both batches of an
+    /// equivocating primary.
+    Accomplice,
+    /// As primary, keeps some backups in the dark: no PRE-PREPARE, no COMMIT, no answer.
+    IsolatingPrimary {
+        /// Whom; the f with the highest ids if absent.
+        dark: Option<ReplicaSet>,
+    },
+    /// Leaves some messages out. With no parameter, all to the half with the higher ids.
+    SelectivelySilent {
+        /// To whom; to everybody if only `kinds` is given.
+        to: Option<ReplicaSet>,
+        /// Of which kinds; of all but HELLO and REPLY if absent.
+        kinds: Option<KindSet>,
+    },
+    /// As primary, proposes as late as it may.
+    SlowPrimary {
+        /// How late, in percent of the timeout of the cluster.
+        percent: u32,
+    },
+    /// As primary, takes no requests of one client.
+    StarvingPrimary {
+        /// Whose.
+        client: ClientId,
+    },
+    /// As primary, leaves a gap in the sequence numbers.
+    JumpingPrimary {
+        /// How far it jumps.
+        to: Jump,
+    },
+    /// As primary, orders requests a second time and in changed order.
+    RepeatingPrimary {
+        /// Where.
+        repeated: Repeated,
+    },
+    /// Speaks in the names of others.
+    Forging {
+        /// In whose; in that of the next replica if absent.
+        victim: Option<ReplicaId>,
+    },
+    /// Says again what was said before, by itself and by others, in this epoch and in another.
+    Replaying,
+    /// Claims to be in a view far beyond the others.
+    HugeView {
+        /// In which.
+        view: View,
+    },
+    /// Makes up what prepared, pre-prepared or became a checkpoint at it before a view change.
+    Fabricating {
+        /// What of it.
+        part: Fabricated,
+    },
+    /// As primary of a new view, begins it with a NEW-VIEW that does not follow.
+    LyingNewPrimary {
+        /// What is wrong with it.
+        lie: Disproof,
+    },
+    /// Signs CHECKPOINTs of a state that is not the others'.
+    Diverging,
+    /// Hands out wrong parts of the state.
+    LyingStateServer {
+        /// What is wrong with them.
+        lie: StateLie,
+    },
+    /// Sends bytes that are no messages.
+    Garbage,
+    /// Asks the others for help with everything it sends, this many times.
+    Flooding {
+        /// How many times.
+        factor: u32,
+    },
+    /// Changes fields of its messages by one and signs them again.
+    Mutant {
+        /// Which field; at random if absent.
+        field: Option<Field>,
+        /// Which way; at random if absent.
+        by: Option<Step>,
+    },
 }
 
 impl Behaviour {
     /// Every behaviour once, with its default parameters.
-    pub const ALL: [Self; 8] = [
-        Self::EquivocatingPrimary,
-        Self::FaultyPrimary,
-        Self::FaultyNode,
-        Self::FaultyReplies,
-        Self::NonResponding,
+    pub const ALL: [Self; 26] = [
+        Self::Honest,
         Self::Slow { delay: Self::DELAY, slowed: Slowed::Everything },
-        Self::DosAttacker { factor: Self::FACTOR },
+        Self::NonResponding,
+        Self::FaultyPrimary,
+        Self::FaultyNode { phase: Phase::Prepare },
+        Self::FaultyReplies,
         Self::Byzantine,
+        Self::DosAttacker { factor: Self::FACTOR },
+        Self::EquivocatingPrimary { second: None },
+        Self::Accomplice,
+        Self::IsolatingPrimary { dark: None },
+        Self::SelectivelySilent { to: None, kinds: None },
+        Self::SlowPrimary { percent: Self::PERCENT },
+        Self::StarvingPrimary { client: ClientId::ZERO },
+        Self::JumpingPrimary { to: Jump::High },
+        Self::RepeatingPrimary { repeated: Repeated::Later },
+        Self::Forging { victim: None },
+        Self::Replaying,
+        Self::HugeView { view: Self::VIEW },
+        Self::Fabricating { part: Fabricated::Both },
+        Self::LyingNewPrimary { lie: Disproof::Dropped },
+        Self::Diverging,
+        Self::LyingStateServer { lie: StateLie::Changed },
+        Self::Garbage,
+        Self::Flooding { factor: Self::FACTOR },
+        Self::Mutant { field: None, by: None },
     ];
 
     /// How late a slow replica is unless told otherwise.
     pub const DELAY: Duration = Duration::from_secs(20);
 
-    /// How often an attacker sends everything unless told otherwise.
+    /// How often an attacker sends everything, or a flooder asks, unless told otherwise.
     pub const FACTOR: u32 = 20;
 
-    /// An attacker sends everything at most so many times.
+    /// It does so at most so many times.
     pub const FACTOR_MAX: u32 = 1_000;
+
+    /// How late a slow primary is unless told otherwise, in percent of the timeout.
+    pub const PERCENT: u32 = 80;
+
+    /// In which view a replica claims to be that is far beyond the others, unless told otherwise.
+    pub const VIEW: View = View::new(1 << 60);
 
     /// The name, without parameters.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::EquivocatingPrimary => "equivocating_primary",
-            Self::FaultyPrimary => "faulty_primary",
-            Self::FaultyNode => "faulty_node",
-            Self::FaultyReplies => "faulty_replies_node",
-            Self::NonResponding => "non_responding_node",
+            Self::Honest => "honest_node",
             Self::Slow { .. } => "slow_nodes",
-            Self::DosAttacker { .. } => "dos_attacker",
+            Self::NonResponding => "non_responding_node",
+            Self::FaultyPrimary => "faulty_primary",
+            Self::FaultyNode { .. } => "faulty_node",
+            Self::FaultyReplies => "faulty_replies_node",
             Self::Byzantine => "byzantine_node",
-        }
-    }
-
-    fn set(&mut self, key: &str, value: &str) -> Option<()> {
-        match (self, key) {
-            (Self::Slow { delay, .. }, "delay") => *delay = parse_duration(value)?,
-            (Self::Slow { slowed, .. }, "where") => {
-                *slowed = match value {
-                    "all" => Slowed::Everything,
-                    "reply" => Slowed::Replies,
-                    _ => return None,
-                };
-            }
-            (Self::DosAttacker { factor }, "factor") => {
-                *factor =
-                    value.parse().ok().filter(|factor| (1..=Self::FACTOR_MAX).contains(factor))?;
-            }
-            _ => return None,
-        }
-        Some(())
-    }
-}
-
-impl fmt::Display for Behaviour {
-    /// The form [`FromStr`] reads.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())?;
-        match self {
-            Self::Slow { delay, slowed } => {
-                let slowed = match slowed {
-                    Slowed::Everything => "all",
-                    Slowed::Replies => "reply",
-                };
-                write!(f, ":delay={}ms,where={slowed}", delay.as_millis())
-            }
-            Self::DosAttacker { factor } => write!(f, ":factor={factor}"),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl FromStr for Behaviour {
-    type Err = UnknownBehaviour;
-
-    /// Reads `name` or `name:key=value,key=value`; what is not given has its default.
-    fn from_str(text: &str) -> Result<Self, UnknownBehaviour> {
-        let unknown = || UnknownBehaviour(text.to_owned());
-        let (name, parameters) = match text.split_once(':') {
-            Some((name, parameters)) => (name, parameters.split(',').collect()),
-            None => (text, Vec::new()),
-        };
-        let mut behaviour =
-            Self::ALL.into_iter().find(|known| known.name() == name).ok_or_else(unknown)?;
-        for parameter in parameters {
-            let (key, value) = parameter.split_once('=').ok_or_else(unknown)?;
-            behaviour.set(key, value).ok_or_else(unknown)?;
-        }
-        Ok(behaviour)
-    }
-}
-
-/// No behaviour is written like this.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct UnknownBehaviour(String);
-
-impl fmt::Display for UnknownBehaviour {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = Behaviour::ALL.iter().map(|known| known.name()).collect();
-        write!(
-            f,
-            "unknown behaviour '{}': it is one of {}; slow_nodes takes :delay=500ms,where=all or \
-             where=reply, dos_attacker takes :factor=20",
-            self.0,
-            names.join(", ")
-        )
-    }
-}
-
-impl core::error::Error for UnknownBehaviour {}
-
-/// Reads whole milliseconds or seconds: `500ms`, `20s`.
-fn parse_duration(text: &str) -> Option<Duration> {
-    if let Some(millis) = text.strip_suffix("ms") {
-        return millis.parse().ok().map(Duration::from_millis);
-    }
-    text.strip_suffix('s')?.parse().ok().map(Duration::from_secs)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_behaviour_reads_as_it_is_written() {
-        for behaviour in Behaviour::ALL {
-            assert_eq!(behaviour.to_string().parse(), Ok(behaviour));
-            assert_eq!(behaviour.name().parse(), Ok(behaviour));
-        }
-        let slow = Behaviour::Slow { delay: Duration::from_millis(1_500), slowed: Slowed::Replies };
-        assert_eq!("slow_nodes:where=reply,delay=1500ms".parse(), Ok(slow));
-        assert_eq!(slow.to_string().parse(), Ok(slow));
-    }
-
-    #[test]
-    fn what_is_unknown_is_refused_with_the_names_that_are_known() {
-        for text in
-            ["", "evil", "slow_nodes:delay=-1s", "slow_nodes:speed=1s", "dos_attacker:factor=0"]
-        {
-            let error = text.parse::<Behaviour>().unwrap_err().to_string();
-            assert!(error.contains(&format!("'{text}'")) && error.contains("faulty_primary"));
+            Self::DosAttacker { .. } => "dos_attacker",
+            Self::EquivocatingPrimary { .. } => "equivocating_primary",
+            Self::Accomplice => "accomplice_node",
+            Self::IsolatingPrimary { .. } => "isolating_primary",
+            Self::SelectivelySilent { .. } => "selectively_silent_node",
+            Self::SlowPrimary { .. } => "slow_primary",
+            Self::StarvingPrimary { .. } => "starving_primary",
+            Self::JumpingPrimary { .. } => "jumping_primary",
+            Self::RepeatingPrimary { .. } => "repeating_primary",
+            Self::Forging { .. } => "forging_node",
+            Self::Replaying => "replaying_node",
+            Self::HugeView { .. } => "huge_view_node",
+            Self::Fabricating { .. } => "fabricating_node",
+            Self::LyingNewPrimary { .. } => "lying_new_primary",
+            Self::Diverging => "diverging_node",
+            Self::LyingStateServer { .. } => "lying_state_server",
+            Self::Garbage => "garbage_node",
+            Self::Flooding { .. } => "flooding_node",
+            Self::Mutant { .. } => "mutant",
         }
     }
 }

@@ -11,13 +11,18 @@
 #![cfg_attr(not(test), deny(clippy::panic, clippy::unwrap_used))]
 
 mod behaviour;
+mod dice;
 mod vice;
 
-pub use behaviour::{Behaviour, Slowed, UnknownBehaviour};
+pub use behaviour::{
+    Behaviour, Disproof, Fabricated, Field, Jump, KindSet, Phase, Repeated, ReplicaSet, Slowed,
+    StateLie, Step, UnknownBehaviour,
+};
 
 use core::fmt;
 use core::time::Duration;
-use pbft::{ClientId, Config, Message, ReplicaId, SigningKey};
+use pbft::message::SignedBody;
+use pbft::{ClientId, Config, Message, ReplicaId, Signed, SigningKey};
 use std::sync::Arc;
 use vice::Vice;
 
@@ -30,7 +35,7 @@ pub enum Endpoint {
     Client(ClientId),
 }
 
-/// A message on its way out.
+/// Something on its way out.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Sending {
     /// How long to hold it back.
@@ -38,7 +43,16 @@ pub struct Sending {
     /// Whom to send it to.
     pub to: Endpoint,
     /// What to send.
-    pub message: Message,
+    pub payload: Payload,
+}
+
+/// What travels on a link.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Payload {
+    /// A message, encoded as every message is.
+    Message(Message),
+    /// A frame of these bytes, which need not be a message at all. Never empty.
+    Bytes(Vec<u8>),
 }
 
 /// What an adversary lies with: the replica's place in the cluster, and its keys.
@@ -80,9 +94,28 @@ impl Adversary {
         self.vice.on_send(to, message)
     }
 
-    /// What the replica gets to see of a message that arrives; `None` if nothing.
-    pub fn on_receive(&mut self, from: Endpoint, message: Message) -> Option<Message> {
-        self.vice.on_receive(from, message)
+    /// What the replica gets to see of a message that arrives; `None` if nothing. What the
+    /// adversary sends because of it is appended to `sendings`.
+    pub fn on_receive(
+        &mut self,
+        from: Endpoint,
+        message: Message,
+        sendings: &mut Vec<Sending>,
+    ) -> Option<Message> {
+        self.vice.on_receive(from, message, sendings)
+    }
+}
+
+impl Identity {
+    /// Signs with the replica's real key, and in its name.
+    fn sign<T: SignedBody>(&self, body: T) -> Signed<T> {
+        Signed::sign(&self.config.domain, &self.key, self.id, body)
+    }
+
+    /// The other replicas, in ascending order.
+    fn others(&self) -> impl DoubleEndedIterator<Item = ReplicaId> + use<> {
+        let (count, own) = (self.config.replica_count(), self.id);
+        (0..count).map(ReplicaId::new).filter(move |id| *id != own)
     }
 }
 

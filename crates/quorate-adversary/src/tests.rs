@@ -1,5 +1,8 @@
 //! Each vice through the seam, as a host uses it.
 
+mod lies;
+mod silences;
+
 use super::*;
 use pbft::message::{Batch, Outcome, PrePrepare, Reply, ReplyBody, Vote};
 use pbft::{
@@ -43,7 +46,21 @@ fn proposal(identity: &Identity) -> Message {
 
 fn only(mut sendings: Vec<Sending>) -> Message {
     assert_eq!(sendings.len(), 1);
-    sendings.remove(0).message
+    message(sendings.remove(0))
+}
+
+fn message(sending: Sending) -> Message {
+    match sending.payload {
+        Payload::Message(message) => message,
+        Payload::Bytes(_) => panic!("no message"),
+    }
+}
+
+/// What the adversary sends because of a message, and whether it shows it to its replica.
+fn hear(adversary: &mut Adversary, from: Endpoint, message: Message) -> (Vec<Sending>, bool) {
+    let mut sendings = Vec::new();
+    let shown = adversary.on_receive(from, message, &mut sendings);
+    (sendings, shown.is_some())
 }
 
 fn reply(results: &[&[u8]]) -> Message {
@@ -61,7 +78,8 @@ fn reply(results: &[&[u8]]) -> Message {
 fn an_equivocating_primary_shows_two_valid_proposals_and_commits_to_both() {
     for replica_count in [4, 5, 7, 10] {
         let identity = identity(replica_count, 0);
-        let mut adversary = Adversary::new(Behaviour::EquivocatingPrimary, identity.clone(), 1);
+        let behaviour = Behaviour::EquivocatingPrimary { second: None };
+        let mut adversary = Adversary::new(behaviour, identity.clone(), 1);
         let mut digests = BTreeSet::new();
         let mut deceived = 0;
         for backup in 1..u32::from(replica_count) {
@@ -85,7 +103,7 @@ fn an_equivocating_primary_shows_two_valid_proposals_and_commits_to_both() {
 
 #[test]
 fn an_equivocator_is_honest_as_a_backup() {
-    let mut adversary = adversary(Behaviour::EquivocatingPrimary);
+    let mut adversary = adversary(Behaviour::EquivocatingPrimary { second: None });
     let others = proposal(&identity(4, 1));
     assert_eq!(only(adversary.on_send(replica(3), others.clone())), others);
     let prepare = Message::Prepare(vote());
@@ -103,7 +121,7 @@ fn a_faulty_primary_signs_a_digest_that_is_not_the_batchs() {
 
 #[test]
 fn a_faulty_node_corrupts_prepare_and_commits_honestly() {
-    let mut adversary = adversary(Behaviour::FaultyNode);
+    let mut adversary = adversary(Behaviour::FaultyNode { phase: Phase::Prepare });
     let Message::Prepare(shown) = only(adversary.on_send(replica(1), Message::Prepare(vote())))
     else {
         panic!("another kind")
@@ -111,6 +129,8 @@ fn a_faulty_node_corrupts_prepare_and_commits_honestly() {
     assert_ne!(shown.digest, vote().digest);
     let commit = Message::Commit(vote());
     assert_eq!(only(adversary.on_send(replica(1), commit.clone())), commit);
+    let mut other = self::adversary(Behaviour::FaultyNode { phase: Phase::Commit });
+    assert_ne!(only(other.on_send(replica(1), commit.clone())), commit);
 }
 
 #[test]
@@ -130,7 +150,7 @@ fn false_replies_differ_from_the_truth_and_agree_among_liars() {
 fn a_silent_replica_neither_sends_nor_hears() {
     let mut adversary = adversary(Behaviour::NonResponding);
     assert!(adversary.on_send(replica(1), Message::Prepare(vote())).is_empty());
-    assert_eq!(adversary.on_receive(replica(1), Message::Prepare(vote())), None);
+    assert_eq!(hear(&mut adversary, replica(1), Message::Prepare(vote())), (Vec::new(), false));
 }
 
 #[test]
@@ -163,5 +183,6 @@ fn a_byzantine_node_does_everything_and_the_same_with_the_same_seed() {
     assert_ne!(shown, run(2));
     assert!(shown.iter().any(Vec::is_empty));
     assert!(shown.iter().flatten().any(|sending| sending.delay > Duration::ZERO));
-    assert!(shown.iter().flatten().any(|sending| sending.message != Message::Prepare(vote())));
+    let honest = Payload::Message(Message::Prepare(vote()));
+    assert!(shown.iter().flatten().any(|sending| sending.payload != honest));
 }

@@ -208,18 +208,10 @@ pub(crate) struct Status {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Behaviours:\n  \
-    equivocating_primary   as primary, assigns one sequence number to two batches\n  \
-    faulty_primary         as primary, sends PRE-PREPAREs with a wrong digest\n  \
-    faulty_node            sends PREPAREs with a wrong digest\n  \
-    faulty_replies_node    answers clients with a wrong result\n  \
-    non_responding_node    accepts everything and sends nothing\n  \
-    slow_nodes             sends late: slow_nodes:delay=500ms,where=all, or where=reply\n  \
-    dos_attacker           sends everything many times: dos_attacker:factor=20\n  \
-    byzantine_node         at random slow, silent, or with wrong digests\n\n\
+#[command(after_help = format!("Behaviours, with the values their parameters take:\n{}\n\n\
     Examples:\n  \
     quorate break 0 equivocating_primary\n  \
-    quorate break 2 slow_nodes:delay=500ms,where=all --for 10s")]
+    quorate break 2 slow_nodes:delay=500ms,where=all --for 10s", Behaviour::list()))]
 pub(crate) struct Break {
     /// Which replica
     pub(crate) id: u32,

@@ -32,7 +32,7 @@ pub struct MessageCounts {
     pub status: u64,
     /// Parts of states, and what asks for them.
     pub state_transfer: u64,
-    /// Everything else: HELLO, REQUEST, repair, and all that served to open sessions.
+    /// Everything else: HELLO, REQUEST, repair, all that served to open sessions, and garbage.
     pub other: u64,
     /// The three phases and REPLY, without self-deliveries: what a network carries.
     pub total: u64,
@@ -65,6 +65,8 @@ pub(crate) struct Counter {
     /// Everything else.
     others: BTreeMap<Kind, u64>,
     sessions: u64,
+    /// Bytes that are no messages.
+    garbage: u64,
     /// Batches that do nothing but open sessions.
     session_batches: BTreeSet<Digest>,
     /// Where the first batch proposed is such a one: a vote there for anything else, which a faulty
@@ -73,9 +75,19 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    /// A message was handled.
-    pub(crate) fn handled(&mut self, from: Endpoint, to: Endpoint, message: &Message, fate: Fate) {
+    /// A message was handled, or bytes that are none.
+    pub(crate) fn handled(
+        &mut self,
+        from: Endpoint,
+        to: Endpoint,
+        message: Option<&Message>,
+        fate: Fate,
+    ) {
         debug_assert!(fate.is_handled(), "only what is handled counts");
+        let Some(message) = message else {
+            self.garbage += 1;
+            return;
+        };
         let kind = message.kind();
         if let Message::PrePrepare(signed, batch) = message {
             let for_sessions = opens_sessions_only(batch);
@@ -120,7 +132,8 @@ impl Counter {
                 .map(other)
                 .iter()
                 .sum::<u64>()
-                + self.sessions,
+                + self.sessions
+                + self.garbage,
             per_replica: (0..replica_count)
                 .map(|replica| ReplicaCounts { replica, ..ReplicaCounts::default() })
                 .collect(),

@@ -46,7 +46,8 @@ pub(crate) struct Suspicions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Accusation {
     AsPrimary(View, ViewChangeCause),
-    Refused(Kind, Reject),
+    /// What was refused, if it was a message at all.
+    Refused(Option<Kind>, Reject),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,13 +79,14 @@ impl Suspicions {
         &mut self,
         at: ReplicaId,
         from: ReplicaId,
-        message: &Message,
+        message: Option<&Message>,
         refusal: Option<Reject>,
     ) {
         self.heard.entry(at).or_default().insert(from);
         if let Some(reason) = refusal {
-            return self.refused(at, from, message.kind(), reason);
+            return self.refused(at, from, message.map(Message::kind), reason);
         }
+        let Some(message) = message else { return };
         let about = subject(message);
         let (Some(view), Some(seq), Some(digest)) = (about.view, about.seq, about.digest) else {
             return;
@@ -109,7 +111,7 @@ impl Suspicions {
         primary: impl Fn(View) -> ReplicaId,
     ) {
         match *event {
-            Event::Rejected { from, kind, reason } => self.refused(at, from, kind, reason),
+            Event::Rejected { from, kind, reason } => self.refused(at, from, Some(kind), reason),
             Event::Committed { seq, digest } => {
                 self.committed.entry(seq).or_insert(digest);
             }
@@ -133,9 +135,9 @@ impl Suspicions {
         now: Time,
         client: ClientId,
         from: ReplicaId,
-        message: &Message,
+        message: Option<&Message>,
     ) {
-        let Message::Reply(reply) = message else { return };
+        let Some(Message::Reply(reply)) = message else { return };
         let digest = match &reply.body {
             ReplyBody::Full(outcome) => outcome.digest(),
             ReplyBody::Digest(digest) => *digest,
@@ -144,7 +146,7 @@ impl Suspicions {
         replies.each.entry(from).or_insert((now, digest));
     }
 
-    fn refused(&mut self, at: ReplicaId, from: ReplicaId, kind: Kind, reason: Reject) {
+    fn refused(&mut self, at: ReplicaId, from: ReplicaId, kind: Option<Kind>, reason: Reject) {
         if is_a_lie(reason) {
             let accusation = Accusation::Refused(kind, reason);
             self.accusations.entry((from, accusation)).or_default().insert(at);
@@ -273,7 +275,8 @@ impl core::fmt::Display for Accusation {
                 write!(f, "as the primary of view {view} it was caught lying")
             }
             Self::Refused(kind, reason) => {
-                write!(f, "its {} was refused: {reason}", kind.name())
+                let what = kind.map_or("garbage", Kind::name);
+                write!(f, "its {what} was refused: {reason}")
             }
         }
     }

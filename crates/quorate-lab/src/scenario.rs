@@ -4,6 +4,7 @@
 //! would be allowed there.
 
 mod build;
+mod events;
 mod format;
 mod span;
 mod write;

@@ -1,13 +1,15 @@
 //! Many runs, each of another world: every seed draws a cluster, a network, a workload, faults and
 //! adversaries within the budget.
 
+mod behaviours;
+
 use crate::network::{Delay, NetworkOptions};
 use crate::rng::{Seed, Stream};
 use crate::scenario::{Expectation, Scenario};
-use crate::world::{self, Counts, CrashKind, Fault, Options, Outcome, Verdict};
+use crate::world::{self, ClientLie, Counts, CrashKind, Fault, Options, Outcome, Verdict};
+use behaviours::any_behaviour;
 use core::time::Duration;
 use pbft::ReplicaId;
-use quorate_adversary::{Behaviour, Slowed};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -100,6 +102,7 @@ pub fn options_of(seed: Seed) -> Options {
     options.heals_at = Duration::from_millis(rng.within(0..=12_000));
     options.workload.think_max = options.heals_at / 20 + Duration::from_millis(1);
     add_adversaries(&mut rng, &mut options);
+    add_lying_clients(&mut seed.stream("lying clients"), &mut options);
     add_faults(&mut rng, &mut options);
     add_loss(&mut seed.stream("losses"), &mut options);
     options.timeline.sort_by_key(|(at, _)| *at);
@@ -118,9 +121,19 @@ fn add_loss(rng: &mut Stream, options: &mut Options) {
     }
     let id = *rng.pick(&correct).unwrap_or(&ReplicaId::new(0));
     for _ in 0..rng.within(1..=2) {
-        let at = any_time(rng, options);
-        options.timeline.push((at, Fault::Lose(id)));
-        options.timeline.push((at + any_span(rng), Fault::Restart(id)));
+        let mut at = any_time(rng, options);
+        let mut then = |rng: &mut Stream, fault: Fault| {
+            options.timeline.push((at, fault));
+            at += any_span(rng);
+            options.timeline.push((at, Fault::Restart(id)));
+            at += any_span(rng);
+        };
+        if rng.chance(300_000) {
+            then(rng, Fault::Copy(id));
+            then(rng, Fault::RollBack(id));
+        } else {
+            then(rng, Fault::Lose(id));
+        }
     }
     let heals_at = options.heals_at;
     options.timeline.retain(|(at, fault)| *at < heals_at || matches!(fault, Fault::Behave(..)));
@@ -152,16 +165,18 @@ fn add_adversaries(rng: &mut Stream, options: &mut Options) {
     let mut ids: Vec<ReplicaId> = (0..options.replica_count).map(ReplicaId::new).collect();
     rng.shuffle(&mut ids);
     for id in ids.into_iter().take(usize::try_from(count).unwrap_or(0)) {
-        let mut behaviour = *rng.pick(&Behaviour::ALL).unwrap_or(&Behaviour::NonResponding);
-        if let Behaviour::Slow { delay, slowed } = &mut behaviour {
-            *delay = Duration::from_millis(rng.within(1..=3_000));
-            *slowed = if rng.chance(300_000) { Slowed::Replies } else { Slowed::Everything };
-        }
-        if let Behaviour::DosAttacker { factor } = &mut behaviour {
-            *factor = 3;
-        }
         let at = if rng.chance(500_000) { Duration::ZERO } else { any_time(rng, options) };
+        let behaviour = any_behaviour(rng, options);
         options.timeline.push((at, Fault::Behave(id, behaviour)));
+    }
+}
+
+/// Any number of clients may lie.
+fn add_lying_clients(rng: &mut Stream, options: &mut Options) {
+    if rng.chance(200_000) {
+        let count = rng.within(1..=2);
+        let lies = (0..count).filter_map(|_| rng.pick(&ClientLie::ALL).copied());
+        options.lying_clients = lies.collect();
     }
 }
 
@@ -234,8 +249,10 @@ fn coverage(options: &Options, counts: &Counts) -> Vec<(&'static str, bool)> {
         ("evidence", happened("evidence found")),
         ("a crash", faulty(&|fault| matches!(fault, Fault::Crash(..) | Fault::CrashAt(..)))),
         ("an adversary", faulty(&|fault| matches!(fault, Fault::Behave(..)))),
+        ("a lying client", !options.lying_clients.is_empty()),
         ("a partition", faulty(&|fault| matches!(fault, Fault::Cut(..)))),
         ("a stable checkpoint", happened("checkpoint stable")),
         ("a rejoin", happened("rejoin executed")),
+        ("a disk rolled back", faulty(&|fault| matches!(fault, Fault::RollBack(..)))),
     ]
 }

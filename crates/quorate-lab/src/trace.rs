@@ -62,7 +62,7 @@ pub struct MessageLine {
     pub from: Party,
     /// To whom.
     pub to: Party,
-    /// What kind of message, by the papers' name.
+    /// What kind of message, by the papers' name; `GARBAGE` if the bytes were none.
     pub kind: &'static str,
     /// The view it speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,6 +85,9 @@ pub struct MessageLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
+
+/// What stands in the place of a kind where bytes were no message.
+pub(crate) const GARBAGE: &str = "GARBAGE";
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -138,16 +141,16 @@ impl MessageLine {
     pub(crate) fn new(
         (sent, at): (Time, Time),
         (from, to): (Endpoint, Endpoint),
-        message: &Message,
+        message: Option<&Message>,
         fate: Fate,
     ) -> Self {
-        let Subject { view, seq, digest } = subject(message);
+        let Subject { view, seq, digest } = message.map(subject).unwrap_or_default();
         let request = match message {
-            Message::Request(signed) => {
+            Some(Message::Request(signed)) => {
                 let request = signed.request();
                 Some((request.session.get(), request.timestamp.get()))
             }
-            Message::Reply(reply) => Some((reply.session.get(), reply.timestamp.get())),
+            Some(Message::Reply(reply)) => Some((reply.session.get(), reply.timestamp.get())),
             _ => None,
         };
         Self {
@@ -155,7 +158,7 @@ impl MessageLine {
             sent: sent.as_micros(),
             from: from.into(),
             to: to.into(),
-            kind: message.kind().name(),
+            kind: message.map_or(GARBAGE, |message| message.kind().name()),
             view: view.map(View::get),
             seq: seq.map(SeqNum::get),
             digest: digest.map(short),

@@ -122,6 +122,11 @@ pub(crate) const SERVICE: ServiceId = ServiceId(0);
 
 const TAG_BYTES: usize = 8;
 
+/// The tag of an operation. What has one tag may be executed once.
+pub(crate) fn tag(operation: &[u8]) -> &[u8] {
+    operation.get(..TAG_BYTES).unwrap_or(operation)
+}
+
 impl<S> Watched<S> {
     pub(crate) fn new(inner: S, log: ExecutionLog, generation: u64) -> Self {
         Self { inner, log, generation }

@@ -4,32 +4,33 @@
 mod clients;
 mod cluster;
 mod faults;
+mod flight;
 mod interference;
+mod lying_clients;
 mod machine;
 mod options;
 mod outcome;
 mod signatures;
 
 pub(crate) use interference::Interference;
-pub use options::{CrashKind, Fault, Options, Workload};
+pub use options::{ClientLie, CrashKind, Fault, Options, Workload};
 pub use outcome::{Counts, Outcome, Verdict};
 
 use crate::checker::{Checkers, Observation, Violation};
 use crate::network::Network;
 use crate::rng::Seed;
 use crate::small_scope::Tampering;
-use crate::trace::{EventLine, Fate, Line, MessageLine};
+use crate::trace::{EventLine, Fate, Line};
 use clients::Clients;
 use cluster::cluster;
 use core::time::Duration;
+use flight::Flight;
+use lying_clients::LyingClients;
 use machine::{Chore, Machine, Sent, Standing};
 use outcome::Trace;
-use pbft::{
-    ClientId, Config, Evidence, Message, Now, Reject, ReplicaId, Sender, Time, Verified, WallTime,
-};
+use pbft::{ClientId, Config, Event, Evidence, Message, Now, ReplicaId, Time, WallTime};
 use quorate_adversary::Endpoint;
 use signatures::KnownSignatures;
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -69,6 +70,7 @@ struct World<'a> {
     machines: Vec<Machine>,
     signatures: KnownSignatures,
     clients: Clients,
+    lying_clients: LyingClients,
     checkers: Checkers,
     trace: Trace,
     violation: Option<Violation>,
@@ -106,36 +108,15 @@ enum Happening {
     },
     ClientDeadline(ClientId),
     ClientCalls(ClientId),
+    ClientLies(ClientId),
     Fault(usize),
     Heal,
 }
 
-/// A message under way, to one receiver or to many: the door is the same for all of them.
-struct Flight {
-    message: Arc<Message>,
-    verified: OnceCell<Result<Verified, Reject>>,
-}
-
-impl Flight {
-    fn new(message: Arc<Message>) -> Rc<Self> {
-        Rc::new(Self { message, verified: OnceCell::new() })
-    }
-
-    fn admitted(
-        &self,
-        config: &Config,
-        sender: Sender,
-        known: &KnownSignatures,
-    ) -> Result<Verified, Reject> {
-        let message = || Message::clone(&self.message);
-        let admit = || config.admit_with(sender, message(), &|claim| known.holds(claim));
-        self.verified.get_or_init(admit).clone()
-    }
-}
-
-/// How many messages and chores a world at its end waits for: two adversaries could answer one
-/// another for ever.
+/// How many messages and chores a world at its end waits for, and how long: two adversaries could
+/// answer one another for ever, and so could a slow replica and those that help it on.
 const ARRIVALS_AT_THE_END_MAX: u64 = 1 << 20;
+const ARRIVING_AT_THE_END_MAX: Duration = Duration::from_secs(120);
 
 /// The wall clock at the beginning of every run, in milliseconds since the Unix epoch.
 const WALL_START_MS: u64 = 1_800_000_000_000;
@@ -147,7 +128,8 @@ impl<'a> World<'a> {
         interference: Interference,
         observer: Option<&'a mut dyn FnMut(Line)>,
     ) -> Self {
-        let (config, replica_keys, client_keys) = cluster(options);
+        let (config, replica_keys, mut client_keys) = cluster(options);
+        let liars_keys = client_keys.split_off(options.workload.clients as usize);
         let tampering = interference.plan.clone().map(|plan| {
             let key = replica_keys[plan.liar.get() as usize].clone();
             Tampering::new(plan, Arc::clone(&config), key)
@@ -165,6 +147,7 @@ impl<'a> World<'a> {
             })
             .collect();
         let clients = Clients::new(&config, client_keys, options, seed);
+        let lying_clients = LyingClients::new(&config, liars_keys, options);
         Self {
             options,
             observer,
@@ -177,6 +160,7 @@ impl<'a> World<'a> {
             machines,
             signatures: KnownSignatures::default(),
             clients,
+            lying_clients,
             checkers: Checkers::new(&options.parameters),
             trace: Trace::default(),
             violation: None,
@@ -203,6 +187,9 @@ impl<'a> World<'a> {
                 self.schedule(begins_at, Happening::ClientCalls(client));
             }
         }
+        for client in self.lying_clients.ids() {
+            self.schedule(Time::ZERO, Happening::ClientLies(client));
+        }
         let deadline = Time::ZERO.after(self.options.heals_at).after(self.options.recovery_max);
         let mut is_done = false;
         while let Some(((at, _), happening)) = self.agenda.pop_first() {
@@ -224,12 +211,13 @@ impl<'a> World<'a> {
     /// a race. Nobody's time passes, so nothing new begins.
     fn let_messages_arrive(&mut self) {
         let mut left = ARRIVALS_AT_THE_END_MAX;
+        let latest = self.now.after(ARRIVING_AT_THE_END_MAX);
         while let Some(((at, _), happening)) = self.agenda.pop_first() {
             let is_a_message = matches!(
                 happening,
                 Happening::Arrival { .. } | Happening::Departure { .. } | Happening::Done { .. }
             );
-            if is_a_message && self.violation.is_none() && left > 0 {
+            if is_a_message && at <= latest && self.violation.is_none() && left > 0 {
                 left -= 1;
                 self.now = at;
                 self.on(happening);
@@ -269,6 +257,7 @@ impl<'a> World<'a> {
             }
             Happening::ClientDeadline(client) => self.client(client, Clients::on_tick),
             Happening::ClientCalls(client) => self.client(client, Clients::call),
+            Happening::ClientLies(client) => self.on_client_lies(client),
             Happening::Fault(index) => {
                 let (_, fault) = &self.options.timeline[index];
                 self.on_fault(fault);
@@ -292,72 +281,10 @@ impl<'a> World<'a> {
         self.machine(at).paused_until(now)
     }
 
-    fn on_arrival(&mut self, sent: Time, from: Endpoint, to: Endpoint, flight: &Rc<Flight>) {
-        self.trace.arrived(self.now, from, to, &flight.message);
-        let from = match from {
-            Endpoint::Replica(instance) => Endpoint::Replica(self.identity(instance)),
-            client @ Endpoint::Client(_) => client,
-        };
-        let refusal = match (from, to) {
-            (from, Endpoint::Replica(_)) => {
-                let sender = match from {
-                    Endpoint::Replica(replica) => Sender::Replica(replica),
-                    Endpoint::Client(client) => Sender::Client(client),
-                };
-                flight.admitted(&self.config, sender, &self.signatures).err()
-            }
-            (_, Endpoint::Client(_)) => None,
-        };
-        let fate = match to {
-            Endpoint::Client(_) => Fate::Handled,
-            Endpoint::Replica(to) => self.machine(to).fate(from, &flight.message, refusal),
-        };
-        if fate.is_handled() {
-            self.trace.handled(self.now, (from, to), &flight.message, fate, refusal);
-        }
-        self.show_message((sent, self.now), (from, to), &flight.message, fate, refusal);
-        match (from, to, fate) {
-            (Endpoint::Replica(from), Endpoint::Client(client), _) => {
-                if let Message::Reply(reply) = &*flight.message {
-                    let reply = reply.clone();
-                    self.client(client, |clients, now, client| {
-                        clients.on_reply(now, client, from, reply)
-                    });
-                }
-            }
-            (_, Endpoint::Replica(to), Fate::Handled) => {
-                let Some(Ok(verified)) = flight.verified.get().cloned() else { return };
-                self.with(to, |machine, now, sent| machine.on_message(now, verified, sent));
-            }
-            _ => {}
-        }
-    }
-
     fn show(&mut self, line: impl FnOnce() -> Line) {
         if let Some(observer) = &mut self.observer {
             observer(line());
         }
-    }
-
-    fn show_message(
-        &mut self,
-        times: (Time, Time),
-        ends: (Endpoint, Endpoint),
-        message: &Message,
-        fate: Fate,
-        refusal: Option<Reject>,
-    ) {
-        if self.observer.is_none() {
-            return;
-        }
-        let for_session = self.trace.opens_sessions(message);
-        self.show(|| {
-            let mut line = MessageLine::new(times, ends, message, fate);
-            line.session = for_session;
-            line.reason =
-                refusal.filter(|_| fate == Fate::Refused).map(|reason| reason.to_string());
-            Line::Message(line)
-        });
     }
 
     /// Lets a machine do something and takes care of what follows.
@@ -395,6 +322,9 @@ impl<'a> World<'a> {
                     self.trace.happened(self.now, at, &event, &self.config);
                     let now = self.now;
                     self.show(|| Line::Event(EventLine::new(now, at, &event)));
+                    if let Event::Rejected { from, reason, .. } = event {
+                        self.on_rejected(Endpoint::Replica(from), at, reason);
+                    }
                     if is_correct {
                         self.check(&Observation::Happened { at, event: &event });
                     }
@@ -405,28 +335,30 @@ impl<'a> World<'a> {
                     }
                     self.trace.left(at, &message);
                     // A broadcast is many sendings of one message: let it be judged once.
-                    let shared = flights.iter().find(|f| Arc::ptr_eq(&f.message, &message));
+                    let shared = flights.iter().find(|flight| flight.carries(&message));
                     let flight = shared.cloned().unwrap_or_else(|| Flight::new(message));
                     flights.push(Rc::clone(&flight));
-                    if delay.is_zero() {
-                        self.depart(Endpoint::Replica(at), to, &flight);
-                    } else {
-                        let when = self.now.after(delay);
-                        self.schedule(when, Happening::Departure { from: at, to, flight });
-                    }
+                    self.depart_after(delay, at, to, flight);
+                }
+                Sent::Bytes { delay, to, bytes } => {
+                    let flight = Flight::of_bytes(&self.config, &bytes);
+                    self.depart_after(delay, at, to, flight);
                 }
                 Sent::Own(message) => {
                     let own = Endpoint::Replica(at);
                     let now = self.now;
-                    self.trace.handled(now, (own, own), &message, Fate::Own, None);
-                    self.show_message((now, now), (own, own), &message, Fate::Own, None);
+                    self.trace.handled(now, (own, own), Some(&message), Fate::Own, None);
+                    self.show_message((now, now), (own, own), Some(&message), Fate::Own, None);
                 }
-                Sent::Evidence(evidence) => self.on_evidence(&evidence),
+                Sent::Evidence(evidence) => self.on_evidence(at, &evidence),
                 Sent::Chore { takes, chore } => {
                     let start = self.machine(at).start_number();
                     self.schedule(self.now.after(takes), Happening::Done { at, start, chore });
                 }
             }
+        }
+        if self.trace.has_healed() && self.machine(at).is_found_out() {
+            self.start(at);
         }
         if let Some(deadline) = self.machine(at).new_deadline() {
             let start = self.machine(at).start_number();
@@ -434,13 +366,14 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Evidence must convict, and only the faulty.
-    fn on_evidence(&mut self, evidence: &Evidence) {
+    /// Evidence must convict, and only the faulty. What the faulty keep to themselves names nobody.
+    fn on_evidence(&mut self, at: ReplicaId, evidence: &Evidence) {
         let what = match evidence.verify(&self.config) {
             None => "evidence that proves nothing".to_owned(),
             Some(conviction) if !self.machine(conviction.replica).is_faulty() => {
                 format!("correct replica {} is convicted of {}", conviction.replica, conviction.lie)
             }
+            Some(_) if self.machine(at).is_faulty() => return,
             Some(conviction) => return self.trace.convicted(self.now, conviction, evidence),
         };
         let property = "only the faulty are convicted";
@@ -483,24 +416,13 @@ impl<'a> World<'a> {
         }
     }
 
-    fn depart(&mut self, from: Endpoint, to: Endpoint, flight: &Rc<Flight>) {
-        let changed = self.tampering.as_mut().and_then(|t| t.change(from, to, &flight.message));
-        let flight = &changed.map_or_else(|| Rc::clone(flight), |m| Flight::new(Arc::new(m)));
-        self.trace.departed(&flight.message);
-        let sent = self.now;
-        for to in self.instances(to) {
-            let arrivals = if self.are_separated(from, to, flight.message.kind()) {
-                Vec::new()
-            } else {
-                self.network.arrivals(sent, from, to)
-            };
-            if arrivals.is_empty() {
-                self.show_message((sent, sent), (from, to), &flight.message, Fate::Lost, None);
-            }
-            for arrival in arrivals {
-                let flight = Rc::clone(flight);
-                self.schedule(arrival, Happening::Arrival { sent, from, to, flight });
-            }
+    fn on_client_lies(&mut self, client: ClientId) {
+        for (to, message) in self.lying_clients.lie(client) {
+            self.depart(Endpoint::Client(client), Endpoint::Replica(to), &Flight::new(message));
+        }
+        if self.lying_clients.has_more(client) {
+            let next = self.now.after(lying_clients::INTERVAL);
+            self.schedule(next, Happening::ClientLies(client));
         }
     }
 

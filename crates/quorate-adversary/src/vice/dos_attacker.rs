@@ -1,4 +1,4 @@
-//! Saying everything many times.
+//! Saying everything many times. It passes the door and is dropped as said before; *masked*.
 
 use super::{Vice, now};
 use crate::{Endpoint, Sending};

@@ -1,10 +1,13 @@
-//! A primary that assigns one sequence number to two batches, each for one half of the backups,
-//! and stands by both: to each half it commits to what it proposed there.
+//! A primary that assigns one sequence number to two batches, each for some of the backups, and
+//! stands by both: to each backup it commits to what it proposed there.
+//!
+//! Both proposals pass the door. Backups that learn of each other's hold two signatures for one
+//! number: *detected and named*, and masked after a view change.
 
-use super::{Vice, now};
-use crate::{Endpoint, Identity, Sending};
+use super::{Vice, is_in_higher_half, now};
+use crate::{Endpoint, Identity, ReplicaSet, Sending};
 use pbft::message::{Batch, PrePrepare, Vote};
-use pbft::{Digest, Message, ReplicaId, SeqNum, Signed, View, WallTime};
+use pbft::{Digest, Message, SeqNum, View, WallTime};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,25 +17,23 @@ const PROPOSALS_COUNT_MAX: usize = 8_192;
 #[derive(Debug)]
 pub(super) struct Equivocation {
     identity: Identity,
-    /// For each number assigned in a view, the digest the other half was given.
+    /// Who is shown the second proposal, unless it is the half with the higher ids.
+    deceived: Option<ReplicaSet>,
+    /// For each number assigned in a view, the digest of the second proposal.
     second: BTreeMap<(View, SeqNum), Digest>,
 }
 
 impl Equivocation {
-    pub(super) fn new(identity: Identity) -> Self {
-        Self { identity, second: BTreeMap::new() }
+    pub(super) fn new(identity: Identity, deceived: Option<ReplicaSet>) -> Self {
+        Self { identity, deceived, second: BTreeMap::new() }
     }
 
-    /// Whether this backup belongs to the half that gets the second batch: the backups with the
-    /// higher ids, the larger half if they cannot be halved.
     fn is_deceived(&self, to: Endpoint) -> bool {
-        let Endpoint::Replica(backup) = to else {
-            return false;
-        };
-        let count = self.identity.config.replica_count();
-        let me = self.identity.id.get();
-        let rank = backup.get().saturating_sub(u32::from(backup.get() > me));
-        backup != ReplicaId::new(me) && rank >= (count - 1) / 2
+        match (self.deceived, to) {
+            (Some(deceived), Endpoint::Replica(backup)) => deceived.contains(backup),
+            (None, backup) => is_in_higher_half(&self.identity, backup),
+            (Some(_), Endpoint::Client(_)) => false,
+        }
     }
 
     fn second_proposal(&mut self, first: &PrePrepare, batch: &Batch) -> Message {
@@ -42,9 +43,8 @@ impl Equivocation {
         if self.second.len() > PROPOSALS_COUNT_MAX {
             self.second.pop_first();
         }
-        let Identity { config, id, key, .. } = &self.identity;
         let body = PrePrepare { digest, ..*first };
-        Message::PrePrepare(Signed::sign(&config.domain, key, *id, body), Arc::new(second))
+        Message::PrePrepare(self.identity.sign(body), Arc::new(second))
     }
 }
 

@@ -1,4 +1,5 @@
-//! Accepting everything, discarding it, and saying nothing.
+//! Accepting everything, discarding it, and saying nothing. *Masked* at a backup, *masked after a
+//! view change* at the primary.
 
 use super::Vice;
 use crate::{Endpoint, Sending};
@@ -12,7 +13,12 @@ impl Vice for Silence {
         Vec::new()
     }
 
-    fn on_receive(&mut self, _from: Endpoint, _message: Message) -> Option<Message> {
+    fn on_receive(
+        &mut self,
+        _from: Endpoint,
+        _message: Message,
+        _sendings: &mut Vec<Sending>,
+    ) -> Option<Message> {
         None
     }
 }

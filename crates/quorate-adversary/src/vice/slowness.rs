@@ -1,6 +1,7 @@
-//! Saying the right thing late.
+//! Saying the right thing late. *Masked*; at the primary *after a view change*, if the delay is
+//! above the timeout.
 
-use super::Vice;
+use super::{Vice, now};
 use crate::{Endpoint, Sending, Slowed};
 use core::time::Duration;
 use pbft::Message;
@@ -18,6 +19,6 @@ impl Vice for Slowness {
             Slowed::Replies => matches!(message, Message::Reply(_)),
         };
         let delay = if is_slowed { self.delay } else { Duration::ZERO };
-        vec![Sending { delay, to, message }]
+        vec![Sending { delay, ..now(to, message) }]
     }
 }

@@ -1,7 +1,9 @@
 //! One operation takes effect once: at one sequence number, the same at every correct replica, and
-//! once there. The workload makes every operation unique, so its bytes name it.
+//! once there. The workload gives every operation a tag of its own, which names it; a lying client
+//! gives one to all operations of one timestamp.
 
 use super::{Checker, Observation};
+use crate::workload;
 use pbft::{ClientId, Digest, ReplicaId, SeqNum};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +26,7 @@ impl Checker for ExactlyOnce {
         let Observation::Executed { at, generation, seq, client, operation } = observation else {
             return Ok(());
         };
-        let name = (*client, Digest::of("quorate lab 1 operation", &[operation]));
+        let name = (*client, Digest::of("quorate lab 1 operation", &[workload::tag(operation)]));
         let placed = *self.placed.entry(name).or_insert(*seq);
         if placed != *seq {
             return Err(format!(

@@ -1,18 +1,20 @@
 //! From the text of a scenario to a world, checked.
 
-use super::format::{Behave, Believes, CrashHow, Event, Expect, File, Network, Start, at as place};
+use super::events::{behaviour, faults, ids};
+use super::format::{Believes, Expect, File, Network, Start, at as place};
 use super::span::{At, Share, Time};
 use super::{Expectation, Scenario, WITHIN};
 use crate::network::NetworkOptions;
 use crate::rng::Seed;
-use crate::world::{CrashKind, Fault, Options};
+use crate::world::{Fault, Options};
 use core::time::Duration;
 use pbft::{ReplicaId, ReplyRule};
 use quorate_adversary::Behaviour;
 use std::collections::BTreeSet;
 use toml::Spanned;
 
-type Refused = (At, String);
+/// Where the file is wrong, and what is allowed there.
+pub(super) type Refused = (At, String);
 
 pub(super) fn scenario(file: &File, text: &str) -> Result<Scenario, Refused> {
     let nodes = nodes(file)?;
@@ -29,28 +31,23 @@ pub(super) fn scenario(file: &File, text: &str) -> Result<Scenario, Refused> {
     set_work(file, &mut options)?;
     options.network = network(&NetworkOptions::LOCAL, &file.network)?;
     set_disk(file, &mut options)?;
-    let mut byzantine = BTreeSet::new();
+    let mut spent = BTreeSet::new();
     for (id, node) in (0..).map(ReplicaId::new).zip(&nodes) {
         if !node.at.is_zero() {
             options.late.insert(id);
             options.timeline.push((node.at, Fault::Restart(id)));
         }
-        if let Some(behaviour) = node.behaviour {
-            options.timeline.push((node.at, Fault::Behave(id, behaviour)));
-            if !is_only_slow(behaviour) && byzantine.insert(id) {
-                check_budget(file, &options, byzantine.len(), node.place)?;
-            }
+        if node.behaviour != Behaviour::Honest {
+            let fault = Fault::Behave(id, node.behaviour);
+            spent.extend(spends_budget(&fault));
+            check_budget(file, &options, spent.len(), node.place)?;
+            options.timeline.push((node.at, fault));
         }
     }
     for event in &file.event {
         let faults = faults(event, &options)?;
-        for fault in &faults {
-            if let Some(id) = spends_budget(fault)
-                && byzantine.insert(id)
-            {
-                check_budget(file, &options, byzantine.len(), place(&event.at))?;
-            }
-        }
+        spent.extend(faults.iter().filter_map(spends_budget));
+        check_budget(file, &options, spent.len(), place(&event.at))?;
         let at = event.at.get_ref().0;
         options.timeline.extend(faults.into_iter().map(|fault| (at, fault)));
     }
@@ -73,7 +70,7 @@ pub(super) fn scenario(file: &File, text: &str) -> Result<Scenario, Refused> {
 struct Node {
     at: Duration,
     kind: String,
-    behaviour: Option<Behaviour>,
+    behaviour: Behaviour,
     place: At,
 }
 
@@ -99,54 +96,12 @@ fn nodes(file: &File) -> Result<Vec<Node>, Refused> {
     Ok(nodes)
 }
 
-/// The name in scenario files of a replica that follows the protocol.
-const HONEST: &str = "honest_node";
-
-fn behaviour(
-    kind: &Spanned<String>,
-    parameters: &toml::Table,
-) -> Result<Option<Behaviour>, Refused> {
-    let name = kind.get_ref();
-    if name == HONEST {
-        return match parameters.keys().next() {
-            None => Ok(None),
-            Some(key) => Err((place(kind), format!("{HONEST} has no parameter '{key}'"))),
-        };
-    }
-    let mut text = name.clone();
-    for (index, (key, value)) in parameters.iter().enumerate() {
-        text.push(if index == 0 { ':' } else { ',' });
-        text.push_str(key);
-        text.push('=');
-        text.push_str(&parameter(value));
-    }
-    let known = text.parse().map_err(|error: quorate_adversary::UnknownBehaviour| {
-        (place(kind), format!("{error}; and {HONEST}"))
-    })?;
-    Ok(Some(known))
-}
-
-/// A parameter's value as the command line writes it.
-fn parameter(value: &toml::Value) -> String {
-    match value {
-        toml::Value::String(text) => text.clone(),
-        toml::Value::Array(values) => values.iter().map(parameter).collect::<Vec<_>>().join("+"),
-        other => other.to_string(),
-    }
-}
-
-/// Slowness spends liveness, not the budget: what a slow replica says is true.
-fn is_only_slow(behaviour: Behaviour) -> bool {
-    matches!(behaviour, Behaviour::Slow { .. })
-}
-
 /// Whose part of the budget a fault takes. A replica without its memory takes one too: what it
 /// promised is forgotten.
 fn spends_budget(fault: &Fault) -> Option<ReplicaId> {
     match fault {
-        Fault::Behave(id, behaviour) if !is_only_slow(*behaviour) => Some(*id),
         Fault::Lose(id) | Fault::RollBack(id) => Some(*id),
-        _ => None,
+        other => other.corrupted(),
     }
 }
 
@@ -213,6 +168,7 @@ fn set_work(file: &File, options: &mut Options) -> Result<(), Refused> {
         workload.clients = *above_zero(clients, "clients")?;
         workload.operations = u64::from(workload.clients);
     }
+    options.lying_clients.clone_from(&file.workload.lying_clients);
     workload.begins_at = file.workload.begins_at.map_or(BEGINS_AT, |Time(at)| at);
     if let Some(operations) = &file.workload.operations {
         workload.operations = *operations.get_ref();
@@ -251,7 +207,8 @@ fn set_work(file: &File, options: &mut Options) -> Result<(), Refused> {
     Ok(())
 }
 
-fn network(base: &NetworkOptions, changes: &Network) -> Result<NetworkOptions, Refused> {
+/// The network with some of it changed.
+pub(super) fn network(base: &NetworkOptions, changes: &Network) -> Result<NetworkOptions, Refused> {
     let mut network = base.clone();
     if let Some(delay) = &changes.delay {
         (network.delay.min, network.delay.max) = range(delay)?;
@@ -280,104 +237,6 @@ fn set_disk(file: &File, options: &mut Options) -> Result<(), Refused> {
         options.snapshot_policy.journal_bytes = bytes;
     }
     Ok(())
-}
-
-/// What an event does.
-fn faults(event: &Event, options: &Options) -> Result<Vec<Fault>, Refused> {
-    let count = options.replica_count;
-    let mut actions: Vec<Vec<Fault>> = Vec::new();
-    if let Some(cut) = &event.cut {
-        let (from, to) = (&cut.get_ref().from, &cut.get_ref().to);
-        let (from, to) = (ids(from, place(cut), count)?, ids(to, place(cut), count)?);
-        actions.push(vec![Fault::Cut(from, to)]);
-    }
-    if let Some(partition) = &event.partition {
-        actions.push(partition_faults(partition, count)?);
-    }
-    if let Some(cut_off) = &event.cut_from_clients {
-        let ids = ids(cut_off.get_ref(), place(cut_off), count)?;
-        actions.push(ids.into_iter().map(Fault::CutFromClients).collect());
-    }
-    if event.mend.is_some() {
-        actions.push(vec![Fault::Mend]);
-    }
-    if let Some(crash) = &event.crash {
-        let kind = match crash.get_ref().how {
-            CrashHow::Process => CrashKind::Process,
-            CrashHow::Power => CrashKind::Power,
-            CrashHow::Torn => CrashKind::Torn,
-        };
-        let ids = ids(&crash.get_ref().replicas, place(crash), count)?.into_iter();
-        actions.push(match crash.get_ref().at_disk_operation {
-            None => ids.map(|id| Fault::Crash(id, kind)).collect(),
-            Some(operation) => ids.map(|id| Fault::CrashAt(id, operation, kind)).collect(),
-        });
-    }
-    let mut each = |replicas: &Option<Spanned<Vec<u32>>>, fault: fn(ReplicaId) -> Fault| {
-        if let Some(replicas) = replicas {
-            let ids = ids(replicas.get_ref(), place(replicas), count)?;
-            actions.push(ids.into_iter().map(fault).collect());
-        }
-        Ok::<(), Refused>(())
-    };
-    each(&event.restart, Fault::Restart)?;
-    each(&event.lose_disk, Fault::Lose)?;
-    each(&event.copy_disk, Fault::Copy)?;
-    each(&event.roll_back_disk, Fault::RollBack)?;
-    if let Some(pause) = &event.pause {
-        let span = pause.get_ref().span.0;
-        let ids = ids(&pause.get_ref().replicas, place(pause), count)?;
-        actions.push(ids.into_iter().map(|id| Fault::Pause(id, span)).collect());
-    }
-    if let Some(clock) = &event.clock {
-        let jump = |time: Option<Time>| time.map_or(Duration::ZERO, |Time(span)| span);
-        let (forward, back) = (jump(clock.get_ref().forward), jump(clock.get_ref().back));
-        let ids = ids(&clock.get_ref().replicas, place(clock), count)?.into_iter();
-        actions.push(ids.map(|replica| Fault::ClockJump { replica, forward, back }).collect());
-    }
-    if let Some(behave) = &event.behave {
-        let Behave { replicas, kind, parameters } = behave.get_ref();
-        let Some(behaviour) = behaviour(kind, parameters)? else {
-            let message = format!("a replica does not turn into {HONEST} again; leave it be");
-            return Err((place(kind), message));
-        };
-        let ids = ids(replicas, place(behave), count)?;
-        actions.push(ids.into_iter().map(|id| Fault::Behave(id, behaviour)).collect());
-    }
-    if let Some(changes) = &event.network {
-        actions.push(vec![Fault::Network(network(&options.network, changes)?)]);
-    }
-    match <[Vec<Fault>; 1]>::try_from(actions) {
-        Ok([faults]) => Ok(faults),
-        Err(_) => {
-            let message =
-                "an event has its time 'at' and one of cut, partition, cut_from_clients, \
-                           mend, crash, restart, lose_disk, copy_disk, roll_back_disk, pause, clock, \
-                           behave, network"
-                    .to_owned();
-            Err((place(&event.at), message))
-        }
-    }
-}
-
-/// Nothing passes between two groups, in either direction.
-fn partition_faults(partition: &Spanned<Vec<Vec<u32>>>, count: u32) -> Result<Vec<Fault>, Refused> {
-    let at = place(partition);
-    let groups: Vec<Vec<ReplicaId>> =
-        partition.get_ref().iter().map(|group| ids(group, at, count)).collect::<Result<_, _>>()?;
-    let mut seen = BTreeSet::new();
-    if groups.len() < 2 || !groups.iter().flatten().all(|id| seen.insert(*id)) {
-        let message = "a partition is at least two lists of replicas, and none stands in two";
-        return Err((at, message.to_owned()));
-    }
-    let mut faults = Vec::new();
-    for (index, one) in groups.iter().enumerate() {
-        for other in groups.iter().skip(index + 1) {
-            faults.push(Fault::Cut(one.clone(), other.clone()));
-            faults.push(Fault::Cut(other.clone(), one.clone()));
-        }
-    }
-    Ok(faults)
 }
 
 fn set_healing(file: &File, options: &mut Options) -> Result<(), Refused> {
@@ -412,16 +271,6 @@ fn expectation(expect: &Expect, count: u32) -> Result<Expectation, Refused> {
         suspected: set(&expect.suspected)?,
         messages_per_request: expect.messages_per_request,
     })
-}
-
-fn ids(numbers: &[u32], at: At, count: u32) -> Result<Vec<ReplicaId>, Refused> {
-    match numbers.iter().find(|number| **number >= count) {
-        None => Ok(numbers.iter().copied().map(ReplicaId::new).collect()),
-        Some(unknown) => {
-            let message = format!("there is no replica {unknown}: they are 0 to {}", count - 1);
-            Err((at, message))
-        }
-    }
 }
 
 fn range(span: &Spanned<[Time; 2]>) -> Result<(Duration, Duration), Refused> {

@@ -1,6 +1,7 @@
 //! What a scenario file may contain, and where in the file each part stands.
 
 use super::span::{At, Count, Share, Time};
+use crate::world::ClientLie;
 use serde::Deserialize;
 use serde::de::{self, MapAccess, Visitor};
 use std::fmt;
@@ -84,6 +85,8 @@ pub(super) struct Workload {
     pub(super) outstanding: Option<Spanned<u32>>,
     pub(super) keys: Option<Spanned<u64>>,
     pub(super) think: Option<Time>,
+    #[serde(default)]
+    pub(super) lying_clients: Vec<ClientLie>,
 }
 
 /// How the network treats messages; what is absent stays as it is.

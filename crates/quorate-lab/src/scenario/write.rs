@@ -74,6 +74,10 @@ fn write_parts(out: &mut String, options: &Options) {
         w.keys,
         time(w.think_max),
     );
+    if !options.lying_clients.is_empty() {
+        let lies: Vec<String> = options.lying_clients.iter().map(|l| quoted(l.name())).collect();
+        let _ = writeln!(out, "lying_clients = [{}]", lies.join(", "));
+    }
     let _ = writeln!(out, "\n[network]\n{}", network(&options.network, "\n"));
     let _ = writeln!(
         out,

@@ -30,7 +30,7 @@ fn replica_keys(options: &Options) -> Vec<SigningKey> {
 }
 
 fn client_keys(options: &Options) -> Vec<SigningKey> {
-    (0..options.workload.clients).map(|index| key("client", index)).collect()
+    (0..options.client_count()).map(|index| key("client", index)).collect()
 }
 
 /// Keys do not depend on the seed: they are never the reason why a run goes as it goes.

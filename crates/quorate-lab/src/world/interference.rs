@@ -29,10 +29,10 @@ impl Interference {
 
     /// Whether the partition of a view loses a message. It never loses HELLO: who was not let in
     /// takes no part in any view.
-    fn separates(&self, view: View, from: ReplicaId, to: ReplicaId, kind: Kind) -> bool {
+    fn separates(&self, view: View, from: ReplicaId, to: ReplicaId, kind: Option<Kind>) -> bool {
         let listed = usize::try_from(view.get()).ok().and_then(|view| self.partitions.get(view));
         let part = |instance: ReplicaId| listed?.get(instance.get() as usize).copied();
-        kind != Kind::Hello && part(from) != part(to)
+        kind != Some(Kind::Hello) && part(from) != part(to)
     }
 }
 
@@ -54,7 +54,7 @@ impl World<'_> {
     }
 
     /// Whether a message that leaves now is lost between the parts of the network.
-    pub(super) fn are_separated(&self, from: Endpoint, to: Endpoint, kind: Kind) -> bool {
+    pub(super) fn are_separated(&self, from: Endpoint, to: Endpoint, kind: Option<Kind>) -> bool {
         let (Endpoint::Replica(from), Endpoint::Replica(to)) = (from, to) else { return false };
         if self.interference.partitions.is_empty() {
             return false;

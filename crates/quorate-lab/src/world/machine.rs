@@ -9,7 +9,7 @@ use pbft::{
     Config, Event, Evidence, HaltReason, Message, Now, Recipients, Reject, ReplicaId, SeqNum,
     SigningKey, Time, Verified, View,
 };
-use quorate_adversary::{Adversary, Behaviour, Endpoint, Identity};
+use quorate_adversary::{Adversary, Behaviour, Endpoint, Identity, Payload, Sending};
 use quorate_replica::{
     Backend, CheckpointState, Crash, Effect, Folder, FolderError, HaltCause, Host, HostInput,
     HostStatus, JournalConfig, JournalIdentity, JournalTask, MemoryBackend, Services,
@@ -42,8 +42,8 @@ pub(crate) struct Machine {
     process: Option<Process>,
     /// Why the replica stopped for good, if it did.
     halted: Option<HaltCause>,
-    /// What somebody once copied of the disk.
-    copy: Option<MemoryBackend>,
+    /// What somebody once copied of the disk, and whether the replica's folder was there.
+    copy: Option<(MemoryBackend, bool)>,
     /// Whether the disk is that copy, so that the replica may be found out and stop.
     is_rolled_back: bool,
     /// Whether the disk is an empty one in the place of another.
@@ -75,6 +75,12 @@ pub(crate) enum Sent {
     },
     /// A message of agreement that went to all others: the sender handles it too.
     Own(Arc<Message>),
+    /// What a faulty replica sends that need not be a message.
+    Bytes {
+        delay: Duration,
+        to: Endpoint,
+        bytes: Vec<u8>,
+    },
     Event(Event),
     Evidence(Evidence),
     /// The machine has something to do for itself that takes time.
@@ -82,6 +88,15 @@ pub(crate) enum Sent {
         takes: Duration,
         chore: Chore,
     },
+}
+
+impl From<Sending> for Sent {
+    fn from(Sending { delay, to, payload }: Sending) -> Self {
+        match payload {
+            Payload::Message(message) => Self::Message { delay, to, message: Arc::new(message) },
+            Payload::Bytes(bytes) => Self::Bytes { delay, to, bytes },
+        }
+    }
 }
 
 /// Something that takes time, and then is done.
@@ -193,21 +208,22 @@ impl Machine {
     /// The machine goes down, and somebody copies its disk.
     pub(crate) fn copy_disk(&mut self) {
         self.crash(CrashKind::Power);
-        self.copy = Some(self.disk.restart(Crash::PowerKeepingAll));
+        self.copy = Some((self.disk.restart(Crash::PowerKeepingAll), self.has_folder));
         self.disk = self.disk.restart(Crash::PowerKeepingAll);
     }
 
     /// The machine goes down, and comes up with the disk as it was when it was copied.
     pub(crate) fn roll_back(&mut self) {
-        if let Some(copy) = &self.copy {
+        if let Some((copy, has_folder)) = &self.copy {
             self.process = None;
+            self.has_folder = *has_folder;
             self.disk = copy.restart(Crash::PowerKeepingAll);
             self.is_rolled_back = true;
         }
     }
 
     /// Whether the peers remember more than the disk does.
-    fn is_found_out(&self) -> bool {
+    pub(crate) fn is_found_out(&self) -> bool {
         let is_amnesia =
             |cause: &HaltCause| matches!(cause, HaltCause::Replica(HaltReason::Amnesia { .. }));
         self.is_rolled_back && self.halted.as_ref().is_some_and(is_amnesia)
@@ -264,20 +280,25 @@ impl Machine {
         self.clock_offset_ms
     }
 
-    /// What becomes of a message that has arrived, and that the door refused or not.
+    /// What becomes of a message, or of bytes that are none, that has arrived and that the door
+    /// refused or not. What the machine's adversary sends because of it is appended to `sent`.
     pub(crate) fn fate(
         &mut self,
         from: Endpoint,
-        message: &Message,
+        message: Option<&Message>,
         refusal: Option<Reject>,
+        sent: &mut Vec<Sent>,
     ) -> Fate {
         if self.process.is_none() {
             return Fate::Down;
         }
-        if let Some(adversary) = &mut self.adversary
-            && adversary.on_receive(from, message.clone()).is_none()
-        {
-            return Fate::Discarded;
+        if let Some((adversary, message)) = self.adversary.as_mut().zip(message) {
+            let mut sendings = Vec::new();
+            let shown = adversary.on_receive(from, message.clone(), &mut sendings);
+            sent.extend(sendings.into_iter().map(Sent::from));
+            if shown.is_none() {
+                return Fate::Discarded;
+            }
         }
         if refusal.is_some() { Fate::Refused } else { Fate::Handled }
     }
@@ -489,11 +510,7 @@ impl Machine {
             return;
         };
         let sendings = adversary.on_send(to, Message::clone(&message));
-        sent.extend(sendings.into_iter().map(|sending| Sent::Message {
-            delay: sending.delay,
-            to: sending.to,
-            message: Arc::new(sending.message),
-        }));
+        sent.extend(sendings.into_iter().map(Sent::from));
     }
 
     /// Begins something that takes time: as long as a sync does, now and then much longer.

@@ -6,6 +6,7 @@ use core::time::Duration;
 use pbft::{ClientParameters, Parameters, ReplicaId};
 use quorate_adversary::{Behaviour, Slowed};
 use quorate_replica::SnapshotPolicy;
+use serde::Deserialize;
 use std::collections::BTreeSet;
 
 /// The cluster, its work, and what happens to it.
@@ -19,6 +20,8 @@ pub struct Options {
     pub client: ClientParameters,
     /// What the clients do.
     pub workload: Workload,
+    /// Clients beside those, that lie.
+    pub lying_clients: Vec<ClientLie>,
     /// The network until the world heals.
     pub network: NetworkOptions,
     /// How long a sync of a disk takes, at least and at most.
@@ -51,6 +54,29 @@ pub struct Workload {
     pub keys: u64,
     /// How long a client thinks at most before each call.
     pub think_max: Duration,
+}
+
+/// What is wrong with the requests of a lying client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientLie {
+    /// Two operations have one timestamp; every other replica is sent the one, the rest the other.
+    TwoOperations,
+    /// Only the first primary is sent a request, and only once.
+    PrimaryOnly,
+}
+
+impl ClientLie {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::TwoOperations, Self::PrimaryOnly];
+
+    /// How scenario files spell it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TwoOperations => "two_operations",
+            Self::PrimaryOnly => "primary_only",
+        }
+    }
 }
 
 /// Something that happens to the cluster.
@@ -128,6 +154,7 @@ impl Options {
                 keys: 4,
                 think_max: Duration::from_millis(20),
             },
+            lying_clients: Vec::new(),
             network: NetworkOptions::LOCAL,
             sync: (Duration::from_micros(50), Duration::from_micros(400)),
             snapshot_policy: SnapshotPolicy {
@@ -141,16 +168,21 @@ impl Options {
         }
     }
 
-    /// Whether this replica says anything untrue at any time, or falls silent. One that is only
-    /// slow does neither.
+    /// Whether this replica says anything untrue at any time, or falls silent.
     pub fn is_faulty(&self, id: ReplicaId) -> bool {
-        self.behaviours(id).any(|behaviour| !matches!(behaviour, Behaviour::Slow { .. }))
+        self.timeline.iter().any(|(_, fault)| fault.corrupted() == Some(id))
     }
 
     /// Whether this replica is correct and, once the world has healed, keeps up.
     pub fn is_timely(&self, id: ReplicaId) -> bool {
-        self.behaviours(id)
-            .all(|behaviour| matches!(behaviour, Behaviour::Slow { slowed: Slowed::Replies, .. }))
+        let is_slow =
+            |behaviour| matches!(behaviour, Behaviour::Slow { slowed: Slowed::Everything, .. });
+        !self.is_faulty(id) && !self.behaviours(id).any(is_slow)
+    }
+
+    /// All clients, those that lie behind the others.
+    pub(crate) fn client_count(&self) -> u32 {
+        self.workload.clients + u32::try_from(self.lying_clients.len()).unwrap_or(0)
     }
 
     fn behaviours(&self, id: ReplicaId) -> impl Iterator<Item = Behaviour> {
@@ -186,6 +218,18 @@ impl Options {
     /// f, for this many replicas.
     pub fn fault_bound(&self) -> u32 {
         (self.replica_count - 1) / 3
+    }
+}
+
+impl Fault {
+    /// Whom this makes faulty for the whole run. A replica that is only slow is correct: what it
+    /// says is true.
+    pub fn corrupted(&self) -> Option<ReplicaId> {
+        match self {
+            Self::Behave(_, Behaviour::Honest | Behaviour::Slow { .. }) => None,
+            Self::Behave(id, _) => Some(*id),
+            _ => None,
+        }
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Counts {
     pub sent: BTreeMap<Kind, u64>,
     /// Events, by name.
     pub events: BTreeMap<&'static str, u64>,
+    /// Messages that correct replicas dropped, by whose link they came on and why.
+    pub rejected: BTreeMap<(Endpoint, Reject), u64>,
     /// Replicas that evidence convicts.
     pub convicted: BTreeSet<ReplicaId>,
     /// Operations answered.
@@ -80,7 +82,17 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    pub(super) fn arrived(&mut self, at: Time, from: Endpoint, to: Endpoint, message: &Message) {
+    /// A message arrived, or bytes that are none.
+    pub(super) fn arrived(
+        &mut self,
+        at: Time,
+        from: Endpoint,
+        to: Endpoint,
+        message: Option<&Message>,
+    ) {
+        let Some(message) = message else {
+            return self.mix(&[at.as_micros(), number(from), number(to)]);
+        };
         let (view, seq) = match message {
             Message::PrePrepare(signed, _) => (signed.body.view, signed.body.seq),
             Message::Prepare(vote) | Message::Commit(vote) => (vote.view, vote.seq),
@@ -100,12 +112,12 @@ impl Trace {
         ]);
     }
 
-    /// Somebody handled a message.
+    /// Somebody handled a message, or bytes that are none.
     pub(super) fn handled(
         &mut self,
         now: Time,
         (from, to): (Endpoint, Endpoint),
-        message: &Message,
+        message: Option<&Message>,
         fate: Fate,
         refusal: Option<Reject>,
     ) {
@@ -126,8 +138,8 @@ impl Trace {
         self.messages.opens_sessions(message)
     }
 
-    pub(super) fn departed(&mut self, message: &Message) {
-        *self.counts.sent.entry(message.kind()).or_default() += 1;
+    pub(super) fn departed(&mut self, kind: Kind) {
+        *self.counts.sent.entry(kind).or_default() += 1;
     }
 
     pub(super) fn lost(&mut self, replica: ReplicaId) {
@@ -161,6 +173,10 @@ impl Trace {
         for byte in name.bytes() {
             self.mix(&[u64::from(byte)]);
         }
+    }
+
+    pub(super) fn rejected(&mut self, from: Endpoint, reason: Reject) {
+        *self.counts.rejected.entry((from, reason)).or_default() += 1;
     }
 
     pub(super) fn convicted(&mut self, at: Time, conviction: Conviction, evidence: &Evidence) {

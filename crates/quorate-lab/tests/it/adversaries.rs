@@ -17,7 +17,10 @@ fn with(replica_count: u32, faulty: &[u32], behaviour: Behaviour) -> Options {
 
 #[test]
 fn every_behaviour_is_masked_at_the_primary_and_at_a_backup() {
-    for behaviour in Behaviour::ALL {
+    for mut behaviour in Behaviour::ALL {
+        if let Behaviour::DosAttacker { factor } | Behaviour::Flooding { factor } = &mut behaviour {
+            *factor = 3;
+        }
         for (replica_count, faulty) in
             [(4, vec![0]), (4, vec![2]), (7, vec![0, 1]), (7, vec![3, 5])]
         {
@@ -29,7 +32,8 @@ fn every_behaviour_is_masked_at_the_primary_and_at_a_backup() {
 #[test]
 fn an_equivocating_primary_is_convicted_and_replaced() {
     for (replica_count, faulty) in [(4, vec![0]), (7, vec![0, 1])] {
-        let outcome = pass(5, &with(replica_count, &faulty, Behaviour::EquivocatingPrimary));
+        let outcome =
+            pass(5, &with(replica_count, &faulty, Behaviour::EquivocatingPrimary { second: None }));
         assert!(outcome.counts.convicted.contains(&replica(0)), "{replica_count} replicas");
         assert!(outcome.counts.view.get() >= faulty.len() as u64);
     }

@@ -11,6 +11,7 @@ mod scenarios;
 mod small_scope;
 mod swarm;
 mod twins;
+mod vices;
 mod view_changes;
 
 use pbft::ReplicaId;

@@ -4,7 +4,7 @@ use super::clock::Clock;
 use bytes::Bytes;
 use pbft::message::Reply;
 use pbft::{ClientId, Config, Message, Recipients, ReplicaId, Sender, SigningKey, wire};
-use quorate_adversary::{Adversary, Behaviour, Endpoint, Identity, Sending};
+use quorate_adversary::{Adversary, Behaviour, Endpoint, Identity, Payload, Sending};
 use quorate_net::{Class, Clients, Peers};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(super) struct Links {
     /// When the adversary is to be gone again.
     heal_at: Option<Instant>,
     /// What it holds back, by when it leaves and a count that tells equal moments apart.
-    delayed: BTreeMap<(Instant, u64), (Endpoint, Message)>,
+    delayed: BTreeMap<(Instant, u64), (Endpoint, Payload)>,
     delayed_count: u64,
 }
 
@@ -65,7 +65,7 @@ impl Links {
         if self.adversary.is_some() {
             self.send_through_adversary(Endpoint::Client(client), message);
         } else {
-            self.send_now(Endpoint::Client(client), &message);
+            self.send_now(Endpoint::Client(client), &Payload::Message(message));
         }
     }
 
@@ -75,10 +75,11 @@ impl Links {
             Sender::Replica(id) => Endpoint::Replica(id),
             Sender::Client(id) => Endpoint::Client(id),
         };
-        match &mut self.adversary {
-            Some(adversary) => adversary.on_receive(endpoint, message),
-            None => Some(message),
-        }
+        let Some(adversary) = &mut self.adversary else { return Some(message) };
+        let mut sendings = Vec::new();
+        let shown = adversary.on_receive(endpoint, message, &mut sendings);
+        self.send_all(sendings);
+        shown
     }
 
     /// Makes the replica faulty, for so long or for ever.
@@ -117,8 +118,8 @@ impl Links {
         while let Some(entry) = self.delayed.first_entry()
             && entry.key().0 <= now
         {
-            let (to, message) = entry.remove();
-            self.send_now(to, &message);
+            let (to, payload) = entry.remove();
+            self.send_now(to, &payload);
         }
         if self.heal_at.is_some_and(|due| due <= now) {
             self.heal();
@@ -127,19 +128,31 @@ impl Links {
 
     fn send_through_adversary(&mut self, to: Endpoint, message: Message) {
         let Some(adversary) = &mut self.adversary else { return };
-        for Sending { delay, to, message } in adversary.on_send(to, message) {
+        let sendings = adversary.on_send(to, message);
+        self.send_all(sendings);
+    }
+
+    /// Sends what an adversary wants to be sent.
+    fn send_all(&mut self, sendings: Vec<Sending>) {
+        for Sending { delay, to, payload } in sendings {
             if delay.is_zero() {
-                self.send_now(to, &message);
+                self.send_now(to, &payload);
             } else if self.delayed.len() < DELAYED_COUNT_MAX {
                 self.delayed_count += 1;
                 let due = Instant::now() + delay;
-                self.delayed.insert((due, self.delayed_count), (to, message));
+                self.delayed.insert((due, self.delayed_count), (to, payload));
             }
         }
     }
 
-    fn send_now(&self, to: Endpoint, message: &Message) {
-        let (class, frame) = self.encode(message);
+    fn send_now(&self, to: Endpoint, payload: &Payload) {
+        let (class, frame) = match payload {
+            Payload::Message(message) => self.encode(message),
+            // Among the votes it reaches the protocol thread at once.
+            Payload::Bytes(bytes) => {
+                (fitting(Class::Votes, bytes.len()), Bytes::copy_from_slice(bytes))
+            }
+        };
         match to {
             Endpoint::Replica(id) => self.peers.send(id, class, frame),
             Endpoint::Client(id) => self.clients.send(id, &frame),
@@ -148,10 +161,13 @@ impl Links {
 
     fn encode(&self, message: &Message) -> (Class, Bytes) {
         let frame = Bytes::from(wire::encode(self.config.domain.epoch, message));
-        let class = class_of(message);
-        let fits = frame.len() <= class.frame_bytes_max();
-        (if fits { class } else { Class::Bulk }, frame)
+        (fitting(class_of(message), frame.len()), frame)
     }
+}
+
+/// The connection for a frame of this length: the other one, if it is too long for this.
+fn fitting(class: Class, bytes: usize) -> Class {
+    if bytes <= class.frame_bytes_max() { class } else { Class::Bulk }
 }
 
 /// Which of the two connections a message takes: the short ones on which the order of requests

@@ -18,8 +18,6 @@ pub(super) fn run(args: &List) -> Result<()> {
         let n = scenario.options.replica_count;
         rows.push((file.display().to_string(), n, scenario.expect.verdict.name(), scenario.title));
     }
-    let kinds: Vec<&str> =
-        ["honest_node"].into_iter().chain(Behaviour::ALL.iter().map(|b| b.name())).collect();
     if args.json {
         let scenarios: Vec<_> = rows
             .iter()
@@ -27,6 +25,7 @@ pub(super) fn run(args: &List) -> Result<()> {
                 json!({ "file": file, "replicas": n, "verdict": verdict, "title": title })
             })
             .collect();
+        let kinds: Vec<&str> = Behaviour::ALL.iter().map(|kind| kind.name()).collect();
         let object = json!({ "scenarios": scenarios, "kinds": kinds });
         return render::line(format_args!("{object}"));
     }
@@ -35,7 +34,8 @@ pub(super) fn run(args: &List) -> Result<()> {
         .map(|(file, n, verdict, title)| vec![file, n.to_string(), verdict.to_owned(), title])
         .collect();
     render::table(&["file", "replicas", "verdict", "about"], &rows)?;
-    render::line(format_args!("\nkinds of nodes: {}", kinds.join(", ")))
+    let kinds = Behaviour::list();
+    render::line(format_args!("\nkinds of nodes, with the values their parameters take:\n{kinds}"))
 }
 
 fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {

@@ -1,0 +1,100 @@
+//! Clients that lie. Their keys are real, so their requests pass the door; they write to keys of
+//! their own, and wait for no answer.
+
+use super::{ClientLie, Options};
+use crate::linearizability::Call;
+use crate::workload;
+use core::time::Duration;
+use pbft::message::{Operation, Request, RequestBody};
+use pbft::{ClientId, Config, Message, ReplicaId, Session, SignedRequest, SigningKey, Timestamp};
+use std::sync::Arc;
+
+/// How long a liar waits between two lies.
+pub(super) const INTERVAL: Duration = Duration::from_millis(20);
+
+/// How often each lies.
+const LIES_COUNT: u64 = 40;
+
+/// Above the tags of every correct client.
+const FIRST_TAG: u64 = 1 << 32;
+
+pub(super) struct LyingClients {
+    config: Arc<Config>,
+    each: Vec<Liar>,
+}
+
+struct Liar {
+    id: ClientId,
+    key: SigningKey,
+    lie: ClientLie,
+    /// 0 until its session is open.
+    timestamp: Timestamp,
+}
+
+impl LyingClients {
+    /// With the keys of those that come behind the correct clients.
+    pub(super) fn new(config: &Arc<Config>, keys: Vec<SigningKey>, options: &Options) -> Self {
+        let ids = (options.workload.clients..).map(ClientId::new);
+        let each = ids
+            .zip(keys)
+            .zip(&options.lying_clients)
+            .map(|((id, key), lie)| Liar { id, key, lie: *lie, timestamp: Timestamp::ZERO })
+            .collect();
+        Self { config: Arc::clone(config), each }
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = ClientId> + use<> {
+        self.each.iter().map(|liar| liar.id).collect::<Vec<_>>().into_iter()
+    }
+
+    pub(super) fn has_more(&self, id: ClientId) -> bool {
+        let liar = self.each.iter().find(|liar| liar.id == id);
+        liar.is_some_and(|liar| liar.timestamp.get() < LIES_COUNT)
+    }
+
+    /// What a liar sends next: first the request that opens its session, to all, and then lies.
+    pub(super) fn lie(&mut self, id: ClientId) -> Vec<(ReplicaId, Arc<Message>)> {
+        let Some(liar) = self.each.iter_mut().find(|liar| liar.id == id) else {
+            return Vec::new();
+        };
+        let timestamp = liar.timestamp;
+        liar.timestamp = timestamp.next();
+        let request = |body| Self::request(&self.config, liar, timestamp, body);
+        if timestamp == Timestamp::ZERO {
+            let opening = request(RequestBody::OpenSession);
+            return self.config.replica_ids().map(|to| (to, Arc::clone(&opening))).collect();
+        }
+        let put = |value: &str| {
+            // Both operations of one timestamp have one tag: at most one may be executed.
+            let tag = FIRST_TAG * u64::from(1 + id.get()) + timestamp.get();
+            let key = format!("liar-{id}").into_bytes();
+            let body = workload::encode(tag, &key, &Call::Put(value.as_bytes().to_vec()));
+            RequestBody::Operations(vec![Operation { service: workload::SERVICE, body }])
+        };
+        match liar.lie {
+            ClientLie::PrimaryOnly => vec![(ReplicaId::new(0), request(put("one")))],
+            ClientLie::TwoOperations => {
+                let (one, other) = (request(put("one")), request(put("other")));
+                let shown = |to: ReplicaId| if to.get().is_multiple_of(2) { &one } else { &other };
+                self.config.replica_ids().map(|to| (to, Arc::clone(shown(to)))).collect()
+            }
+        }
+    }
+
+    fn request(
+        config: &Config,
+        liar: &Liar,
+        timestamp: Timestamp,
+        body: RequestBody,
+    ) -> Arc<Message> {
+        let request = Request {
+            client: liar.id,
+            session: Session::new(1),
+            timestamp,
+            acknowledged_below: timestamp,
+            body,
+        };
+        let signed = SignedRequest::sign(&config.domain, &liar.key, request);
+        Arc::new(Message::Request(Arc::new(signed)))
+    }
+}

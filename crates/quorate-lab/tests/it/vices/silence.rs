@@ -1,0 +1,58 @@
+//! Saying too little or too late.
+
+use super::{backups, masked, masked_in_view, primaries, world};
+use core::time::Duration;
+
+#[test]
+fn silence_to_some_replicas_is_masked_at_a_backup() {
+    for replica_count in [4, 7] {
+        for behaviour in ["selectively_silent_node", "selectively_silent_node:to=0+1"] {
+            masked(&world(replica_count, &backups(replica_count), behaviour));
+        }
+    }
+}
+
+#[test]
+fn silence_of_one_kind_is_masked_at_a_backup() {
+    for replica_count in [4, 7] {
+        for kinds in ["prepare", "commit", "checkpoint+status", "reply", "hello"] {
+            let behaviour = format!("selectively_silent_node:kinds={kinds}");
+            masked(&world(replica_count, &backups(replica_count), &behaviour));
+        }
+    }
+}
+
+#[test]
+fn a_primary_that_sends_no_pre_prepare_to_anybody_is_replaced() {
+    for replica_count in [4, 7] {
+        let liars = primaries(replica_count);
+        let behaviour = "selectively_silent_node:kinds=pre_prepare";
+        masked_in_view(&world(replica_count, &liars, behaviour), liars.len() as u64);
+    }
+}
+
+#[test]
+fn slow_replies_and_slow_backups_are_masked() {
+    for replica_count in [4, 7] {
+        let liars = backups(replica_count);
+        masked(&world(replica_count, &liars, "slow_nodes:delay=20s,where=reply"));
+        masked(&world(replica_count, &liars, "slow_nodes:delay=20s,where=all"));
+    }
+}
+
+#[test]
+fn a_slow_primary_is_replaced() {
+    for replica_count in [4, 7] {
+        let liars = primaries(replica_count);
+        masked_in_view(&world(replica_count, &liars, "slow_nodes:delay=2s"), liars.len() as u64);
+    }
+}
+
+#[test]
+fn a_primary_just_under_the_timeout_stays_and_is_slow() {
+    for replica_count in [4, 7] {
+        let honest = masked(&world(replica_count, &[0], "honest_node"));
+        let slow = masked(&world(replica_count, &[0], "slow_primary:percent=80"));
+        assert!(slow.ended.since(honest.ended) > Duration::from_secs(2), "{:?}", slow.ended);
+    }
+}

@@ -1,0 +1,28 @@
+//! Wrong votes and wrong replies.
+
+use super::{backups, masked, primaries, world};
+
+#[test]
+fn votes_for_another_digest_are_masked_in_both_phases() {
+    for phase in ["prepare", "commit"] {
+        for replica_count in [4, 7] {
+            let behaviour = format!("faulty_node:phase={phase}");
+            masked(&world(replica_count, &primaries(replica_count), &behaviour));
+            masked(&world(replica_count, &backups(replica_count), &behaviour));
+        }
+    }
+}
+
+#[test]
+fn wrong_replies_of_f_replicas_are_masked() {
+    for replica_count in [4, 7] {
+        masked(&world(replica_count, &backups(replica_count), "faulty_replies_node"));
+    }
+}
+
+#[test]
+fn a_node_that_is_byzantine_at_random_is_masked_as_a_backup() {
+    for replica_count in [4, 7] {
+        masked(&world(replica_count, &backups(replica_count), "byzantine_node"));
+    }
+}
