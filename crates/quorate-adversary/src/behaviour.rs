@@ -157,6 +157,11 @@ impl Behaviour {
         Self::Mutant { field: None, by: None },
     ];
 
+    /// The same without the one that is no vice.
+    pub fn vices() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|behaviour| *behaviour != Self::Honest)
+    }
+
     /// How late a slow replica is unless told otherwise.
     pub const DELAY: Duration = Duration::from_secs(20);
 

@@ -18,6 +18,7 @@ pub use behaviour::{
     Behaviour, Disproof, Fabricated, Field, Jump, KindSet, Phase, Repeated, ReplicaSet, Slowed,
     StateLie, Step, UnknownBehaviour,
 };
+pub use vice::mutants;
 
 use core::fmt;
 use core::time::Duration;
@@ -108,7 +109,7 @@ impl Adversary {
 
 impl Identity {
     /// Signs with the replica's real key, and in its name.
-    fn sign<T: SignedBody>(&self, body: T) -> Signed<T> {
+    pub fn sign<T: SignedBody>(&self, body: T) -> Signed<T> {
         Signed::sign(&self.config.domain, &self.key, self.id, body)
     }
 

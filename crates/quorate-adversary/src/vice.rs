@@ -29,6 +29,8 @@ mod starvation;
 mod state_lies;
 mod wrong_digest;
 
+pub use mutation::mutants;
+
 use crate::{Behaviour, Endpoint, Identity, Payload, Sending};
 use core::fmt::Debug;
 use core::time::Duration;

@@ -10,6 +10,7 @@ use crate::world::{self, ClientLie, Counts, CrashKind, Fault, Options, Outcome, 
 use behaviours::any_behaviour;
 use core::time::Duration;
 use pbft::ReplicaId;
+use quorate_adversary::Behaviour;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -109,12 +110,11 @@ pub fn options_of(seed: Seed) -> Options {
     options
 }
 
-/// Where fewer than f misbehave, one replica may lose its memory, now and then more than once.
+/// Where fewer than f misbehave or are slow, one replica may lose its memory, now and then more
+/// than once: until it has rejoined, the others have to get on without it.
 fn add_loss(rng: &mut Stream, options: &mut Options) {
-    let correct: Vec<ReplicaId> = (0..options.replica_count)
-        .map(ReplicaId::new)
-        .filter(|id| !options.is_faulty(*id))
-        .collect();
+    let ids = (0..options.replica_count).map(ReplicaId::new);
+    let correct: Vec<ReplicaId> = ids.filter(|id| options.is_timely(*id)).collect();
     let faulty = options.replica_count as usize - correct.len();
     if faulty >= options.fault_bound() as usize || rng.chance(700_000) {
         return;
@@ -242,17 +242,24 @@ fn any_span(rng: &mut Stream) -> Duration {
 fn coverage(options: &Options, counts: &Counts) -> Vec<(&'static str, bool)> {
     let happened = |name: &str| counts.events.contains_key(name);
     let faulty = |f: &dyn Fn(&Fault) -> bool| options.timeline.iter().any(|(_, fault)| f(fault));
-    vec![
+    let shown = |vice: Behaviour| {
+        let is_it = |fault: &Fault| matches!(fault, Fault::Behave(_, b) if b.name() == vice.name());
+        (vice.name(), faulty(&is_it))
+    };
+    let lied = |lie: ClientLie| (lie.name(), options.lying_clients.contains(&lie));
+    let mut covered = vec![
         ("a view change", happened("view change started")),
         ("two views entered and more", counts.view.get() >= 2),
         ("a state transfer", happened("state transferred")),
         ("evidence", happened("evidence found")),
         ("a crash", faulty(&|fault| matches!(fault, Fault::Crash(..) | Fault::CrashAt(..)))),
         ("an adversary", faulty(&|fault| matches!(fault, Fault::Behave(..)))),
-        ("a lying client", !options.lying_clients.is_empty()),
         ("a partition", faulty(&|fault| matches!(fault, Fault::Cut(..)))),
         ("a stable checkpoint", happened("checkpoint stable")),
         ("a rejoin", happened("rejoin executed")),
         ("a disk rolled back", faulty(&|fault| matches!(fault, Fault::RollBack(..)))),
-    ]
+    ];
+    covered.extend(Behaviour::vices().map(shown));
+    covered.extend(ClientLie::ALL.map(lied));
+    covered
 }

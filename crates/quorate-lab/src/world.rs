@@ -21,6 +21,7 @@ use crate::network::Network;
 use crate::rng::Seed;
 use crate::small_scope::Tampering;
 use crate::trace::{EventLine, Fate, Line};
+use crate::workload::forge_store_outcome;
 use clients::Clients;
 use cluster::cluster;
 use core::time::Duration;
@@ -29,7 +30,7 @@ use lying_clients::LyingClients;
 use machine::{Chore, Machine, Sent, Standing};
 use outcome::Trace;
 use pbft::{ClientId, Config, Event, Evidence, Message, Now, ReplicaId, Time, WallTime};
-use quorate_adversary::Endpoint;
+use quorate_adversary::{Endpoint, Identity};
 use signatures::KnownSignatures;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -131,8 +132,9 @@ impl<'a> World<'a> {
         let (config, replica_keys, mut client_keys) = cluster(options);
         let liars_keys = client_keys.split_off(options.workload.clients as usize);
         let tampering = interference.plan.clone().map(|plan| {
-            let key = replica_keys[plan.liar.get() as usize].clone();
-            Tampering::new(plan, Arc::clone(&config), key)
+            let (config, id) = (Arc::clone(&config), plan.liar);
+            let key = replica_keys[id.get() as usize].clone();
+            Tampering::new(plan, Identity { config, id, key, forge: forge_store_outcome })
         });
         let machines = (0..options.replica_count)
             .map(ReplicaId::new)

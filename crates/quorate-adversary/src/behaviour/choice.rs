@@ -238,3 +238,23 @@ choice! {
         StatePartSeq = "state_part.seq",
     }
 }
+
+impl Field {
+    /// Whether a message may have it more than once.
+    pub(crate) const fn is_of_a_list(self) -> bool {
+        matches!(
+            self,
+            Self::HelloReplyCounter
+                | Self::ViewChangeCheckpointSeq
+                | Self::ViewChangeCheckpointState
+                | Self::ViewChangePreparedSeq
+                | Self::ViewChangePreparedDigest
+                | Self::ViewChangePreparedView
+                | Self::ViewChangePrePreparedSeq
+                | Self::ViewChangePrePreparedDigest
+                | Self::ViewChangePrePreparedView
+                | Self::NewViewChosen
+                | Self::NewViewNamed
+        )
+    }
+}

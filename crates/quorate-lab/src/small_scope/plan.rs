@@ -3,10 +3,9 @@
 use super::variants::variants;
 use crate::rng::Stream;
 use pbft::message::Kind;
-use pbft::{Config, Message, ReplicaId, SeqNum, SigningKey, View};
-use quorate_adversary::Endpoint;
+use pbft::{Message, ReplicaId, SeqNum, View};
+use quorate_adversary::{Endpoint, Identity};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// A round is what a replica sends of one kind for one view and number; those of each kind are
 /// counted in the order in which they begin. Changes fall into the first ones: of a kind that is
@@ -60,8 +59,7 @@ impl Plan {
 #[derive(Debug)]
 pub(crate) struct Tampering {
     plan: Plan,
-    config: Arc<Config>,
-    key: SigningKey,
+    liar: Identity,
     /// The number of each round that has begun, by kind.
     rounds: BTreeMap<Kind, BTreeMap<(View, SeqNum), u64>>,
     /// What was said in the latest rounds of each kind, by round.
@@ -69,8 +67,9 @@ pub(crate) struct Tampering {
 }
 
 impl Tampering {
-    pub(crate) fn new(plan: Plan, config: Arc<Config>, key: SigningKey) -> Self {
-        Self { plan, config, key, rounds: BTreeMap::new(), said: BTreeMap::new() }
+    /// `liar` is the identity that the plan names.
+    pub(crate) fn new(plan: Plan, liar: Identity) -> Self {
+        Self { plan, liar, rounds: BTreeMap::new(), said: BTreeMap::new() }
     }
 
     /// What really leaves in place of `message`; `None` if it leaves as it is.
@@ -80,7 +79,7 @@ impl Tampering {
         to: Endpoint,
         message: &Message,
     ) -> Option<Message> {
-        if from != Endpoint::Replica(self.plan.liar) {
+        if from != Endpoint::Replica(self.liar.id) {
             return None;
         }
         let place = place(message)?;
@@ -92,7 +91,7 @@ impl Tampering {
         let change = self.plan.changes.get(&(kind, round)).filter(|change| change.reaches(to));
         let changed = change.and_then(|change| {
             let replayed = said.range(..round).map(|(_, earlier)| earlier.clone());
-            let mut possible = variants(&self.config, self.plan.liar, &self.key, message);
+            let mut possible = variants(&self.liar, message);
             possible.extend(replayed);
             let index = change.draw.checked_rem(possible.len() as u64)?;
             possible.into_iter().nth(usize::try_from(index).ok()?)

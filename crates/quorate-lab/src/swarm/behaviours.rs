@@ -10,10 +10,11 @@ use quorate_adversary::{
     StateLie, Step,
 };
 
-/// Draws a behaviour and its parameters.
+/// Draws a vice and its parameters.
 pub(super) fn any_behaviour(rng: &mut Stream, options: &Options) -> Behaviour {
     let count = options.replica_count;
-    match *rng.pick(&Behaviour::ALL).unwrap_or(&Behaviour::NonResponding) {
+    let vices: Vec<Behaviour> = Behaviour::vices().collect();
+    match any_of(rng, &vices, Behaviour::NonResponding) {
         Behaviour::Slow { .. } => {
             let delay = Duration::from_millis(rng.within(1..=3_000));
             let slowed = if rng.chance(300_000) { Slowed::Replies } else { Slowed::Everything };

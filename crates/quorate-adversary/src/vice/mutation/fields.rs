@@ -1,5 +1,6 @@
 //! How each field is changed. Each function says whether the message has the field.
 
+use super::Edit;
 use crate::{Field, Step};
 use pbft::message::{
     Batch, Checkpoint, Committed, Hello, HelloReply, NewView, PrePrepare, Reply, Status,
@@ -7,128 +8,136 @@ use pbft::message::{
 };
 use pbft::{Digest, ReplicaId, SeqNum, Session, Timestamp, View, WallTime};
 
-pub(super) fn hello(hello: &mut Hello, field: Field, by: Step) -> bool {
-    match field {
-        Field::HelloBootCounter => number(&mut hello.boot_counter, by),
-        Field::HelloKeyEpoch => number(&mut hello.key_epoch, by),
-        Field::HelloBootId => first_byte(&mut hello.boot_id, by),
+pub(super) fn hello(hello: &mut Hello, edit: Edit) -> bool {
+    match edit.field {
+        Field::HelloBootCounter => number(&mut hello.boot_counter, edit.by),
+        Field::HelloKeyEpoch => number(&mut hello.key_epoch, edit.by),
+        Field::HelloBootId => first_byte(&mut hello.boot_id, edit.by),
         _ => false,
     }
 }
 
-pub(super) fn hello_reply(reply: &mut HelloReply, field: Field, by: Step) -> bool {
-    match field {
-        Field::HelloReplyBootId => first_byte(&mut reply.boot_id, by),
+pub(super) fn hello_reply(reply: &mut HelloReply, edit: Edit) -> bool {
+    match edit.field {
+        Field::HelloReplyBootId => first_byte(&mut reply.boot_id, edit.by),
         Field::HelloReplyCounter => {
-            reply.seen.last_mut().is_some_and(|start| number(&mut start.counter, by))
+            edit.of(&mut reply.seen).is_some_and(|start| number(&mut start.counter, edit.by))
         }
         _ => false,
     }
 }
 
-pub(super) fn reply(reply: &mut Reply, field: Field, by: Step) -> bool {
-    match field {
-        Field::ReplyView => view(&mut reply.view, by),
+pub(super) fn reply(reply: &mut Reply, edit: Edit) -> bool {
+    match edit.field {
+        Field::ReplyView => view(&mut reply.view, edit.by),
         Field::ReplySession => {
-            reply.session = Session::new(stepped(reply.session.get(), by));
+            reply.session = Session::new(stepped(reply.session.get(), edit.by));
             true
         }
         Field::ReplyTimestamp => {
-            reply.timestamp = Timestamp::new(stepped(reply.timestamp.get(), by));
+            reply.timestamp = Timestamp::new(stepped(reply.timestamp.get(), edit.by));
             true
         }
         Field::ReplyTentative => opposite(&mut reply.tentative),
-        Field::ReplyDesignated => replica(&mut reply.designated, by),
+        Field::ReplyDesignated => replica(&mut reply.designated, edit.by),
         _ => false,
     }
 }
 
-pub(super) fn pre_prepare(body: &mut PrePrepare, field: Field, by: Step) -> bool {
-    match field {
-        Field::PrePrepareView => view(&mut body.view, by),
-        Field::PrePrepareSeq => seq(&mut body.seq, by),
-        Field::PrePrepareDigest => digest(&mut body.digest, by),
+pub(super) fn pre_prepare(body: &mut PrePrepare, edit: Edit) -> bool {
+    match edit.field {
+        Field::PrePrepareView => view(&mut body.view, edit.by),
+        Field::PrePrepareSeq => seq(&mut body.seq, edit.by),
+        Field::PrePrepareDigest => digest(&mut body.digest, edit.by),
         _ => false,
     }
 }
 
-pub(super) fn prepare(vote: &mut Vote, field: Field, by: Step) -> bool {
-    match field {
-        Field::PrepareView => view(&mut vote.view, by),
-        Field::PrepareSeq => seq(&mut vote.seq, by),
-        Field::PrepareDigest => digest(&mut vote.digest, by),
+pub(super) fn prepare(vote: &mut Vote, edit: Edit) -> bool {
+    match edit.field {
+        Field::PrepareView => view(&mut vote.view, edit.by),
+        Field::PrepareSeq => seq(&mut vote.seq, edit.by),
+        Field::PrepareDigest => digest(&mut vote.digest, edit.by),
         _ => false,
     }
 }
 
-pub(super) fn commit(vote: &mut Vote, field: Field, by: Step) -> bool {
-    match field {
-        Field::CommitView => view(&mut vote.view, by),
-        Field::CommitSeq => seq(&mut vote.seq, by),
-        Field::CommitDigest => digest(&mut vote.digest, by),
+pub(super) fn commit(vote: &mut Vote, edit: Edit) -> bool {
+    match edit.field {
+        Field::CommitView => view(&mut vote.view, edit.by),
+        Field::CommitSeq => seq(&mut vote.seq, edit.by),
+        Field::CommitDigest => digest(&mut vote.digest, edit.by),
         _ => false,
     }
 }
 
-pub(super) fn checkpoint(body: &mut Checkpoint, field: Field, by: Step) -> bool {
-    match field {
-        Field::CheckpointSeq => seq(&mut body.seq, by),
-        Field::CheckpointState => digest(&mut body.id.state_root, by),
-        Field::CheckpointHistory => digest(&mut body.id.history_root, by),
-        Field::CheckpointReplica => replica(&mut body.replica, by),
+pub(super) fn checkpoint(body: &mut Checkpoint, edit: Edit) -> bool {
+    match edit.field {
+        Field::CheckpointSeq => seq(&mut body.seq, edit.by),
+        Field::CheckpointState => digest(&mut body.id.state_root, edit.by),
+        Field::CheckpointHistory => digest(&mut body.id.history_root, edit.by),
+        Field::CheckpointReplica => replica(&mut body.replica, edit.by),
         _ => false,
     }
 }
 
-pub(super) fn view_change(body: &mut ViewChange, field: Field, by: Step) -> bool {
-    let checkpoint = body.checkpoints.last_mut();
-    let (p, q) = (body.prepared.last_mut(), body.pre_prepared.last_mut());
-    match field {
-        Field::ViewChangeView => view(&mut body.new_view, by),
-        Field::ViewChangeReplica => replica(&mut body.replica, by),
-        Field::ViewChangeLow => seq(&mut body.low_water_mark, by),
-        Field::ViewChangeCheckpointSeq => checkpoint.is_some_and(|(number, _)| seq(number, by)),
+pub(super) fn view_change(body: &mut ViewChange, edit: Edit) -> bool {
+    let checkpoint = edit.of(&mut body.checkpoints);
+    let (p, q) = (edit.of(&mut body.prepared), edit.of(&mut body.pre_prepared));
+    match edit.field {
+        Field::ViewChangeView => view(&mut body.new_view, edit.by),
+        Field::ViewChangeReplica => replica(&mut body.replica, edit.by),
+        Field::ViewChangeLow => seq(&mut body.low_water_mark, edit.by),
+        Field::ViewChangeCheckpointSeq => {
+            checkpoint.is_some_and(|(number, _)| seq(number, edit.by))
+        }
         Field::ViewChangeCheckpointState => {
-            checkpoint.is_some_and(|(_, id)| digest(&mut id.state_root, by))
+            checkpoint.is_some_and(|(_, id)| digest(&mut id.state_root, edit.by))
         }
-        Field::ViewChangePreparedSeq => p.is_some_and(|entry| seq(&mut entry.seq, by)),
-        Field::ViewChangePreparedDigest => p.is_some_and(|entry| digest(&mut entry.digest, by)),
-        Field::ViewChangePreparedView => p.is_some_and(|entry| view(&mut entry.view, by)),
-        Field::ViewChangePrePreparedSeq => q.is_some_and(|entry| seq(&mut entry.seq, by)),
-        Field::ViewChangePrePreparedDigest => q.is_some_and(|entry| digest(&mut entry.digest, by)),
-        Field::ViewChangePrePreparedView => q.is_some_and(|entry| view(&mut entry.view, by)),
+        Field::ViewChangePreparedSeq => p.is_some_and(|entry| seq(&mut entry.seq, edit.by)),
+        Field::ViewChangePreparedDigest => {
+            p.is_some_and(|entry| digest(&mut entry.digest, edit.by))
+        }
+        Field::ViewChangePreparedView => p.is_some_and(|entry| view(&mut entry.view, edit.by)),
+        Field::ViewChangePrePreparedSeq => q.is_some_and(|entry| seq(&mut entry.seq, edit.by)),
+        Field::ViewChangePrePreparedDigest => {
+            q.is_some_and(|entry| digest(&mut entry.digest, edit.by))
+        }
+        Field::ViewChangePrePreparedView => q.is_some_and(|entry| view(&mut entry.view, edit.by)),
         _ => false,
     }
 }
 
-pub(super) fn new_view(body: &mut NewView, field: Field, by: Step) -> bool {
-    match field {
-        Field::NewViewView => view(&mut body.view, by),
-        Field::NewViewCheckpointSeq => seq(&mut body.checkpoint.0, by),
-        Field::NewViewCheckpointState => digest(&mut body.checkpoint.1.state_root, by),
-        Field::NewViewChosen => body.chosen.last_mut().is_some_and(|choice| digest(choice, by)),
+pub(super) fn new_view(body: &mut NewView, edit: Edit) -> bool {
+    match edit.field {
+        Field::NewViewView => view(&mut body.view, edit.by),
+        Field::NewViewCheckpointSeq => seq(&mut body.checkpoint.0, edit.by),
+        Field::NewViewCheckpointState => digest(&mut body.checkpoint.1.state_root, edit.by),
+        Field::NewViewChosen => {
+            edit.of(&mut body.chosen).is_some_and(|choice| digest(choice, edit.by))
+        }
         Field::NewViewNamed => {
-            body.view_changes.last_mut().is_some_and(|(_, named)| digest(named, by))
+            edit.of(&mut body.view_changes).is_some_and(|(_, named)| digest(named, edit.by))
         }
         _ => false,
     }
 }
 
-pub(super) fn status(status: &mut Status, field: Field, by: Step) -> bool {
-    match field {
-        Field::StatusView => view(&mut status.view, by),
+pub(super) fn status(status: &mut Status, edit: Edit) -> bool {
+    match edit.field {
+        Field::StatusView => view(&mut status.view, edit.by),
         Field::StatusActive => opposite(&mut status.active),
-        Field::StatusLow => seq(&mut status.low_water_mark, by),
-        Field::StatusExecuted => seq(&mut status.last_executed, by),
-        Field::StatusNewView => view(&mut status.new_view, by),
+        Field::StatusLow => seq(&mut status.low_water_mark, edit.by),
+        Field::StatusExecuted => seq(&mut status.last_executed, edit.by),
+        Field::StatusNewView => view(&mut status.new_view, edit.by),
         _ => false,
     }
 }
 
-pub(super) fn committed(committed: &mut Committed, field: Field, by: Step) -> bool {
-    match field {
-        Field::CommittedSeq => seq(&mut committed.seq, by),
-        Field::CommittedDigest => digest(&mut committed.digest, by),
+pub(super) fn committed(committed: &mut Committed, edit: Edit) -> bool {
+    match edit.field {
+        Field::CommittedSeq => seq(&mut committed.seq, edit.by),
+        Field::CommittedDigest => digest(&mut committed.digest, edit.by),
         _ => false,
     }
 }
