@@ -2,7 +2,8 @@
 
 use super::*;
 use pbft::message::{
-    Checkpoint, CheckpointId, NewView, NewViewProof, PartId, StatePart, Status, ViewChange,
+    Checkpoint, CheckpointId, NewView, NewViewProof, PartId, PreparedEntry, StatePart, Status,
+    ViewChange,
 };
 use pbft::{Reject, wire};
 
@@ -209,4 +210,44 @@ fn what_a_mutant_itself_signed_is_signed_again() {
     }
     let others = checkpoint(&identity(4, 1));
     assert_eq!(shown("mutant:field=checkpoint.state", others), [Ok(())]);
+}
+
+#[test]
+fn mutants_differ_in_each_field_of_each_entry_and_leave_alone_what_others_signed() {
+    let own = identity(4, 0);
+    let entry = |seq| PreparedEntry {
+        seq: SeqNum::new(seq),
+        digest: Digest::of("test", &[]),
+        view: View::new(3),
+    };
+    let body = ViewChange {
+        new_view: View::new(4),
+        replica: own.id,
+        low_water_mark: SeqNum::new(8),
+        checkpoints: Vec::new(),
+        prepared: vec![entry(9), entry(11)],
+        pre_prepared: vec![entry(9)],
+    };
+    let mutants = mutants(&own, &Message::ViewChange(Arc::new(own.sign(body.clone()))));
+    // Three scalars, and three fields of each of the three entries, one up and one down.
+    assert_eq!(mutants.len(), 2 * (3 + 3 * 3));
+    let bodies: Vec<&ViewChange> = mutants
+        .iter()
+        .map(|mutant| match mutant {
+            Message::ViewChange(signed) => {
+                let Identity { config, key, .. } = &own;
+                let again = Signed::sign(&config.domain, key, own.id, signed.body.clone());
+                assert_eq!(**signed, again, "it is well signed");
+                &signed.body
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    for (index, body) in bodies.iter().enumerate() {
+        assert!(!bodies[..index].contains(body), "{body:?} comes twice");
+    }
+    assert!(bodies.iter().any(|body| body.prepared == [entry(10), entry(11)]));
+    assert!(bodies.iter().any(|body| body.prepared == [entry(9), entry(10)]));
+    let others = identity(4, 1);
+    assert_eq!(super::mutants(&own, &checkpoint(&others)), []);
 }

@@ -37,8 +37,9 @@ impl World<'_> {
             }
             Fault::Copy(replica) => self.machine(*replica).copy_disk(),
             Fault::RollBack(replica) => {
-                self.machine(*replica).roll_back();
-                self.on_loss(*replica);
+                if self.machine(*replica).roll_back() {
+                    self.on_loss(*replica);
+                }
             }
             Fault::Restart(replica) => {
                 if !self.machine(*replica).is_up() {

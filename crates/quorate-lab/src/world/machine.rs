@@ -42,8 +42,8 @@ pub(crate) struct Machine {
     process: Option<Process>,
     /// Why the replica stopped for good, if it did.
     halted: Option<HaltCause>,
-    /// What somebody once copied of the disk, and whether the replica's folder was there.
-    copy: Option<(MemoryBackend, bool)>,
+    /// What somebody once copied of the disk.
+    copy: Option<DiskCopy>,
     /// Whether the disk is that copy, so that the replica may be found out and stop.
     is_rolled_back: bool,
     /// Whether the disk is an empty one in the place of another.
@@ -51,7 +51,17 @@ pub(crate) struct Machine {
     rng: Stream,
     /// How often it has started.
     starts: u64,
+    /// The last start that was let in.
+    admitted_start: u64,
     log: ExecutionLog,
+}
+
+/// A disk as it once was.
+struct DiskCopy {
+    disk: MemoryBackend,
+    has_folder: bool,
+    /// How often the machine had started then.
+    starts: u64,
 }
 
 /// A running replica.
@@ -146,6 +156,7 @@ impl Machine {
             is_lost: false,
             rng: seed.stream_of("machine", u64::from(id.get())),
             starts: 0,
+            admitted_start: 0,
             log: ExecutionLog::default(),
         }
     }
@@ -208,18 +219,20 @@ impl Machine {
     /// The machine goes down, and somebody copies its disk.
     pub(crate) fn copy_disk(&mut self) {
         self.crash(CrashKind::Power);
-        self.copy = Some((self.disk.restart(Crash::PowerKeepingAll), self.has_folder));
+        let disk = self.disk.restart(Crash::PowerKeepingAll);
+        self.copy = Some(DiskCopy { disk, has_folder: self.has_folder, starts: self.starts });
         self.disk = self.disk.restart(Crash::PowerKeepingAll);
     }
 
-    /// The machine goes down, and comes up with the disk as it was when it was copied.
-    pub(crate) fn roll_back(&mut self) {
-        if let Some((copy, has_folder)) = &self.copy {
-            self.process = None;
-            self.has_folder = *has_folder;
-            self.disk = copy.restart(Crash::PowerKeepingAll);
-            self.is_rolled_back = true;
-        }
+    /// The machine goes down, and comes up with the disk as it was when it was copied. Returns
+    /// whether that forgets anything: a replica that was not let in since has promised nothing.
+    pub(crate) fn roll_back(&mut self) -> bool {
+        let Some(copy) = &self.copy else { return false };
+        self.process = None;
+        self.disk = copy.disk.restart(Crash::PowerKeepingAll);
+        self.has_folder = copy.has_folder;
+        self.is_rolled_back = true;
+        self.admitted_start > copy.starts
     }
 
     /// Whether the peers remember more than the disk does.
@@ -496,7 +509,12 @@ impl Machine {
                 self.send(Endpoint::Client(client), Arc::new(Message::Reply(reply)), sent);
             }
             Effect::Evidence(evidence) => sent.push(Sent::Evidence(evidence)),
-            Effect::Event(event) => sent.push(Sent::Event(event)),
+            Effect::Event(event) => {
+                if event == Event::Admitted {
+                    self.admitted_start = self.starts;
+                }
+                sent.push(Sent::Event(event));
+            }
             Effect::Halt(cause) => {
                 self.halted = Some(cause);
                 self.process = None;

@@ -1,10 +1,14 @@
 //! Scenario files: those that are shipped end as they say, and a wrong one is refused in one line.
 
+use super::replica;
+use core::time::Duration;
+use pbft::ReplicaId;
+use quorate_adversary::Behaviour;
 use quorate_lab::rng::Seed;
 use quorate_lab::scenario::Scenario;
 use quorate_lab::swarm;
 use quorate_lab::trace::{Fate, Line};
-use quorate_lab::world::{run, run_observed};
+use quorate_lab::world::{ClientLie, Fault, Verdict, run, run_observed};
 use std::path::{Path, PathBuf};
 
 fn shipped() -> Vec<(PathBuf, Scenario)> {
@@ -147,4 +151,76 @@ fn written_worlds_are_read_as_the_same_worlds() {
         assert_eq!(format!("{:?}", read.options), format!("{options:?}"), "{text}");
         assert_eq!(read.seed.get(), seed);
     }
+}
+
+fn parsed(text: &str) -> Scenario {
+    Scenario::parse("s.toml", text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+/// With no parameter given, at a start and as an event.
+#[test]
+fn every_kind_can_start_and_begin_later() {
+    for kind in Behaviour::ALL {
+        let name = kind.name();
+        let three = if kind == Behaviour::Honest { "" } else { "honest_node = 3\n" };
+        let count = if kind == Behaviour::Honest { 4 } else { 1 };
+        let started = parsed(&format!("{HEAD}[[start]]\nat = 0\n{name} = {count}\n{three}"));
+        let expected = (kind != Behaviour::Honest).then_some((Duration::ZERO, replica(0), kind));
+        assert_eq!(behaviours(&started), expected.into_iter().collect::<Vec<_>>());
+        let event =
+            format!("[[event]]\nat = 2\nbehave = {{ replicas = [3], kind = \"{name}\" }}\n");
+        let begun = parsed(&format!("{HEAD}{FOUR}{event}"));
+        assert_eq!(behaviours(&begun), [(Duration::from_secs(2), replica(3), kind)]);
+    }
+}
+
+/// Parameters as a file has them: words, numbers and lists.
+#[test]
+fn parameters_of_kinds_are_read_from_tables() {
+    for (table, written) in [
+        (
+            "equivocating_primary = { count = 1, second = [2, 3] }",
+            "equivocating_primary:second=2+3",
+        ),
+        (
+            "selectively_silent_node = { count = 1, to = 1, kinds = [\"prepare\", \"commit\"] }",
+            "selectively_silent_node:to=1,kinds=prepare+commit",
+        ),
+        ("flooding_node = { count = 1, factor = 4 }", "flooding_node:factor=4"),
+        ("faulty_node = { count = 1, phase = \"commit\" }", "faulty_node:phase=commit"),
+        (
+            "mutant = { count = 1, field = \"prepare.seq\", by = \"-1\" }",
+            "mutant:field=prepare.seq,by=-1",
+        ),
+        (
+            "huge_view_node = { count = 1, view = \"18446744073709551615\" }",
+            "huge_view_node:view=18446744073709551615",
+        ),
+    ] {
+        let scenario = parsed(&format!("{HEAD}[[start]]\nat = 0\n{table}\nhonest_node = 3\n"));
+        let read: Vec<String> =
+            behaviours(&scenario).into_iter().map(|(_, _, kind)| kind.to_string()).collect();
+        assert_eq!(read, [written], "{table}");
+    }
+    let wrong = "[[start]]\nat = 0\nhonest_node = 3\nmutant = { count = 1, field = \"colour\" }\n";
+    assert!(refusal(&format!("{HEAD}{wrong}")).contains("field=prepare.seq"));
+}
+
+#[test]
+fn lying_clients_stand_in_the_workload() {
+    let with = |lies: &str| format!("{HEAD}[workload]\nlying_clients = [{lies}]\n{FOUR}");
+    let scenario = parsed(&with("\"two_operations\", \"primary_only\""));
+    assert_eq!(scenario.options.lying_clients, ClientLie::ALL);
+    let outcome = run(scenario.seed, &scenario.options);
+    assert_eq!((outcome.verdict, outcome.counts.operations), (Verdict::Pass, 1));
+    assert!(refusal(&with("\"truth\"")).contains("two_operations"));
+}
+
+fn behaviours(scenario: &Scenario) -> Vec<(Duration, ReplicaId, Behaviour)> {
+    let timeline = scenario.options.timeline.iter();
+    let behaviour = |(at, fault): &(Duration, Fault)| match fault {
+        Fault::Behave(id, kind) => Some((*at, *id, *kind)),
+        _ => None,
+    };
+    timeline.filter_map(behaviour).collect()
 }
