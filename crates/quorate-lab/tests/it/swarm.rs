@@ -4,7 +4,7 @@ use quorate_lab::swarm::swarm;
 
 #[test]
 fn random_worlds_within_the_budget_pass() {
-    let swarm = swarm(0..150);
+    let swarm = swarm(0..400);
     assert!(swarm.failures.is_empty(), "{:?}", swarm.failures);
     for (what, runs) in swarm.coverage {
         assert!(runs > 0, "no run had {what}");
