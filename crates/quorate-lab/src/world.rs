@@ -333,6 +333,7 @@ impl<'a> World<'a> {
                 }
                 Sent::Message { delay, to, message } => {
                     if is_correct {
+                        self.trace.said(&message);
                         self.check(&Observation::Sent { from: at, to, message: &message });
                     }
                     self.trace.left(at, &message);

@@ -16,6 +16,7 @@ mod snapshots;
 
 pub use snapshots::SnapshotPolicy;
 
+use crate::TornTail;
 use crate::executor::{CheckpointState, Executed, Executor, Services, StateError};
 use crate::transfer::{Fetch, FetchProgress, StateServer};
 use crate::tree::Tree;
@@ -85,6 +86,8 @@ pub struct Stored {
     pub records: Vec<Record>,
     /// The length of the journal since it was last restated.
     pub journal_bytes: u64,
+    /// The end of the journal that was cut off because a crash had interrupted its writing.
+    pub torn_tail: Option<TornTail>,
 }
 
 /// Something that happened.

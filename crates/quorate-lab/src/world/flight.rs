@@ -154,6 +154,10 @@ impl World<'_> {
             self.trace.handled(self.now, ends, flight.message(), fate, refusal);
         }
         self.show_message((sent, self.now), ends, flight.message(), fate, refusal);
+        let races = |message| !self.machine(to).is_faulty() && self.machine(to).is_behind(message);
+        if fate == Fate::Handled && flight.message().is_some_and(races) {
+            self.trace.raced();
+        }
         if !answers.is_empty() {
             self.follow_up(to, answers);
         }

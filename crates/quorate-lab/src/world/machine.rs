@@ -42,6 +42,8 @@ pub(crate) struct Machine {
     process: Option<Process>,
     /// Why the replica stopped for good, if it did.
     halted: Option<HaltCause>,
+    /// Whether a start ever found a write that a crash had interrupted.
+    has_found_torn_tail: bool,
     /// What somebody once copied of the disk.
     copy: Option<DiskCopy>,
     /// Whether the disk is that copy, so that the replica may be found out and stop.
@@ -151,6 +153,7 @@ impl Machine {
             crash_kind: CrashKind::Power,
             process: None,
             halted: None,
+            has_found_torn_tail: false,
             copy: None,
             is_rolled_back: false,
             is_lost: false,
@@ -264,6 +267,25 @@ impl Machine {
     /// How many writes and syncs the disk has seen since the machine came up.
     pub(crate) fn disk_operations(&self) -> u64 {
         self.disk.operations().mutations()
+    }
+
+    /// Whether a start ever found a write that a crash had interrupted.
+    pub(crate) fn has_found_torn_tail(&self) -> bool {
+        self.has_found_torn_tail
+    }
+
+    /// Whether a message is about a number above the replica's window.
+    pub(crate) fn is_behind(&self, message: &Message) -> bool {
+        let seq = match message {
+            Message::PrePrepare(signed, _) => signed.body.seq,
+            Message::Prepare(vote) | Message::Commit(vote) => vote.seq,
+            _ => return false,
+        };
+        let window = self.config.parameters.log_window;
+        self.status().is_some_and(|status| {
+            let (low, _) = status.replica.stable_checkpoint;
+            seq.get() > low.get() + window
+        })
     }
 
     /// A crash that was to come does not come.
@@ -447,6 +469,7 @@ impl Machine {
             }
         };
         self.has_folder = true;
+        self.has_found_torn_tail |= stored.torn_tail.is_some();
         let is_lost = self.is_lost && stored.records.is_empty();
         let service = Watched::new(Store::new(), Arc::clone(&self.log), self.starts << 32);
         let mut boot_id = [0; 16];

@@ -8,7 +8,7 @@ use crate::culprits::{Culprit, Suspicions};
 use crate::linearizability::{self, History};
 use crate::trace::{Fate, event_name};
 use core::fmt;
-use pbft::message::Kind;
+use pbft::message::{Batch, Kind};
 use pbft::{Config, Conviction, Event, Evidence, Message, Reject, ReplicaId, SeqNum, Time, View};
 use quorate_adversary::Endpoint;
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,6 +60,14 @@ pub struct Counts {
     pub disk_operations: Vec<u64>,
     /// Views that any replica entered.
     pub views_entered: u64,
+    /// How often a correct replica entered a view without having entered the one before it.
+    pub views_skipped: u64,
+    /// NEW-VIEWs of correct primaries that choose a null request.
+    pub null_choices: u64,
+    /// Messages of agreement that met a correct replica whose window had not come up yet.
+    pub window_races: u64,
+    /// Machines that found a write which a crash had interrupted.
+    pub torn_tails: u64,
     /// PREPAREs and COMMITs that each replica sent since it last lost its memory.
     pub votes_since_loss: BTreeMap<ReplicaId, u64>,
     /// The highest view any correct replica was active in.
@@ -78,6 +86,8 @@ pub(super) struct Trace {
     messages: Counter,
     suspicions: Suspicions,
     entered: BTreeSet<View>,
+    /// The view that each replica entered last.
+    entered_last: BTreeMap<ReplicaId, View>,
     healed: Option<Time>,
 }
 
@@ -166,6 +176,8 @@ impl Trace {
             && *view > View::ZERO
         {
             self.entered.insert(*view);
+            let before = self.entered_last.insert(replica, *view).unwrap_or_default();
+            self.counts.views_skipped += u64::from(*view > before.next());
         }
         let name = event_name(event);
         *self.counts.events.entry(name).or_default() += 1;
@@ -173,6 +185,19 @@ impl Trace {
         for byte in name.bytes() {
             self.mix(&[u64::from(byte)]);
         }
+    }
+
+    /// A correct replica sent a message.
+    pub(super) fn said(&mut self, message: &Message) {
+        if let Message::NewView(proof) = message {
+            let chooses_null = proof.new_view.body.chosen.contains(&Batch::NULL);
+            self.counts.null_choices += u64::from(chooses_null);
+        }
+    }
+
+    /// A message met a replica whose window had not come up yet.
+    pub(super) fn raced(&mut self) {
+        self.counts.window_races += 1;
     }
 
     pub(super) fn rejected(&mut self, from: Endpoint, reason: Reject) {
@@ -209,6 +234,8 @@ impl Trace {
         self.counts.views_entered = self.entered.len() as u64;
         self.counts.requests = clients.requests_completed();
         self.counts.recovery = self.healed.map_or_else(Default::default, |at| ended.since(at));
+        let torn = machines.iter().filter(|machine| machine.has_found_torn_tail());
+        self.counts.torn_tails = torn.count() as u64;
         self.counts.disk_operations = machines.iter().map(Machine::disk_operations).collect();
         for standing in machines.iter().filter(|m| !m.is_faulty()).filter_map(Machine::standing) {
             self.counts.last_executed = standing.last_executed.max(self.counts.last_executed);

@@ -21,7 +21,7 @@ use quorate_adversary::Behaviour;
 use quorate_net::identity::SecretKeys;
 use quorate_net::{Class, PeerEvent, Peers};
 use quorate_replica::{
-    Effect, HaltCause, Host, HostInput, HostStatus, Services, SnapshotPolicy, Start,
+    Effect, HaltCause, Host, HostInput, HostStatus, Services, SnapshotPolicy, Start, TornTail,
 };
 use std::sync::Arc;
 use std::sync::mpsc as sync_mpsc;
@@ -102,6 +102,9 @@ impl Core {
         let Ground { home, cluster, id, keys, signing_key, forge, services, checker, .. } = ground;
         let Ends { clients, requests, metrics, door, _alive } = ground.outer;
         let Opened { memory, stored, is_lost } = ground.opened;
+        if let Some(TornTail { segment, offset, bytes }) = stored.torn_tail {
+            tracing::info!(%segment, offset, bytes, "a write that a crash interrupted is cut off");
+        }
         let config = Arc::clone(&cluster.config);
         let clock = Clock::new();
         let mut effects = Vec::new();

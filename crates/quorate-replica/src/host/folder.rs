@@ -140,6 +140,7 @@ impl Folder {
         let found = snapshot.as_ref().map_or(SeqNum::ZERO, |(seq, _)| *seq);
 
         let oldest = journal.oldest_segment();
+        let torn_tail = recovered.torn_tail();
         let mut records = Vec::new();
         for entry in recovered {
             let entry = entry?;
@@ -158,7 +159,7 @@ impl Folder {
             records.push(record);
         }
         let journal_bytes = journal.bytes_since_base();
-        Ok((Self { journal, snapshots }, Stored { snapshot, records, journal_bytes }))
+        Ok((Self { journal, snapshots }, Stored { snapshot, records, journal_bytes, torn_tail }))
     }
 
     /// Does these tasks in their order, with as few syncs as that takes. Returns the position up
