@@ -7,6 +7,7 @@
 mod agreement;
 mod amnesia;
 mod certificates;
+mod decisions;
 mod equivocation;
 mod exactly_once;
 mod left_views;
@@ -14,7 +15,7 @@ mod state;
 mod view_changes;
 
 use core::fmt;
-use pbft::message::Request;
+use pbft::message::{Request, ViewChange};
 use pbft::{ClientId, Event, Message, Parameters, ReplicaId, SeqNum, Time};
 use quorate_adversary::Endpoint;
 use std::collections::BTreeMap;
@@ -37,6 +38,14 @@ pub(crate) enum Observation<'a> {
         at: ReplicaId,
         /// What.
         event: &'a Event,
+    },
+    /// What a replica would tell were it to leave its view now, whenever that may have changed;
+    /// nothing while it is down or must not tell anything.
+    Remembers {
+        /// Which replica.
+        at: ReplicaId,
+        /// As the next view's VIEW-CHANGE.
+        tells: Option<&'a ViewChange>,
     },
     /// A replica lost its memory.
     Lost {
@@ -99,7 +108,7 @@ pub(crate) struct Checkers {
 }
 
 impl Checkers {
-    pub(crate) fn new(parameters: &Parameters) -> Self {
+    pub(crate) fn new(replica_count: u32, parameters: &Parameters) -> Self {
         let Parameters { checkpoint_period, log_window, .. } = *parameters;
         Self {
             all: vec![
@@ -114,6 +123,7 @@ impl Checkers {
                     incarnations: BTreeMap::new(),
                     lost: BTreeMap::new(),
                 }),
+                Box::new(decisions::Decisions::new(replica_count)),
                 Box::<exactly_once::ExactlyOnce>::default(),
                 Box::<certificates::ReplyCertificates>::default(),
             ],

@@ -11,9 +11,9 @@ mod choices;
 mod lies;
 mod nodes;
 mod properties;
-mod restated;
 mod stages;
 
+use crate::restated::Thresholds;
 use cast::Cast;
 use choices::Choices;
 use lies::Liars;
@@ -23,8 +23,10 @@ use properties::{Judged, disagreement, standstill, wrong_choice};
 use stages::{Situation, Stage, stages};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// n; the thresholds are restated for it.
+/// n.
 const REPLICA_COUNT: u32 = 4;
+
+const THRESHOLDS: Thresholds = Thresholds::of(REPLICA_COUNT as usize);
 
 /// How much is explored.
 #[derive(Clone, Debug, PartialEq, Eq)]

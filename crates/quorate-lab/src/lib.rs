@@ -19,6 +19,7 @@ pub mod twins;
 pub mod world;
 
 mod checker;
+mod restated;
 mod workload;
 
 pub use checker::Violation;

@@ -163,7 +163,7 @@ impl<'a> World<'a> {
             signatures: KnownSignatures::default(),
             clients,
             lying_clients,
-            checkers: Checkers::new(&options.parameters),
+            checkers: Checkers::new(options.replica_count, &options.parameters),
             trace: Trace::default(),
             violation: None,
             interference,
@@ -316,6 +316,10 @@ impl<'a> World<'a> {
                 at: self.now,
                 what: format!("replica {at}: {rule}"),
             });
+        }
+        if is_correct && self.machine(at).take_memory_changed() {
+            let tells = self.machine(at).would_tell();
+            self.check(&Observation::Remembers { at, tells: tells.as_ref() });
         }
         let mut flights: Vec<Rc<Flight>> = Vec::new();
         for effect in sent {

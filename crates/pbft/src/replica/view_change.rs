@@ -27,21 +27,7 @@ impl Replica {
             return;
         }
         self.move_to_view(new_view, step.now.monotonic);
-        // A state that was fetched may be beyond the window, until the proof comes that moves it
-        // there; nobody would accept a VIEW-CHANGE that lists such a one [VC4].
-        let listed = self.own_checkpoints.range(..=self.high_water_mark());
-        let body = ViewChange {
-            new_view,
-            replica: self.id,
-            low_water_mark: self.low_water_mark,
-            checkpoints: listed.map(|(seq, id)| (*seq, *id)).collect(),
-            prepared: entries(&self.prepared).collect(),
-            // Whoever vouches for a digest has its batch, lest one be chosen that nobody can
-            // execute [VC3].
-            pre_prepared: entries(&self.pre_prepared)
-                .filter(|entry| self.has_batch(entry.digest))
-                .collect(),
-        };
+        let body = self.view_change(new_view);
         let signed = Arc::new(Signed::sign(&self.config.domain, &self.key, self.id, body));
         let position = self.persist(step, Record::ViewChange(Arc::clone(&signed)));
         self.view_changes.insert(self.id, Arc::clone(&signed));
@@ -52,6 +38,25 @@ impl Replica {
         self.hasten_status(step.now.monotonic);
         self.consider_new_view_timer(step);
         self.primary_try_new_view(step);
+    }
+
+    /// What this replica has to tell about the views below `new_view`: h, C, P and Q.
+    pub fn view_change(&self, new_view: View) -> ViewChange {
+        // A state that was fetched may be beyond the window, until the proof comes that moves it
+        // there; nobody would accept a VIEW-CHANGE that lists such a one [VC4].
+        let listed = self.own_checkpoints.range(..=self.high_water_mark());
+        ViewChange {
+            new_view,
+            replica: self.id,
+            low_water_mark: self.low_water_mark,
+            checkpoints: listed.map(|(seq, id)| (*seq, *id)).collect(),
+            prepared: entries(&self.prepared).collect(),
+            // Whoever vouches for a digest has its batch, lest one be chosen that nobody can
+            // execute [VC3].
+            pre_prepared: entries(&self.pre_prepared)
+                .filter(|entry| self.has_batch(entry.digest))
+                .collect(),
+        }
     }
 
     /// Makes `view` the current view, not yet active: the log's part of the old view goes, P and Q

@@ -25,7 +25,7 @@ fn vote(view: u64, byte: u8) -> Vote {
 
 /// The property that does not hold after these observations.
 fn judge(observations: &[Observation<'_>]) -> Option<&'static str> {
-    let mut checkers = Checkers::new(&Parameters::default());
+    let mut checkers = Checkers::new(4, &Parameters::default());
     let violation =
         observations.iter().find_map(|observation| checkers.observe(Time::ZERO, observation));
     violation.map(|violation| violation.property)
@@ -186,4 +186,46 @@ fn a_result_that_no_correct_replica_gave_is_noticed() {
     assert_eq!(judge(&[requested, answered(0, &truth), accepted(b"lie")]), property);
     assert_eq!(judge(&[requested, accepted(b"truth")]), property);
     assert_eq!(judge(&[requested, answered(0, &truth), answered(1, &lie)]), property);
+}
+
+/// What a replica would tell that is at the beginning and has these entries of P and Q.
+fn remembers(id: u32, prepared: &[(u64, u8)]) -> ViewChange {
+    let entries: Vec<PreparedEntry> = prepared
+        .iter()
+        .map(|(view, byte)| PreparedEntry {
+            seq: SeqNum::new(1),
+            digest: digest(*byte),
+            view: View::new(*view),
+        })
+        .collect();
+    let genesis = CheckpointId { state_root: digest(0), history_root: digest(0) };
+    ViewChange {
+        new_view: View::new(5),
+        replica: replica(id),
+        low_water_mark: SeqNum::ZERO,
+        checkpoints: vec![(SeqNum::ZERO, genesis)],
+        prepared: entries.clone(),
+        pre_prepared: entries,
+    }
+}
+
+#[test]
+fn a_committed_digest_that_a_quorum_would_not_choose_is_noticed() {
+    let committed = Event::Committed { seq: SeqNum::new(1), digest: digest(1) };
+    let committed = Observation::Happened { at: replica(0), event: &committed };
+    let told = |all: &[ViewChange]| {
+        let told = all
+            .iter()
+            .map(|tells| Observation::Remembers { at: tells.replica, tells: Some(tells) });
+        judge(&told.chain([committed]).collect::<Vec<_>>())
+    };
+    let property = Some("what is committed is the only choice");
+    let prepared = |id| remembers(id, &[(1, 1)]);
+    let silent = |id| remembers(id, &[]);
+    // The quorum that committed it, with or without the one that did not hear of it.
+    assert_eq!(told(&[prepared(0), prepared(1), prepared(2), silent(3)]), None);
+    assert_eq!(told(&[prepared(0), silent(1), silent(2), silent(3)]), property, "null");
+    let other = |id| remembers(id, &[(2, 2)]);
+    assert_eq!(told(&[prepared(0), prepared(1), other(2), other(3)]), property, "a later digest");
+    assert_eq!(told(&[prepared(0), silent(1)]), None, "no quorum is up");
 }

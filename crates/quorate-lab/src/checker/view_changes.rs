@@ -1,4 +1,4 @@
-//! A VIEW-CHANGE of a correct replica tells what it may tell: P and Q hold at most one entry for
+//! A VIEW-CHANGE of a correct replica, sent or yet to come, tells what it may tell: P and Q hold at most one entry for
 //! each number, inside the window above its low water mark and from views before the new one; and
 //! its checkpoints are checkpoints. So its size is bounded however many views fail.
 
@@ -20,18 +20,19 @@ impl Checker for ViewChanges {
     }
 
     fn observe(&mut self, observation: &Observation<'_>) -> Result<(), String> {
-        let Observation::Sent { from, message: Message::ViewChange(signed), .. } = observation
-        else {
-            return Ok(());
-        };
-        if signed.signer != *from {
-            return Ok(());
-        }
-        match self.fault_of(&signed.body) {
-            None => Ok(()),
-            Some(fault) => {
-                Err(format!("that of replica {from} for view {}: {fault}", signed.body.new_view))
+        let told = match observation {
+            Observation::Sent { from, message: Message::ViewChange(signed), .. }
+                if signed.signer == *from =>
+            {
+                &signed.body
             }
+            Observation::Remembers { tells: Some(tells), .. } => tells,
+            _ => return Ok(()),
+        };
+        let ViewChange { replica, new_view, .. } = told;
+        match self.fault_of(told) {
+            None => Ok(()),
+            Some(fault) => Err(format!("that of replica {replica} for view {new_view}: {fault}")),
         }
     }
 }

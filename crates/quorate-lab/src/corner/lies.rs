@@ -1,8 +1,9 @@
 //! What a faulty replica can say in a view change: VIEW-CHANGEs with lies about P and Q, and as the
 //! new primary every NEW-VIEW that correct replicas would find justified.
 
+use super::THRESHOLDS;
 use super::nodes::{MessageId, Nodes};
-use super::restated::{self, QUORUM};
+use crate::restated;
 use pbft::message::{Batch, NewView, NewViewProof, PrePrepare, PreparedEntry, ViewChange};
 use pbft::{Digest, Message, ReplicaId, SeqNum, Signed, View};
 use std::collections::{BTreeMap, BTreeSet};
@@ -160,7 +161,7 @@ impl Liars {
                 .collect();
             sets.extend(with);
         }
-        sets.retain(|set| set.len() >= QUORUM);
+        sets.retain(|set| set.len() >= THRESHOLDS.quorum);
         sets
     }
 
@@ -182,7 +183,7 @@ impl Liars {
             let used: Vec<SignedViewChange> =
                 set.iter().filter_map(|id| view_change(nodes, *id)).cloned().collect();
             let bodies: Vec<&ViewChange> = used.iter().map(|signed| &signed.body).collect();
-            if let Some(outcome) = restated::decide(&bodies, log_window) {
+            if let Some(outcome) = restated::decide(THRESHOLDS, &bodies, log_window) {
                 outcomes.entry(outcome).or_insert(used);
             }
         }

@@ -1,8 +1,9 @@
 //! Cores in every state they were seen in, each once, and what one input makes of each, worked out
 //! once by the core itself. Exploring the cluster then is choosing among numbers.
 
+use super::THRESHOLDS;
 use super::cast::{Cast, TIMEOUT, clock};
-use super::restated;
+use crate::restated;
 use pbft::message::{Batch, Kind, NewView, Outcome, PrePrepare, PreparedEntry, ViewChange};
 use pbft::{
     ClientWindow, Digest, Event, Execution, Input, Message, Output, Record, Replica, ReplicaId,
@@ -264,7 +265,8 @@ impl Nodes {
             Message::NewView(proof) if proof.new_view.signer == node.id => {
                 let used: Vec<_> = proof.view_changes.iter().map(|vc| &vc.body).collect();
                 let body = &proof.new_view.body;
-                let expected = restated::decide(&used, self.cast.config.parameters.log_window);
+                let expected =
+                    restated::decide(THRESHOLDS, &used, self.cast.config.parameters.log_window);
                 if expected != Some((body.checkpoint, body.chosen.clone())) {
                     self.note_fault(format!("replica {} decides {body:?} for itself", node.id));
                 }

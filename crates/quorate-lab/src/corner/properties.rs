@@ -1,11 +1,12 @@
 //! What must hold in every situation.
 
 use super::REPLICA_COUNT;
+use super::THRESHOLDS;
 use super::choices::Choices;
 use super::lies::view_change;
 use super::nodes::{Heard, MessageId, Nodes};
-use super::restated::{self, QUORUM};
 use super::stages::Situation;
+use crate::restated;
 use pbft::message::{ViewChange, Vote};
 use pbft::{Digest, Message, SeqNum, View};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +27,8 @@ fn certifiable(
         }
     }
     let mut certifiable: BTreeMap<SeqNum, BTreeSet<(Digest, View)>> = BTreeMap::new();
-    for (vote, _) in count.into_iter().filter(|(_, count)| count + liar_count >= QUORUM) {
+    for (vote, _) in count.into_iter().filter(|(_, count)| count + liar_count >= THRESHOLDS.quorum)
+    {
         certifiable.entry(vote.seq).or_default().insert((vote.digest, vote.view));
     }
     certifiable
@@ -72,7 +74,7 @@ pub(super) fn wrong_choice(
         return None;
     }
     let sent = choices.view_changes(view, all);
-    if sent.len() + liar_count < QUORUM {
+    if sent.len() + liar_count < THRESHOLDS.quorum {
         return None;
     }
     let key = (view, sent, committed);
@@ -102,7 +104,7 @@ fn only_choice(
             .map(|signed| &signed.body)
             .collect();
         committed.iter().all(|(seq, digest)| {
-            restated::choice(&used, *seq).is_none_or(|chosen| chosen == *digest)
+            restated::choice(THRESHOLDS, &used, *seq).is_none_or(|chosen| chosen == *digest)
         })
     })
 }
@@ -126,6 +128,7 @@ pub(super) fn standstill(choices: &mut Choices, view: View, all: &Situation) -> 
     }
     let told: Vec<&ViewChange> = told.iter().collect();
     let log_window = nodes.cast.config.parameters.log_window;
-    let stands_still = told.len() >= QUORUM && restated::decide(&told, log_window).is_none();
+    let stands_still = told.len() >= THRESHOLDS.quorum
+        && restated::decide(THRESHOLDS, &told, log_window).is_none();
     stands_still.then(|| "a view change cannot end".to_owned())
 }

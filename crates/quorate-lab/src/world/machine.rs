@@ -5,6 +5,7 @@ use crate::rng::{Seed, Stream};
 use crate::trace::{Fate, is_agreement};
 use crate::workload::{Execution, ExecutionLog, SERVICE, Watched, forge_store_outcome};
 use core::time::Duration;
+use pbft::message::ViewChange;
 use pbft::{
     Config, Event, Evidence, HaltReason, Message, Now, Recipients, Reject, ReplicaId, SeqNum,
     SigningKey, Time, Verified, View,
@@ -42,6 +43,8 @@ pub(crate) struct Machine {
     process: Option<Process>,
     /// Why the replica stopped for good, if it did.
     halted: Option<HaltCause>,
+    /// Whether what it would tell about P and Q may have changed.
+    memory_changed: bool,
     /// Whether a start ever found a write that a crash had interrupted.
     has_found_torn_tail: bool,
     /// What somebody once copied of the disk.
@@ -153,6 +156,7 @@ impl Machine {
             crash_kind: CrashKind::Power,
             process: None,
             halted: None,
+            memory_changed: false,
             has_found_torn_tail: false,
             copy: None,
             is_rolled_back: false,
@@ -248,6 +252,7 @@ impl Machine {
     /// The machine goes down now.
     pub(crate) fn crash(&mut self, kind: CrashKind) {
         self.process = None;
+        self.memory_changed = true;
         let rng = &mut self.rng;
         let mut survivors = |versions: usize| rng.index(versions + 1);
         let crash = match kind {
@@ -400,6 +405,21 @@ impl Machine {
         std::mem::take(&mut self.log.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether what it would tell may have changed since this was last asked: only a record does
+    /// that, or a crash.
+    pub(crate) fn take_memory_changed(&mut self) -> bool {
+        std::mem::take(&mut self.memory_changed)
+    }
+
+    /// What the replica would tell were it to leave its view now; nothing while it is down, or was
+    /// not let in.
+    pub(crate) fn would_tell(&self) -> Option<ViewChange> {
+        let core = self.process.as_ref()?.host.core();
+        let status = core.status();
+        let may_tell = status.admitted && status.halted.is_none();
+        may_tell.then(|| core.view_change(status.view.next()))
+    }
+
     /// What does not hold at this replica although it is correct.
     pub(crate) fn broken_invariant(&self) -> Option<String> {
         if self.is_faulty {
@@ -508,6 +528,7 @@ impl Machine {
         let Some(process) = &mut self.process else { return };
         match effect {
             Effect::Journal(task) => {
+                self.memory_changed = true;
                 process.tasks.push(task);
                 if !process.is_syncing {
                     process.is_syncing = true;

@@ -1,10 +1,11 @@
 //! Leaving a view and entering the next.
 
 use super::Choices;
+use crate::corner::THRESHOLDS;
 use crate::corner::lies::view_change;
 use crate::corner::nodes::{Heard, NodeId};
-use crate::corner::restated::{self, QUORUM, WEAK};
 use crate::corner::stages::Situation;
+use crate::restated;
 use pbft::{Digest, Message, View};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -89,8 +90,8 @@ impl Choices {
         for liar in self.liars.ids.clone() {
             told.push((liar, self.liars.empty_view_change(&mut self.nodes, liar, view)));
         }
-        if told.len() >= WEAK {
-            let after = self.nodes.hearing(at, told.split_off(told.len() - WEAK));
+        if told.len() >= THRESHOLDS.weak {
+            let after = self.nodes.hearing(at, told.split_off(told.len() - THRESHOLDS.weak));
             debug_assert_eq!(self.nodes.node(after).view, view);
             reached.insert(after);
         }
@@ -162,7 +163,7 @@ impl Choices {
                 if is_open && has_left {
                     self.expect_undecided(after, view);
                 }
-                if has_left && (!is_open || self.heard_count(after, view) >= QUORUM) {
+                if has_left && (!is_open || self.heard_count(after, view) >= THRESHOLDS.quorum) {
                     outcomes.entry(outcome).or_insert(after);
                 }
                 if is_open && seen.insert(after) {
@@ -189,7 +190,7 @@ impl Choices {
             .map(|signed| &signed.body)
             .collect();
         let log_window = self.nodes.cast.config.parameters.log_window;
-        if restated::decide(&used, log_window).is_some() {
+        if restated::decide(THRESHOLDS, &used, log_window).is_some() {
             let what = format!("replica {} does not begin view {view} but could", node.id);
             self.nodes.note_fault(what);
         }
