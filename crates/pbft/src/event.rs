@@ -3,9 +3,10 @@
 use crate::fault::{HaltReason, Reject};
 use crate::message::{CheckpointId, Kind};
 use crate::{ClientId, Digest, Incarnation, ReplicaId, SeqNum, Session, Time, Timestamp, View};
+use borsh::{BorshDeserialize, BorshSerialize};
 
 /// Something that happened at a replica.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub enum Event {
     /// The peers let this replica in: it may vote.
     Admitted,
@@ -127,7 +128,7 @@ pub enum Event {
 }
 
 /// Why a replica leaves a view.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, BorshSerialize, BorshDeserialize)]
 pub enum ViewChangeCause {
     /// The first request of its queue waited too long.
     RequestTimeout,

@@ -10,7 +10,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use core::fmt;
 
 /// Why a message was dropped.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, BorshSerialize, BorshDeserialize)]
 pub enum Reject {
     /// The bytes are no canonical encoding of a message.
     Undecodable,
@@ -228,7 +228,7 @@ impl NewView {
 }
 
 /// Why a replica stopped for good: it doubts its own state.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub enum HaltReason {
     /// More peers than can be faulty durably remember a start of this replica that its own disk
     /// does not: the disk was lost or rolled back.

@@ -73,7 +73,7 @@ pub enum Message {
 }
 
 /// What kind of message it is: for counters, budgets, traces and pictures.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, BorshSerialize, BorshDeserialize)]
 pub enum Kind {
     /// HELLO or its answer.
     Hello,

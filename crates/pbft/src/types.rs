@@ -150,7 +150,19 @@ impl Position {
 
 /// A moment of a replica's or a client's own monotonic clock, in microseconds from an arbitrary
 /// origin. Never compared between processes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Debug,
+    BorshSerialize,
+    BorshDeserialize,
+)]
 pub struct Time(u64);
 
 impl Time {

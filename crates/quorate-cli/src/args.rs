@@ -170,6 +170,15 @@ pub(crate) struct Replica {
     /// End when standard input ends, so that no replica outlives who started it
     #[arg(long, hide = true)]
     pub(crate) tied: bool,
+    /// Misbehave like this from the first message on; in a laboratory only
+    #[arg(long, hide = true)]
+    pub(crate) behave: Option<Behaviour>,
+    /// Decides what is done at random then
+    #[arg(long, hide = true, requires = "behave", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Write down every message and event in this new file; in a laboratory only
+    #[arg(long, hide = true)]
+    pub(crate) record: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

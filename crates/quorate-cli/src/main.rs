@@ -10,6 +10,7 @@ mod demo;
 mod failure;
 mod logging;
 mod processes;
+mod recorder;
 mod render;
 mod services;
 

@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result, bail};
 use quorate_node::home::Home;
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -32,7 +33,12 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the replica that lives in `home`; its log goes to the file `log` there.
     pub(crate) fn replica(home: &Home) -> Result<Self> {
-        Self::start(home, &["replica"])
+        Self::replica_with(home, &[])
+    }
+
+    /// As [`Process::replica`], with more arguments.
+    pub(crate) fn replica_with(home: &Home, more: &[&str]) -> Result<Self> {
+        Self::start(home, &[&["replica"], more].concat())
     }
 
     /// Starts the gateway that lives in `home`.
@@ -82,6 +88,21 @@ impl Process {
         Ok(self.child.wait().await?)
     }
 
+    /// Whether the process has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Suspends the process.
+    pub(crate) fn suspend(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets a suspended process go on.
+    pub(crate) fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Ends the process at once, as SIGKILL does, and waits until it is gone.
     pub(crate) async fn kill(&mut self) -> Result<()> {
         Ok(self.child.kill().await?)
@@ -89,16 +110,18 @@ impl Process {
 
     /// Tells the process to stop, and makes sure that it does.
     pub(crate) async fn stop(&mut self) -> Result<()> {
-        if let Some(pid) =
-            self.child.id().and_then(|pid| rustix::process::Pid::from_raw(pid as i32))
-        {
-            // It may have ended in this moment; then that is what was wanted.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
+        self.signal(Signal::TERM);
         if timeout(STOP_TIMEOUT, self.child.wait()).await.is_err() {
             self.child.kill().await?;
         }
         Ok(())
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.child.id().and_then(|pid| Pid::from_raw(pid as i32)) {
+            // It may have ended in this moment; then there is nobody to tell.
+            let _ = kill_process(pid, signal);
+        }
     }
 
     /// The last thing an ended process said. One that was killed did not say why.

@@ -28,8 +28,10 @@ pub struct Culprit {
 }
 
 /// Collects what the protocol sees while a run goes on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Suspicions {
+    /// A reply that comes so much later than the quorum's is slow.
+    slow: Duration,
     proofs: BTreeMap<(ReplicaId, &'static str), (View, Evidence)>,
     accusations: BTreeMap<(ReplicaId, Accusation), BTreeSet<ReplicaId>>,
     /// Who saw which digest voted for, by whom.
@@ -65,10 +67,30 @@ struct Replies {
     each: BTreeMap<ReplicaId, (Time, Digest)>,
 }
 
-/// A reply that comes so much later than the quorum's is slow.
-const SLOW: Duration = Duration::from_secs(1);
+/// How much later, in the times of a scenario file.
+pub(crate) const SLOW: Duration = Duration::from_secs(1);
+
+impl Default for Suspicions {
+    fn default() -> Self {
+        Self::new(SLOW)
+    }
+}
 
 impl Suspicions {
+    /// Nothing is suspected yet. A reply that comes `slow` after the quorum's will be.
+    pub(crate) fn new(slow: Duration) -> Self {
+        Self {
+            slow,
+            proofs: BTreeMap::new(),
+            accusations: BTreeMap::new(),
+            votes: BTreeMap::new(),
+            proposed: BTreeSet::new(),
+            committed: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            replies: BTreeMap::new(),
+        }
+    }
+
     pub(crate) fn proved(&mut self, conviction: Conviction, evidence: &Evidence) {
         let key = (conviction.replica, conviction.lie);
         self.proofs.entry(key).or_insert_with(|| (conviction.view, evidence.clone()));
@@ -224,7 +246,7 @@ impl Suspicions {
                 if digest != accepted {
                     let what = "its REPLY contradicts what a quorum answered";
                     odd.insert((*replica, what.to_owned()));
-                } else if at.since(known_at) > SLOW {
+                } else if at.since(known_at) > self.slow {
                     let what = "its REPLY came long after those of a quorum";
                     odd.insert((*replica, what.to_owned()));
                 }

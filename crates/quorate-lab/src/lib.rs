@@ -8,6 +8,8 @@ pub mod counts;
 pub mod culprits;
 pub mod linearizability;
 pub mod network;
+pub mod processes;
+pub mod record;
 pub mod report;
 pub mod rng;
 pub mod scenario;
@@ -16,11 +18,11 @@ pub mod small_scope;
 pub mod swarm;
 pub mod trace;
 pub mod twins;
+pub mod workload;
 pub mod world;
 
 mod checker;
 mod restated;
-mod workload;
 
 pub use checker::Violation;
 pub use workload::forge_store_outcome;

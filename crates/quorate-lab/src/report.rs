@@ -24,10 +24,17 @@ pub struct Summary {
     pub explanation: Option<String>,
     /// What the run did not do as the scenario says it must.
     pub misses: Vec<String>,
-    /// A hash of everything that happened, in hexadecimal.
-    pub trace_hash: String,
-    /// How long the run took in virtual time.
-    pub virtual_seconds: f64,
+    /// A hash of everything that happened, in hexadecimal; none of a run on processes, which never
+    /// repeats.
+    pub trace_hash: Option<String>,
+    /// How long the run took in virtual time; none of a run on processes.
+    pub virtual_seconds: Option<f64>,
+    /// How long a run on processes took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub real_seconds: Option<f64>,
+    /// By how much a run on processes stretched the times of its scenario.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_scale: Option<f64>,
     /// Messages, counted where they were handled.
     pub counts: MessageCounts,
     /// Requests completed, each counted once.
@@ -74,8 +81,10 @@ impl Summary {
             verdict: verdict_name(&outcome.verdict).name(),
             explanation,
             misses: scenario.misses(outcome),
-            trace_hash: format!("{:016x}", outcome.trace_hash),
-            virtual_seconds: outcome.ended.as_micros() as f64 / 1e6,
+            trace_hash: Some(format!("{:016x}", outcome.trace_hash)),
+            virtual_seconds: Some(seconds(outcome)),
+            real_seconds: None,
+            time_scale: None,
             counts: outcome.messages.clone(),
             requests_completed: outcome.counts.requests,
             operations_completed: outcome.counts.operations,
@@ -93,4 +102,35 @@ impl Summary {
             report: report.to_owned(),
         }
     }
+
+    /// The outcome of a run of this scenario on processes, whose report is in the folder `report`.
+    pub fn of_processes(
+        scenario: &Scenario,
+        outcome: &Outcome,
+        report: &str,
+        time_scale: f64,
+    ) -> Self {
+        Self {
+            trace_hash: None,
+            virtual_seconds: None,
+            real_seconds: Some(seconds(outcome)),
+            time_scale: Some(time_scale),
+            ..Self::new(scenario, outcome, report)
+        }
+    }
+
+    /// How long the run took, in its own time.
+    pub fn seconds(&self) -> f64 {
+        self.virtual_seconds.or(self.real_seconds).unwrap_or_default()
+    }
+
+    /// How long the run took, in words.
+    pub fn took(&self) -> String {
+        let kind = if self.virtual_seconds.is_some() { "virtual" } else { "real" };
+        format!("{:.6} s of {kind} time", self.seconds())
+    }
+}
+
+fn seconds(outcome: &Outcome) -> f64 {
+    outcome.ended.as_micros() as f64 / 1e6
 }

@@ -6,6 +6,7 @@
 mod build;
 mod events;
 mod format;
+mod real;
 mod span;
 mod write;
 

@@ -1,12 +1,13 @@
 //! What happened in a run, line by line: for people, pictures and counts.
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use pbft::message::Kind;
 use pbft::{ClientId, Digest, Event, Message, ReplicaId, SeqNum, Time, View, ViewChangeCause};
 use quorate_adversary::Endpoint;
 use serde::Serialize;
 
 /// Who sends or receives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub enum Party {
     /// A replica, written `r0`.
     Replica(ReplicaId),
@@ -327,6 +328,15 @@ impl From<Endpoint> for Party {
         match endpoint {
             Endpoint::Replica(replica) => Self::Replica(replica),
             Endpoint::Client(client) => Self::Client(client),
+        }
+    }
+}
+
+impl From<Party> for Endpoint {
+    fn from(party: Party) -> Self {
+        match party {
+            Party::Replica(replica) => Self::Replica(replica),
+            Party::Client(client) => Self::Client(client),
         }
     }
 }

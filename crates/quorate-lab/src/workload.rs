@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Draws the next call on one of `keys` keys. Values are unique, so that a reader knows which
 /// write it saw.
-pub(crate) fn any_call(rng: &mut Stream, keys: u64, serial: u64) -> (Vec<u8>, Call) {
+pub fn any_call(rng: &mut Stream, keys: u64, serial: u64) -> (Vec<u8>, Call) {
     let key = format!("key-{}", rng.below(keys)).into_bytes();
     let value = format!("value-{serial}").into_bytes();
     let call = match rng.below(10) {
@@ -30,7 +30,7 @@ pub(crate) fn any_call(rng: &mut Stream, keys: u64, serial: u64) -> (Vec<u8>, Ca
 }
 
 /// A call in words.
-pub(crate) fn describe(key: &[u8], call: &Call) -> String {
+pub fn describe(key: &[u8], call: &Call) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let key = text(key);
     match call {
@@ -42,7 +42,7 @@ pub(crate) fn describe(key: &[u8], call: &Call) -> String {
 }
 
 /// The bytes to be ordered for a call: a tag that makes it unique, and the store's operation.
-pub(crate) fn encode(tag: u64, key: &[u8], call: &Call) -> Vec<u8> {
+pub fn encode(tag: u64, key: &[u8], call: &Call) -> Vec<u8> {
     let key = key.to_vec();
     let operation: Operation = match call {
         Call::Get => RangeRequest { key, ..RangeRequest::default() }.into(),
@@ -67,7 +67,7 @@ pub(crate) fn encode(tag: u64, key: &[u8], call: &Call) -> Vec<u8> {
 }
 
 /// What the store's answer means; `None` if it is no answer to any of our calls.
-pub(crate) fn decode(result: &[u8]) -> Option<Answer> {
+pub fn decode(result: &[u8]) -> Option<Answer> {
     let outcome = Outcome::decode(result)?;
     let response = match outcome.result.ok()? {
         StoreResponse::Range(range) => {
@@ -98,7 +98,7 @@ pub fn forge_store_outcome(result: &[u8]) -> Vec<u8> {
 }
 
 /// A service that is watched: it removes the tag, notes what is executed and hands the rest on.
-pub(crate) struct Watched<S> {
+pub struct Watched<S> {
     inner: S,
     log: ExecutionLog,
     /// How often the state was replaced.
@@ -106,19 +106,23 @@ pub(crate) struct Watched<S> {
 }
 
 /// What watched services executed and nobody has looked at yet.
-pub(crate) type ExecutionLog = Arc<Mutex<Vec<Execution>>>;
+pub type ExecutionLog = Arc<Mutex<Vec<Execution>>>;
 
 /// One execution of one operation.
 #[derive(Debug)]
-pub(crate) struct Execution {
-    pub(crate) generation: u64,
-    pub(crate) seq: pbft::SeqNum,
-    pub(crate) client: pbft::ClientId,
-    pub(crate) operation: Vec<u8>,
+pub struct Execution {
+    /// In which generation of the state.
+    pub generation: u64,
+    /// In the batch with this number.
+    pub seq: pbft::SeqNum,
+    /// Who asked.
+    pub client: pbft::ClientId,
+    /// What, with its tag.
+    pub operation: Vec<u8>,
 }
 
 /// What the workload's operations are for.
-pub(crate) const SERVICE: ServiceId = ServiceId(0);
+pub const SERVICE: ServiceId = ServiceId(0);
 
 const TAG_BYTES: usize = 8;
 
@@ -128,7 +132,8 @@ pub(crate) fn tag(operation: &[u8]) -> &[u8] {
 }
 
 impl<S> Watched<S> {
-    pub(crate) fn new(inner: S, log: ExecutionLog, generation: u64) -> Self {
+    /// Watches `inner` and notes in `log`, counting generations from `generation`.
+    pub fn new(inner: S, log: ExecutionLog, generation: u64) -> Self {
         Self { inner, log, generation }
     }
 }

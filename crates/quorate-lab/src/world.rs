@@ -9,7 +9,7 @@ mod interference;
 mod lying_clients;
 mod machine;
 mod options;
-mod outcome;
+pub(crate) mod outcome;
 mod signatures;
 
 pub(crate) use interference::Interference;

@@ -23,6 +23,7 @@ use crate::{
     send_queue::{QueueLimit, SendQueue},
     tls::Purpose,
 };
+use bytes::Bytes;
 use driver::ReplicaLink;
 use pbft::{
     ClientId, ClientParameters, Completion, Config, OperationId, ReplicaId, Session, SigningKey,
@@ -31,13 +32,13 @@ use pbft::{
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
 };
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::{Notify, mpsc, oneshot},
     task::JoinSet,
     time::{Instant, timeout_at},
 };
@@ -83,6 +84,8 @@ struct Shared {
     replies: FairQueue<ReplicaId>,
     links: BTreeMap<ReplicaId, LinkState>,
     metrics: ClientMetrics,
+    /// Where a copy of every frame goes, if anybody wants one.
+    tap: OnceLock<mpsc::UnboundedSender<(ReplicaId, Bytes)>>,
 }
 
 struct Core {
@@ -128,6 +131,7 @@ impl Client {
             wake,
             links: links.collect(),
             metrics,
+            tap: OnceLock::new(),
         });
         let mut tasks = JoinSet::new();
         for replica in &replicas {
@@ -187,6 +191,16 @@ impl Client {
     /// What this client counts.
     pub fn metrics(&self) -> &ClientMetrics {
         &self.shared.metrics
+    }
+
+    /// A copy of every frame that is handled from now on, with the replica that sent it, whether it
+    /// was wanted or not; for laboratories, which count them. Whoever asks first gets them, and must
+    /// take them: nothing limits how many wait.
+    pub fn tap(&self) -> mpsc::UnboundedReceiver<(ReplicaId, Bytes)> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        // A second one is dropped, and its receiver ends at once.
+        let _ = self.shared.tap.set(sender);
+        receiver
     }
 
     /// Ends all links and tasks. Whoever still waits gets [`ClientError::Closed`], and so does

@@ -28,6 +28,9 @@ pub enum Request {
         /// For so long; for ever if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         for_ms: Option<u64>,
+        /// Decides what it does at random.
+        #[serde(default)]
+        seed: u64,
     },
     /// Behave well again.
     Heal {},

@@ -18,6 +18,7 @@ mod core;
 mod counters;
 mod disk;
 pub mod evidence;
+pub mod laboratory;
 mod links;
 mod memory;
 mod outer;
@@ -30,6 +31,7 @@ use crate::home::{Home, HomeError, Membership};
 use crate::work_queue::WorkQueue;
 use checker::Checker;
 use core::Ground;
+use laboratory::Laboratory;
 use memory::{Memory, Opened};
 use pbft::{ReplicaId, SigningKey};
 use quorate_net::ListenError;
@@ -51,12 +53,20 @@ pub struct NodeConfig {
     pub forge: fn(&[u8]) -> Vec<u8>,
     /// Whether its memory is lost, so that it has to rejoin with a new one.
     pub rejoin: bool,
+    /// What a laboratory does to it; anywhere else it does not start with this.
+    pub laboratory: Option<Laboratory>,
 }
 
 impl NodeConfig {
     /// A replica of these services, in the folder `home`.
     pub fn new(home: Home, services: Services) -> Self {
-        Self { home, services, forge: quorate_adversary::flip_last_byte, rejoin: false }
+        Self {
+            home,
+            services,
+            forge: quorate_adversary::flip_last_byte,
+            rejoin: false,
+            laboratory: None,
+        }
     }
 }
 
@@ -88,6 +98,9 @@ pub enum NodeError {
     /// Its folder cannot be used.
     #[error(transparent)]
     Home(#[from] HomeError),
+    /// It is to misbehave or to be watched, and its cluster is no laboratory.
+    #[error("only a replica of a laboratory misbehaves or is watched, and this cluster is none")]
+    NotALaboratory,
     /// Its memory cannot be opened.
     #[error("{path}: {source}")]
     Backend {
@@ -153,9 +166,12 @@ impl Node {
     /// # Errors
     /// See [`NodeError`]; each says what to do.
     pub fn start(config: NodeConfig) -> Result<Self, NodeError> {
-        let NodeConfig { home, services, forge, rejoin } = config;
+        let NodeConfig { home, services, forge, rejoin, laboratory } = config;
         let Membership { cluster, keys } = home.membership()?;
         let id = home.replica(&Membership { cluster: cluster.clone(), keys: keys.clone() })?;
+        if laboratory.is_some() && !cluster.lab {
+            return Err(NodeError::NotALaboratory);
+        }
         let listen = match home.listen()? {
             Some(listen) => listen,
             None => cluster.address(id).unwrap_or_default().to_owned(),
@@ -185,6 +201,7 @@ impl Node {
             signing_key: signing_key(&keys),
             keys,
             forge,
+            laboratory: laboratory.unwrap_or_default(),
             services,
             opened,
             commands: received,

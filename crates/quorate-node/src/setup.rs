@@ -182,6 +182,19 @@ impl LocalCluster {
         replica_count: u32,
         settings: ClusterSettings,
     ) -> Result<Self, SetupError> {
+        Self::create_for(root, replica_count, LOCAL_CLIENT_COUNT, settings)
+    }
+
+    /// As [`LocalCluster::create`], with identities for so many clients.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn create_for(
+        root: &Path,
+        replica_count: u32,
+        client_count: u32,
+        settings: ClusterSettings,
+    ) -> Result<Self, SetupError> {
         let existing = root.join("cluster.toml");
         if existing.exists() {
             return Err(SetupError::Exists { path: existing });
@@ -196,7 +209,7 @@ impl LocalCluster {
             let home = Home::new(root.join(replica_folder(id)));
             cards.push(make_member(&home, Role::Replica { address })?);
         }
-        for id in 0..LOCAL_CLIENT_COUNT {
+        for id in 0..client_count {
             let home = Home::new(root.join(client_folder(id)));
             cards.push(make_member(&home, Role::Client)?);
         }
@@ -205,9 +218,7 @@ impl LocalCluster {
         let text = fs::read_to_string(&path).map_err(read_error)?;
         let cluster = Cluster::parse(&path, &text)?;
         let local = Self { root: root.to_owned(), cluster };
-        for home in
-            local.replica_homes().chain((0..LOCAL_CLIENT_COUNT).map(|id| local.client_home(id)))
-        {
+        for home in local.replica_homes().chain((0..client_count).map(|id| local.client_home(id))) {
             home.write(&home.cluster_path(), &text)?;
             home.confirm(fingerprint)?;
         }

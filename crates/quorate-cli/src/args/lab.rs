@@ -32,6 +32,10 @@ pub(crate) enum LabCommand {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:\n  \
+    quorate lab run scenarios/original/honest.toml\n  \
+    quorate lab run scenarios/original/slow_nodes.toml --processes\n  \
+    quorate lab run scenarios/original/slow_nodes.toml --processes --time-scale 0.1")]
 pub(crate) struct Run {
     /// The scenario file
     pub(crate) file: PathBuf,
@@ -41,9 +45,22 @@ pub(crate) struct Run {
     /// The folder of the report; by default lab-reports/NAME-seed-N
     #[arg(long, value_name = "DIR")]
     pub(crate) report: Option<PathBuf>,
+    /// Run it on real replicas, one process each, with real links and disks
+    #[arg(long)]
+    pub(crate) processes: bool,
+    /// With --processes: how long a second of the file takes, for all its times alike
+    #[arg(long, value_name = "F", requires = "processes", default_value_t = 1.0,
+        value_parser = parse_time_scale)]
+    pub(crate) time_scale: f64,
     /// Print the outcome as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Reads a factor for times.
+fn parse_time_scale(text: &str) -> Result<f64, String> {
+    let scale = text.parse().ok().filter(|scale| (0.001..=1000.0).contains(scale));
+    scale.ok_or_else(|| "write a number from 0.001 to 1000, as in 0.1".to_owned())
 }
 
 #[derive(Debug, ClapArgs)]

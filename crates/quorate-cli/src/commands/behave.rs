@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) fn make_faulty(args: &Break) -> Result<()> {
     let for_ms = args.span.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
     let behaviour = args.behaviour.to_string();
-    tell(&args.dir, args.id, &Request::Break { behaviour: behaviour.clone(), for_ms })?;
+    tell(&args.dir, args.id, &Request::Break { behaviour: behaviour.clone(), for_ms, seed: 0 })?;
     let until = args.span.map_or_else(String::new, |span| format!(" for {span:?}"));
     render::note(format_args!("replica {} now behaves as {behaviour}{until}", args.id));
     Ok(())

@@ -2,9 +2,11 @@
 
 use crate::args::Replica;
 use crate::failure::Negative;
+use crate::recorder;
 use crate::{render, services};
 use anyhow::Result;
 use quorate_node::home::{Home, HomeError};
+use quorate_node::node::laboratory::Laboratory;
 use quorate_node::node::{Ended, Node, NodeConfig, NodeError};
 
 pub(super) fn run(args: Replica) -> Result<()> {
@@ -12,8 +14,18 @@ pub(super) fn run(args: Replica) -> Result<()> {
     if let Some(fingerprint) = args.confirm {
         home.confirm(fingerprint)?;
     }
-    let (services, forge, rejoin) = (services::all(), services::forge, args.rejoin);
-    let config = NodeConfig { home, services, forge, rejoin };
+    let mut services = services::all();
+    let mut laboratory = None;
+    if args.behave.is_some() || args.record.is_some() {
+        let recorded = args.record.as_deref().map(recorder::start).transpose()?;
+        let watcher = recorded.map(|(watcher, (id, service))| {
+            services.insert(id, service);
+            watcher
+        });
+        laboratory = Some(Laboratory { behaviour: args.behave, seed: args.seed, watcher });
+    }
+    let (forge, rejoin) = (services::forge, args.rejoin);
+    let config = NodeConfig { home, services, forge, rejoin, laboratory };
     let mut node = Node::start(config).map_err(explain)?;
     render::line(format_args!("replica {} listens on {}", node.id(), node.address()))?;
     let ended = super::runtime()?.block_on(async {

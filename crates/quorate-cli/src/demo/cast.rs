@@ -67,7 +67,7 @@ impl Cast {
     }
 
     pub(super) fn make_faulty(&self, id: u32, behaviour: Behaviour) -> Result<()> {
-        let request = Request::Break { behaviour: behaviour.to_string(), for_ms: None };
+        let request = Request::Break { behaviour: behaviour.to_string(), for_ms: None, seed: 0 };
         behave::tell(self.local.root(), id, &request)
     }
 

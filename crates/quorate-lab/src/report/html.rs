@@ -68,19 +68,24 @@ fn head(out: &mut String, scenario: &Scenario, summary: &Summary) {
     let _ = write!(
         out,
         "<table><tr><th>replicas</th><td>n = {n}, f = {f}</td></tr>\
-         <tr><th>seed</th><td>{}</td></tr><tr><th>took</th><td>{:.6} s of virtual time</td></tr>\
+         <tr><th>seed</th><td>{}</td></tr><tr><th>took</th><td>{}</td></tr>\
          <tr><th>requests completed</th><td>{}</td></tr>\
-         <tr><th>view changes</th><td>{}, ended in view {}</td></tr>\
-         <tr><th>trace hash</th><td><code>{}</code></td></tr>\
-         <tr><th>to replay</th><td><code>quorate lab replay {}</code></td></tr></table>",
+         <tr><th>view changes</th><td>{}, ended in view {}</td></tr>",
         summary.seed,
-        summary.virtual_seconds,
+        summary.took(),
         summary.requests_completed,
         summary.view_changes,
-        summary.final_view,
-        summary.trace_hash,
-        escape(&summary.report)
+        summary.final_view
     );
+    if let Some(hash) = &summary.trace_hash {
+        let _ = write!(
+            out,
+            "<tr><th>trace hash</th><td><code>{hash}</code></td></tr>\
+             <tr><th>to replay</th><td><code>quorate lab replay {}</code></td></tr>",
+            escape(&summary.report)
+        );
+    }
+    out.push_str("</table>");
 }
 
 fn culprits(out: &mut String, summary: &Summary) {

@@ -260,7 +260,7 @@ impl Trace {
 }
 
 /// Judges the history of all clients.
-pub(super) fn linearizability(at: Time, history: &History) -> Option<Violation> {
+pub(crate) fn linearizability(at: Time, history: &History) -> Option<Violation> {
     let what = match linearizability::check(history) {
         Ok(linearizability::Verdict::Linearizable) => return None,
         Ok(linearizability::Verdict::Violation(violation)) => violation.to_string(),

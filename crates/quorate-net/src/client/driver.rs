@@ -67,6 +67,10 @@ impl Shared {
         frame: &Bytes,
         outputs: &mut Vec<ClientOutput>,
     ) {
+        if let Some(tap) = self.tap.get() {
+            // Whoever wanted them may be gone.
+            let _ = tap.send((replica, frame.clone()));
+        }
         let epoch = self.config.domain.epoch;
         let Ok(head) = wire::reply_head(epoch, frame) else {
             self.metrics.replies_rejected.increment();

@@ -93,6 +93,15 @@ macro_rules! parameters {
         }
 
         impl ParametersFile {
+            /// These parameters, all of them written down; spans in whole milliseconds, rounded up.
+            /// `None` if one is above what the file can say.
+            pub fn of(parameters: &Parameters) -> Option<Self> {
+                Some(Self {
+                    $($count: Some(u32::try_from(parameters.$count).ok()?),)*
+                    $($span_ms: Some(whole_millis(parameters.$span)?),)*
+                })
+            }
+
             /// The parameters with everything filled in.
             pub(super) fn resolve(&self) -> Parameters {
                 let mut parameters = Parameters::default();
@@ -127,6 +136,10 @@ parameters! {
     checkpoint_fill_after_ms => checkpoint_fill_after,
     state_transfer_patience_ms => state_transfer_patience,
     state_transfer_grace_ms => state_transfer_grace,
+}
+
+fn whole_millis(span: Duration) -> Option<u32> {
+    u32::try_from(span.as_micros().div_ceil(1_000)).ok()
 }
 
 impl ParametersFile {

@@ -8,6 +8,7 @@ use super::clock::Clock;
 use super::counters::{Counters, VIEWS_ENTERED};
 use super::disk::{Disk, Done};
 use super::evidence::Archive;
+use super::laboratory::{Arrival, Laboratory, Seen, Watcher};
 use super::links::{self, Links};
 use super::outer::Ends;
 use super::verifier::{Checked, Company, Verifier};
@@ -17,7 +18,7 @@ use crate::cluster::Cluster;
 use crate::home::Home;
 use inputs::{Inputs, Next};
 use pbft::{Config, Message, Reject, ReplicaId, Sender, SigningKey, Verified, wire};
-use quorate_adversary::Behaviour;
+use quorate_adversary::{Behaviour, Identity};
 use quorate_net::identity::SecretKeys;
 use quorate_net::{Class, PeerEvent, Peers};
 use quorate_replica::{
@@ -39,6 +40,7 @@ pub(super) struct Ground {
     pub(super) keys: SecretKeys,
     pub(super) signing_key: SigningKey,
     pub(super) forge: fn(&[u8]) -> Vec<u8>,
+    pub(super) laboratory: Laboratory,
     pub(super) services: Services,
     pub(super) opened: Opened,
     pub(super) commands: mpsc::Receiver<Command>,
@@ -77,6 +79,7 @@ pub(super) fn run(ground: Ground, started: &sync_mpsc::Sender<Result<(), NodeErr
 struct Core {
     home: Home,
     lab: bool,
+    watcher: Option<Watcher>,
     config: Arc<Config>,
     clock: Clock,
     host: Host,
@@ -100,6 +103,7 @@ struct OuterRest {
 impl Core {
     fn start(ground: Ground) -> Result<(Self, Inputs), NodeError> {
         let Ground { home, cluster, id, keys, signing_key, forge, services, checker, .. } = ground;
+        let Laboratory { behaviour, seed, watcher } = ground.laboratory;
         let Ends { clients, requests, metrics, door, _alive } = ground.outer;
         let Opened { memory, stored, is_lost } = ground.opened;
         if let Some(TornTail { segment, offset, bytes }) = stored.torn_tail {
@@ -128,7 +132,11 @@ impl Core {
         let (peers, inbox, peer_door) = Peers::start(id, &keys, &cluster.replicas, &metrics)?;
         // The outer thread is gone only if it panicked; then there is no use in going on either.
         let _ = door.send(peer_door);
-        let links = Links::new(Arc::clone(&config), peers, clients, (id, signing_key), forge);
+        let identity = Identity { config: Arc::clone(&config), id, key: signing_key, forge };
+        let mut links = Links::new(identity, peers, clients, watcher.clone());
+        if let Some(behaviour) = behaviour {
+            links.set_faulty(behaviour, seed, None);
+        }
         let inputs = Inputs {
             owner: ground.owner,
             commands: ground.commands,
@@ -141,6 +149,7 @@ impl Core {
         let core = Self {
             home,
             lab: cluster.lab,
+            watcher,
             config,
             clock,
             host,
@@ -226,13 +235,13 @@ impl Core {
         }
         if class == Class::Votes {
             match wire::decode(self.config.domain.epoch, &frame) {
-                Err(reason) => return self.counters.on_rejected(sender, reason),
+                Err(reason) => return self.refuse(sender, &frame, reason),
                 Ok(message) if links::is_unsigned(&message) => {
-                    return self.admit(sender, message);
+                    return self.admit(sender, &frame, message);
                 }
                 // No correct replica sends those here, where nobody asked for room.
                 Ok(_) if !self.verifier.has_room(sender) => {
-                    return self.counters.on_rejected(sender, Reject::TooOften);
+                    return self.refuse(sender, &frame, Reject::TooOften);
                 }
                 Ok(_) => {}
             }
@@ -245,37 +254,50 @@ impl Core {
     /// A faulty replica's adversary sees what arrives before the replica does.
     fn on_frame_of_faulty(&mut self, sender: Sender, frame: &[u8]) {
         match wire::decode(self.config.domain.epoch, frame) {
-            Err(reason) => self.counters.on_rejected(sender, reason),
-            Ok(message) => self.on_message_of_faulty(sender, message),
+            Err(reason) => self.refuse(sender, frame, reason),
+            Ok(message) => self.on_message_of_faulty(sender, frame, message),
         }
     }
 
-    fn on_message_of_faulty(&mut self, sender: Sender, message: Message) {
-        if let Some(message) = self.links.seen_by_adversary(sender, message) {
-            self.admit(sender, message);
+    fn on_message_of_faulty(&mut self, sender: Sender, frame: &[u8], message: Message) {
+        match self.links.seen_by_adversary(sender, message) {
+            Some(message) => self.admit(sender, frame, message),
+            None => self.arrives(sender, frame, Arrival::Discarded),
         }
     }
 
-    fn on_checked(&mut self, Checked { sender, result, _place }: Checked) {
+    fn on_checked(&mut self, Checked { sender, frame, result, _place }: Checked) {
         match result {
-            Err(reason) => self.counters.on_rejected(sender, reason),
+            Err(reason) => self.refuse(sender, &frame, reason),
             Ok(verified) if self.links.behaviour().is_some() => {
                 let (sender, message) = verified.into_parts();
-                self.on_message_of_faulty(sender, message);
+                self.on_message_of_faulty(sender, &frame, message);
             }
-            Ok(verified) => self.give(HostInput::Message(verified)),
+            Ok(verified) => self.give_message(sender, &frame, verified),
         }
     }
 
-    fn admit(&mut self, sender: Sender, message: Message) {
+    fn admit(&mut self, sender: Sender, frame: &[u8], message: Message) {
         match self.config.admit(sender, message) {
-            Err(reason) => self.counters.on_rejected(sender, reason),
-            Ok(verified) => self.give_message(verified),
+            Err(reason) => self.refuse(sender, frame, reason),
+            Ok(verified) => self.give_message(sender, frame, verified),
         }
     }
 
-    fn give_message(&mut self, verified: Verified) {
+    fn refuse(&mut self, sender: Sender, frame: &[u8], reason: Reject) {
+        self.arrives(sender, frame, Arrival::Refused(reason));
+        self.counters.on_rejected(sender, reason);
+    }
+
+    fn give_message(&mut self, sender: Sender, frame: &[u8], verified: Verified) {
+        self.arrives(sender, frame, Arrival::Handled);
         self.give(HostInput::Message(verified));
+    }
+
+    fn arrives(&self, from: Sender, frame: &[u8], fate: Arrival) {
+        if let Some(watcher) = &self.watcher {
+            watcher.see(Seen::Arrives { from, frame, fate });
+        }
     }
 
     fn give(&mut self, input: HostInput) {
@@ -294,7 +316,12 @@ impl Core {
                 Effect::Send { to, message } => self.links.send(to, &message),
                 Effect::Reply { client, reply } => self.links.reply(client, reply),
                 Effect::Evidence(evidence) => self.archive.keep(evidence),
-                Effect::Event(event) => self.counters.on_event(&event),
+                Effect::Event(event) => {
+                    if let Some(watcher) = &self.watcher {
+                        watcher.see(Seen::Happens(&event));
+                    }
+                    self.counters.on_event(&event);
+                }
                 Effect::Halt(cause) => self.halt(cause),
             }
         }
@@ -319,9 +346,9 @@ impl Core {
                          `lab = true`, and only `quorate up --lab` writes that"
                     .to_owned(),
             },
-            Request::Break { behaviour, for_ms } => match behaviour.parse::<Behaviour>() {
+            Request::Break { behaviour, for_ms, seed } => match behaviour.parse::<Behaviour>() {
                 Ok(behaviour) => {
-                    self.links.set_faulty(behaviour, for_ms.map(Duration::from_millis));
+                    self.links.set_faulty(behaviour, seed, for_ms.map(Duration::from_millis));
                     Response::Done {}
                 }
                 Err(unknown) => Response::Refused { reason: unknown.to_string() },

@@ -1,9 +1,10 @@
 //! Messages on their way out and in, and the adversary between a faulty replica and its links.
 
 use super::clock::Clock;
+use super::laboratory::{Seen, Watcher};
 use bytes::Bytes;
-use pbft::message::Reply;
-use pbft::{ClientId, Config, Message, Recipients, ReplicaId, Sender, SigningKey, wire};
+use pbft::message::{Kind, Reply};
+use pbft::{ClientId, Config, Message, Recipients, ReplicaId, Sender, wire};
 use quorate_adversary::{Adversary, Behaviour, Endpoint, Identity, Payload, Sending};
 use quorate_net::{Class, Clients, Peers};
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ pub(super) struct Links {
     peers: Peers,
     clients: Clients,
     identity: Identity,
+    watcher: Option<Watcher>,
     adversary: Option<Adversary>,
     /// When the adversary is to be gone again.
     heal_at: Option<Instant>,
@@ -30,18 +32,26 @@ pub(super) struct Links {
 
 impl Links {
     pub(super) fn new(
-        config: Arc<Config>,
+        identity: Identity,
         peers: Peers,
         clients: Clients,
-        (id, key): (ReplicaId, SigningKey),
-        forge: fn(&[u8]) -> Vec<u8>,
+        watcher: Option<Watcher>,
     ) -> Self {
-        let identity = Identity { config: Arc::clone(&config), id, key, forge };
-        let (adversary, heal_at, delayed, delayed_count) = (None, None, BTreeMap::new(), 0);
-        Self { config, peers, clients, identity, adversary, heal_at, delayed, delayed_count }
+        Self {
+            config: Arc::clone(&identity.config),
+            peers,
+            clients,
+            identity,
+            watcher,
+            adversary: None,
+            heal_at: None,
+            delayed: BTreeMap::new(),
+            delayed_count: 0,
+        }
     }
 
     pub(super) fn send(&mut self, to: Recipients, message: &Message) {
+        self.see(Seen::Sends { to, message });
         if self.adversary.is_some() {
             let own = self.identity.id;
             let others: Vec<ReplicaId> = match to {
@@ -55,12 +65,21 @@ impl Links {
         }
         let (class, frame) = self.encode(message);
         match to {
-            Recipients::Others => self.peers.broadcast(class, &frame),
-            Recipients::One(id) => self.peers.send(id, class, frame),
+            Recipients::Others => {
+                for id in self.config.replica_ids().filter(|id| *id != self.identity.id) {
+                    self.leaves(Endpoint::Replica(id), Some(message.kind()), &frame, Duration::ZERO);
+                }
+                self.peers.broadcast(class, &frame);
+            }
+            Recipients::One(id) => {
+                self.leaves(Endpoint::Replica(id), Some(message.kind()), &frame, Duration::ZERO);
+                self.peers.send(id, class, frame);
+            }
         }
     }
 
     pub(super) fn reply(&mut self, client: ClientId, reply: Reply) {
+        self.see(Seen::Replies { client, reply: &reply });
         let message = Message::Reply(reply);
         if self.adversary.is_some() {
             self.send_through_adversary(Endpoint::Client(client), message);
@@ -82,9 +101,8 @@ impl Links {
         shown
     }
 
-    /// Makes the replica faulty, for so long or for ever.
-    pub(super) fn set_faulty(&mut self, behaviour: Behaviour, span: Option<Duration>) {
-        let seed = u64::from(self.identity.id.get());
+    /// Makes the replica faulty, for so long or for ever. `seed` decides what it does at random.
+    pub(super) fn set_faulty(&mut self, behaviour: Behaviour, seed: u64, span: Option<Duration>) {
         self.adversary = Some(Adversary::new(behaviour, self.identity.clone(), seed));
         self.heal_at = span.and_then(|span| Instant::now().checked_add(span));
         tracing::warn!(%behaviour, "this replica is told to misbehave");
@@ -119,7 +137,8 @@ impl Links {
             && entry.key().0 <= now
         {
             let (to, payload) = entry.remove();
-            self.send_now(to, &payload);
+            let (class, frame) = self.framed(&payload);
+            self.pass_on(to, class, frame);
         }
         if self.heal_at.is_some_and(|due| due <= now) {
             self.heal();
@@ -138,6 +157,10 @@ impl Links {
             if delay.is_zero() {
                 self.send_now(to, &payload);
             } else if self.delayed.len() < DELAYED_COUNT_MAX {
+                if self.watcher.is_some() {
+                    let (_, frame) = self.framed(&payload);
+                    self.leaves(to, kind_of(&payload), &frame, delay);
+                }
                 self.delayed_count += 1;
                 let due = Instant::now() + delay;
                 self.delayed.insert((due, self.delayed_count), (to, payload));
@@ -146,16 +169,35 @@ impl Links {
     }
 
     fn send_now(&self, to: Endpoint, payload: &Payload) {
-        let (class, frame) = match payload {
+        let (class, frame) = self.framed(payload);
+        self.leaves(to, kind_of(payload), &frame, Duration::ZERO);
+        self.pass_on(to, class, frame);
+    }
+
+    fn framed(&self, payload: &Payload) -> (Class, Bytes) {
+        match payload {
             Payload::Message(message) => self.encode(message),
             // Among the votes it reaches the protocol thread at once.
             Payload::Bytes(bytes) => {
                 (fitting(Class::Votes, bytes.len()), Bytes::copy_from_slice(bytes))
             }
-        };
+        }
+    }
+
+    fn pass_on(&self, to: Endpoint, class: Class, frame: Bytes) {
         match to {
             Endpoint::Replica(id) => self.peers.send(id, class, frame),
             Endpoint::Client(id) => self.clients.send(id, &frame),
+        }
+    }
+
+    fn leaves(&self, to: Endpoint, kind: Option<Kind>, frame: &[u8], after: Duration) {
+        self.see(Seen::Leaves { to, kind, frame, after });
+    }
+
+    fn see(&self, seen: Seen<'_>) {
+        if let Some(watcher) = &self.watcher {
+            watcher.see(seen);
         }
     }
 
@@ -168,6 +210,14 @@ impl Links {
 /// The connection for a frame of this length: the other one, if it is too long for this.
 fn fitting(class: Class, bytes: usize) -> Class {
     if bytes <= class.frame_bytes_max() { class } else { Class::Bulk }
+}
+
+/// What kind of message it is, if it is one.
+fn kind_of(payload: &Payload) -> Option<Kind> {
+    match payload {
+        Payload::Message(message) => Some(message.kind()),
+        Payload::Bytes(_) => None,
+    }
 }
 
 /// Which of the two connections a message takes: the short ones on which the order of requests

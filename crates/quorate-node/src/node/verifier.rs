@@ -34,6 +34,8 @@ pub(super) struct Verifier {
 /// A message that was checked.
 pub(super) struct Checked {
     pub(super) sender: Sender,
+    /// The message as it came.
+    pub(super) frame: Bytes,
     pub(super) result: Result<Verified, Reject>,
     /// Its place in its lane, free once this is dropped.
     pub(super) _place: Place,
@@ -83,7 +85,7 @@ impl Verifier {
         let place = self.lanes.enter(sender, frame.len());
         if here {
             let result = self.checker.check(sender, &frame);
-            return Some(Checked { sender, result, _place: place });
+            return Some(Checked { sender, frame, result, _place: place });
         }
         self.lanes.push(frame, place);
         None
@@ -111,7 +113,7 @@ impl Verifier {
 fn work(checker: &Checker, lanes: &Lanes, results: &mpsc::UnboundedSender<Checked>) {
     while let Some((sender, frame, place)) = lanes.take() {
         let result = checker.check(sender, &frame);
-        if results.send(Checked { sender, result, _place: place }).is_err() {
+        if results.send(Checked { sender, frame, result, _place: place }).is_err() {
             return;
         }
         lanes.finish_turn(sender);

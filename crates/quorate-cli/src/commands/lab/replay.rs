@@ -20,11 +20,11 @@ pub(super) fn run(args: &Replay) -> Result<()> {
     let recorded = recorded_hash(&args.path.join("verdict.json"))?;
     let summary = report::run_and_write(&scenario, &args.path)?;
     single::show(&summary, &args.path, args.json)?;
-    if summary.trace_hash != recorded {
+    let hash = summary.trace_hash.as_deref().unwrap_or_default();
+    if hash != recorded {
         return Err(Negative(format!(
-            "the trace differs: its hash is {}, and the report has {recorded}; another version of \
-             the program made the report, or something here is not deterministic",
-            summary.trace_hash
+            "the trace differs: its hash is {hash}, and the report has {recorded}; another version \
+             of the program made the report, or something here is not deterministic"
         ))
         .into());
     }
@@ -38,5 +38,10 @@ fn recorded_hash(file: &Path) -> Result<String> {
     let verdict: serde_json::Value = serde_json::from_str(&text)
         .with_context(|| format!("{} is not the verdict of a run", file.display()))?;
     let hash = verdict.get("trace_hash").and_then(serde_json::Value::as_str);
-    hash.map(str::to_owned).with_context(|| format!("{} has no trace_hash", file.display()))
+    hash.map(str::to_owned).with_context(|| {
+        format!(
+            "{} has no trace hash: a run on processes does not repeat; run its scenario again",
+            file.display()
+        )
+    })
 }

@@ -10,7 +10,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// The most lines that the page shows something of; the trace has all of them.
-const LINES_SHOWN_MAX: usize = 200_000;
+pub(super) const LINES_SHOWN_MAX: usize = 200_000;
 
 /// Runs a scenario and writes everything about the run into `dir`.
 pub(super) fn run_and_write(scenario: &Scenario, dir: &Path) -> Result<Summary> {
@@ -44,7 +44,7 @@ pub(super) fn run_and_write(scenario: &Scenario, dir: &Path) -> Result<Summary> 
     Ok(summary)
 }
 
-fn write_line(trace: &mut impl Write, line: &Line) -> Result<()> {
+pub(super) fn write_line(trace: &mut impl Write, line: &Line) -> Result<()> {
     serde_json::to_writer(&mut *trace, line)?;
     Ok(trace.write_all(b"\n")?)
 }

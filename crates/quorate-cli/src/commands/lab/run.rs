@@ -1,6 +1,6 @@
 //! `quorate lab run`: one scenario, its counts, its verdict and the place of its report.
 
-use super::{load, report, stem};
+use super::{load, processes, report, stem};
 use crate::args::lab::Run;
 use crate::failure::Shown;
 use crate::render;
@@ -14,14 +14,20 @@ pub(super) fn run(args: &Run) -> Result<()> {
     if let Some(seed) = args.seed {
         scenario = scenario.with_seed(seed);
     }
-    let dir = args.report.clone().unwrap_or_else(|| report_dir(&args.file, &scenario));
-    let summary = report::run_and_write(&scenario, &dir)?;
+    let dir = args.report.clone().unwrap_or_else(|| report_dir(args, &scenario));
+    let summary = if args.processes {
+        processes::run(&args.file.display().to_string(), scenario, args.time_scale, &dir)?
+    } else {
+        report::run_and_write(&scenario, &dir)?
+    };
     show(&summary, &dir, args.json)?;
     conclude(&summary)
 }
 
-fn report_dir(file: &Path, scenario: &Scenario) -> PathBuf {
-    PathBuf::from("lab-reports").join(format!("{}-seed-{}", stem(file), scenario.seed.get()))
+fn report_dir(args: &Run, scenario: &Scenario) -> PathBuf {
+    let how = if args.processes { "-processes" } else { "" };
+    let name = format!("{}-seed-{}{how}", stem(&args.file), scenario.seed.get());
+    PathBuf::from("lab-reports").join(name)
 }
 
 /// The exit code follows the verdict.
@@ -65,14 +71,18 @@ pub(super) fn show(summary: &Summary, dir: &Path, json: bool) -> Result<()> {
         })
         .collect();
     render::table(&["replica", "handled", "sent", "share"], &rows)?;
-    let seconds = summary.virtual_seconds;
-    let facts = [
+    let mut facts = vec![
         ("messages for each request", summary.counts.per_request_with_self.to_string()),
         ("requests completed", summary.requests_completed.to_string()),
         ("view changes", format!("{}, ended in view {}", summary.view_changes, summary.final_view)),
-        ("took", format!("{seconds:.6} s of virtual time")),
-        ("trace hash", summary.trace_hash.clone()),
+        ("took", summary.took()),
     ];
+    if let Some(scale) = summary.time_scale {
+        facts.push(("times", format!("as in the file × {scale}")));
+    }
+    if let Some(hash) = &summary.trace_hash {
+        facts.push(("trace hash", hash.clone()));
+    }
     for (name, value) in facts {
         render::line(format_args!("{name:25}  {value}"))?;
     }
@@ -91,5 +101,11 @@ pub(super) fn show(summary: &Summary, dir: &Path, json: bool) -> Result<()> {
     render::line(format_args!("{:25}  {verdict}", "verdict"))?;
     let page = dir.join("report.html");
     render::line(format_args!("{:25}  {}", "report", page.display()))?;
-    render::line(format_args!("{:25}  quorate lab replay {}", "to replay", dir.display()))
+    match &summary.trace_hash {
+        Some(_) => {
+            let dir = dir.display();
+            render::line(format_args!("{:25}  quorate lab replay {dir}", "to replay"))
+        }
+        None => Ok(()),
+    }
 }

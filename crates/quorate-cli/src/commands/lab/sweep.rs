@@ -44,7 +44,7 @@ pub(super) fn run(args: &Sweep) -> Result<()> {
             "{},{},{},{},{},{},{},{},{}",
             values.join(","),
             summary.verdict,
-            summary.virtual_seconds,
+            summary.seconds(),
             summary.requests_completed,
             counts.total,
             counts.total_with_self,

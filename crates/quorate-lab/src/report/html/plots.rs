@@ -15,7 +15,7 @@ fn x(at: u64, end: u64) -> f64 {
 
 fn end(summary: &Summary) -> u64 {
     // A run's time is never negative and far below the range.
-    (summary.virtual_seconds * 1e6) as u64
+    (summary.seconds() * 1e6) as u64
 }
 
 /// The views of each replica over the run, and what went wrong when.
