@@ -2,6 +2,7 @@
 
 use crate::recorder::now_micros;
 use anyhow::{Context, Result};
+use pbft::ReplicaId;
 use pbft::message::Operation;
 use quorate_lab::linearizability::History;
 use quorate_lab::processes::{ClientEntry, ClientSaw};
@@ -14,11 +15,19 @@ use quorate_node::setup::LocalCluster;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long a client may take to connect with the replicas that are up, before it calls.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a client looks whether it is connected.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// All clients.
 pub(super) struct Callers {
     settings: Vec<ClientSettings>,
+    /// Those that call; replies still come after the last call.
+    clients: Vec<Client>,
     workload: Workload,
     seed: Seed,
     shared: Arc<Mutex<Shared>>,
@@ -53,6 +62,7 @@ impl Callers {
         });
         Ok(Self {
             settings: settings.collect::<Result<_>>()?,
+            clients: Vec::new(),
             workload,
             seed: scenario.seed,
             shared: Arc::new(Mutex::new(shared)),
@@ -60,9 +70,10 @@ impl Callers {
         })
     }
 
-    /// Lets every client connect and call; nobody waits for an answer beyond `deadline`. A client
-    /// asks for its session as soon as it is connected, so it does not connect before.
-    pub(super) fn call(&mut self, deadline: Instant) -> Result<()> {
+    /// Lets every client connect, and call once it is connected with the replicas that are `up`;
+    /// nobody waits for an answer beyond `deadline`. A client asks for its session as soon as it is
+    /// connected, so it does not connect before.
+    pub(super) fn call(&mut self, up: &[ReplicaId], deadline: Instant) -> Result<()> {
         for settings in self.settings.drain(..) {
             let id = settings.id.get();
             let client = Client::start(settings).context("cannot use the keys of a client")?;
@@ -78,6 +89,7 @@ impl Callers {
                 let caller = Caller {
                     id,
                     client: client.clone(),
+                    up: up.to_vec(),
                     stream: Arc::clone(&stream),
                     shared: Arc::clone(&self.shared),
                     keys: self.workload.keys,
@@ -86,6 +98,7 @@ impl Callers {
                 };
                 self.tasks.spawn(caller.call_all());
             }
+            self.clients.push(client);
         }
         Ok(())
     }
@@ -123,6 +136,7 @@ impl Shared {
 struct Caller {
     id: u32,
     client: Client,
+    up: Vec<ReplicaId>,
     stream: Arc<Mutex<Stream>>,
     shared: Arc<Mutex<Shared>>,
     keys: u64,
@@ -132,10 +146,23 @@ struct Caller {
 
 impl Caller {
     async fn call_all(self) {
+        // Whoever cannot be reached, although it is up, does not answer either.
+        let _ = timeout(CONNECT_TIMEOUT, self.connected()).await;
         while self.call().await {
             let longest = u64::try_from(self.think_max.as_micros()).unwrap_or(u64::MAX);
             let think = self.stream().within(0..=longest);
             sleep(Duration::from_micros(think)).await;
+        }
+    }
+
+    /// A reply of a replica that the client is not connected with yet would be lost.
+    async fn connected(&self) {
+        let is_connected = || {
+            let connected = self.client.connected();
+            self.up.iter().all(|id| connected.contains(id))
+        };
+        while !is_connected() {
+            sleep(POLL_INTERVAL).await;
         }
     }
 

@@ -202,7 +202,7 @@ impl Run<'_> {
                 }
                 Ok(())
             }
-            Act::Call => callers.call(self.deadline),
+            Act::Call => callers.call(&machines.up(), self.deadline),
         }
     }
 
