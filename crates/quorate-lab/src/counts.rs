@@ -105,6 +105,12 @@ impl Counter {
         }
     }
 
+    /// A message was handled that its sender had sent before, because something was late: it counts
+    /// as repair.
+    pub(crate) fn repeated(&mut self) {
+        *self.others.entry(Kind::Repair).or_default() += 1;
+    }
+
     /// Whether a message serves to open a client's session, not to order an operation.
     pub(crate) fn opens_sessions(&self, message: &Message) -> bool {
         match message {

@@ -19,8 +19,8 @@ use crate::world::{Counts, Outcome, Verdict};
 use flights::Flights;
 use pbft::message::RequestBody;
 use pbft::{
-    ClientId, Config, Event, Evidence, Message, Reject, ReplicaId, SeqNum, Time, Timestamp, View,
-    wire,
+    ClientId, Config, Digest, Event, Evidence, Message, Reject, ReplicaId, SeqNum, Time, Timestamp,
+    View, wire,
 };
 use quorate_adversary::Endpoint;
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,6 +70,7 @@ pub fn judge(recorded: &Recorded<'_>, observer: &mut dyn FnMut(Line)) -> Outcome
         entered: BTreeSet::new(),
         carried: BTreeMap::new(),
         completed: BTreeSet::new(),
+        came: BTreeSet::new(),
     };
     let mut all: Vec<(u64, Source<'_>)> = Vec::new();
     for (id, entries) in (0..).map(ReplicaId::new).zip(&recorded.replicas) {
@@ -111,6 +112,8 @@ struct Judge<'a> {
     /// In which request of which client an operation went out.
     carried: BTreeMap<Vec<u8>, (ClientId, Timestamp)>,
     completed: BTreeSet<(ClientId, Timestamp)>,
+    /// Messages of agreement that came from correct replicas.
+    came: BTreeSet<(Endpoint, Endpoint, Digest)>,
 }
 
 impl Judge<'_> {
@@ -201,13 +204,29 @@ impl Judge<'_> {
         fate: Fate,
         refusal: Option<Reject>,
     ) {
-        if fate.is_handled() {
+        if fate.is_handled() && self.is_repeated(from, to, message) {
+            self.messages.repeated();
+        } else if fate.is_handled() {
             self.messages.handled(from, to, message, fate);
         }
         let mut line = MessageLine::new(times, (from, to), message, fate);
         line.session = self.messages.opens_sessions(message);
         line.reason = refusal.map(|reason| reason.to_string());
         self.show(Line::Message(line));
+    }
+
+    /// Whether a correct replica sent this message of agreement once more. It does when something
+    /// is late, and on a machine that has much else to do something is: what one request takes is
+    /// counted without that.
+    fn is_repeated(&mut self, from: Endpoint, to: Endpoint, message: &Message) -> bool {
+        let options = &self.recorded.scenario.options;
+        let is_of_correct = matches!(from, Endpoint::Replica(id) if !options.is_faulty(id));
+        if !is_of_correct || !is_agreement(message.kind()) {
+            return false;
+        }
+        let frame = wire::encode(self.recorded.config.domain.epoch, message);
+        let digest = Digest::of("quorate lab 1 message", &[&frame]);
+        !self.came.insert((from, to, digest))
     }
 
     fn on_event(&mut self, at: Time, id: ReplicaId, event: &Event, is_correct: bool) {
