@@ -17,7 +17,7 @@ use crate::trace::{EventLine, Fate, Line, MessageLine, Party, event_name, is_agr
 use crate::world::outcome::linearizability;
 use crate::world::{Counts, Outcome, Verdict};
 use flights::Flights;
-use pbft::message::RequestBody;
+use pbft::message::{Kind, RequestBody};
 use pbft::{
     ClientId, Config, Digest, Event, Evidence, Message, Reject, ReplicaId, SeqNum, Time, Timestamp,
     View, wire,
@@ -112,8 +112,8 @@ struct Judge<'a> {
     /// In which request of which client an operation went out.
     carried: BTreeMap<Vec<u8>, (ClientId, Timestamp)>,
     completed: BTreeSet<(ClientId, Timestamp)>,
-    /// Messages of agreement that came from correct replicas.
-    came: BTreeSet<(Endpoint, Endpoint, Digest)>,
+    /// Messages of agreement that came: to whom, and from whom unless that is in the message.
+    came: BTreeSet<(Endpoint, Option<Endpoint>, Digest)>,
 }
 
 impl Judge<'_> {
@@ -215,18 +215,19 @@ impl Judge<'_> {
         self.show(Line::Message(line));
     }
 
-    /// Whether a correct replica sent this message of agreement once more. It does when something
-    /// is late, and on a machine that has much else to do something is: what one request takes is
-    /// counted without that.
+    /// Whether a correct replica sent a message of agreement to somebody who had it, from the
+    /// primary if it is a PRE-PREPARE. It does when something is late, and on a machine that has
+    /// much else to do something is: what one request takes is counted without that.
     fn is_repeated(&mut self, from: Endpoint, to: Endpoint, message: &Message) -> bool {
-        let options = &self.recorded.scenario.options;
-        let is_of_correct = matches!(from, Endpoint::Replica(id) if !options.is_faulty(id));
-        if !is_of_correct || !is_agreement(message.kind()) {
+        if !is_agreement(message.kind()) {
             return false;
         }
         let frame = wire::encode(self.recorded.config.domain.epoch, message);
         let digest = Digest::of("quorate lab 1 message", &[&frame]);
-        !self.came.insert((from, to, digest))
+        let sender = (message.kind() != Kind::PrePrepare).then_some(from);
+        let is_new = self.came.insert((to, sender, digest));
+        let options = &self.recorded.scenario.options;
+        !is_new && matches!(from, Endpoint::Replica(id) if !options.is_faulty(id))
     }
 
     fn on_event(&mut self, at: Time, id: ReplicaId, event: &Event, is_correct: bool) {

@@ -8,6 +8,7 @@ use anyhow::Result;
 use quorate_node::home::{Home, HomeError};
 use quorate_node::node::laboratory::Laboratory;
 use quorate_node::node::{Ended, Node, NodeConfig, NodeError};
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 pub(super) fn run(args: Replica) -> Result<()> {
     let home = Home::new(args.dir);
@@ -22,6 +23,9 @@ pub(super) fn run(args: Replica) -> Result<()> {
             services.insert(id, service);
             watcher
         });
+        // Whoever runs a scenario suspends replicas, and one that is suspended does not notice the
+        // end of its input. The signal comes when the thread that started this process ends.
+        set_parent_process_death_signal(Some(Signal::KILL))?;
         laboratory = Some(Laboratory { behaviour: args.behave, seed: args.seed, watcher });
     }
     let (forge, rejoin) = (services::forge, args.rejoin);

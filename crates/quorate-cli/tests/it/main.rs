@@ -9,5 +9,6 @@ mod errors;
 mod faults;
 mod lab;
 mod rejoin;
+mod processes;
 mod strangers;
 mod syscalls;

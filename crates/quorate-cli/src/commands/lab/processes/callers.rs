@@ -2,8 +2,8 @@
 
 use crate::recorder::now_micros;
 use anyhow::{Context, Result};
-use pbft::ReplicaId;
 use pbft::message::Operation;
+use pbft::{ReplicaId, wire};
 use quorate_lab::linearizability::History;
 use quorate_lab::processes::{ClientEntry, ClientSaw};
 use quorate_lab::rng::{Seed, Stream};
@@ -12,16 +12,15 @@ use quorate_lab::workload;
 use quorate_lab::world::Workload;
 use quorate_net::{Client, ClientError, ClientSettings};
 use quorate_node::setup::LocalCluster;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long a client may take to connect with the replicas that are up, before it calls.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How often a client looks whether it is connected.
-const POLL_INTERVAL: Duration = Duration::from_millis(2);
+/// How long a client waits for all replicas to open its session, before it calls.
+const OPENING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// All clients.
 pub(super) struct Callers {
@@ -70,16 +69,22 @@ impl Callers {
         })
     }
 
-    /// Lets every client connect, and call once it is connected with the replicas that are `up`;
-    /// nobody waits for an answer beyond `deadline`. A client asks for its session as soon as it is
-    /// connected, so it does not connect before.
+    /// Lets every client connect, which opens its session, and call once the replicas that are `up`
+    /// have opened it; nobody waits for an answer beyond `deadline`.
     pub(super) fn call(&mut self, up: &[ReplicaId], deadline: Instant) -> Result<()> {
         for settings in self.settings.drain(..) {
             let id = settings.id.get();
+            let epoch = settings.config.domain.epoch;
+            let (opened, opening) = watch::channel(BTreeSet::new());
             let client = Client::start(settings).context("cannot use the keys of a client")?;
             let (mut replies, shared) = (client.tap(), Arc::clone(&self.shared));
             self.tasks.spawn(async move {
                 while let Some((from, frame)) = replies.recv().await {
+                    if wire::reply_head(epoch, &frame).is_ok_and(|head| head.timestamp.get() == 0) {
+                        opened.send_modify(|by: &mut BTreeSet<ReplicaId>| {
+                            by.insert(from);
+                        });
+                    }
                     let saw = ClientSaw::Reply { from, frame: frame.to_vec() };
                     lock(&shared).note(id, saw);
                 }
@@ -90,6 +95,7 @@ impl Callers {
                     id,
                     client: client.clone(),
                     up: up.to_vec(),
+                    opening: opening.clone(),
                     stream: Arc::clone(&stream),
                     shared: Arc::clone(&self.shared),
                     keys: self.workload.keys,
@@ -137,6 +143,8 @@ struct Caller {
     id: u32,
     client: Client,
     up: Vec<ReplicaId>,
+    /// Who has opened the session.
+    opening: watch::Receiver<BTreeSet<ReplicaId>>,
     stream: Arc<Mutex<Stream>>,
     shared: Arc<Mutex<Shared>>,
     keys: u64,
@@ -145,24 +153,16 @@ struct Caller {
 }
 
 impl Caller {
-    async fn call_all(self) {
-        // Whoever cannot be reached, although it is up, does not answer either.
-        let _ = timeout(CONNECT_TIMEOUT, self.connected()).await;
+    async fn call_all(mut self) {
+        // A request that comes before the session is open is dropped, and the reply of a replica
+        // that is not connected yet is lost. Whoever is faulty may never answer.
+        let Self { up, opening, .. } = &mut self;
+        let all = opening.wait_for(|opened| up.iter().all(|id| opened.contains(id)));
+        let _ = timeout(OPENING_TIMEOUT, all).await;
         while self.call().await {
             let longest = u64::try_from(self.think_max.as_micros()).unwrap_or(u64::MAX);
             let think = self.stream().within(0..=longest);
             sleep(Duration::from_micros(think)).await;
-        }
-    }
-
-    /// A reply of a replica that the client is not connected with yet would be lost.
-    async fn connected(&self) {
-        let is_connected = || {
-            let connected = self.client.connected();
-            self.up.iter().all(|id| connected.contains(id))
-        };
-        while !is_connected() {
-            sleep(POLL_INTERVAL).await;
         }
     }
 
