@@ -122,14 +122,14 @@ impl Judge<'_> {
         match what {
             What::Arrived { from, frame, fate } => {
                 let sent = self.flights.arrives(*from, Party::Replica(id), mark(frame));
-                let Some(message) = self.decode(frame) else { return };
-                let times = (sent.unwrap_or(at), at);
-                self.on_arrival(times, ((*from).into(), Endpoint::Replica(id)), &message, *fate);
+                let (message, times) = (self.decode(frame), (sent.unwrap_or(at), at));
+                let ends = ((*from).into(), Endpoint::Replica(id));
+                self.on_arrival(times, ends, message.as_ref(), *fate);
             }
             What::Sent { to, message } => {
                 let own = Endpoint::Replica(id);
                 if to.is_none() && is_agreement(message.kind()) {
-                    self.handled((at, at), (own, own), message, Fate::Own, None);
+                    self.handled((at, at), (own, own), Some(message), Fate::Own, None);
                 }
                 if is_correct {
                     let everybody = self.recorded.config.replica_ids().filter(|peer| *peer != id);
@@ -170,7 +170,7 @@ impl Judge<'_> {
         &mut self,
         times: (Time, Time),
         ends: (Endpoint, Endpoint),
-        message: &Message,
+        message: Option<&Message>,
         fate: Arrival,
     ) {
         let (fate, refusal) = match fate {
@@ -178,7 +178,7 @@ impl Judge<'_> {
             Arrival::Refused(reason) => (Fate::Refused, Some(reason)),
             Arrival::Discarded => (Fate::Discarded, None),
         };
-        if let (Endpoint::Client(client), Message::Request(signed), Fate::Handled) =
+        if let (Endpoint::Client(client), Some(Message::Request(signed)), Fate::Handled) =
             (ends.0, message, fate)
         {
             let request = signed.request();
@@ -200,17 +200,17 @@ impl Judge<'_> {
         &mut self,
         times: (Time, Time),
         (from, to): (Endpoint, Endpoint),
-        message: &Message,
+        message: Option<&Message>,
         fate: Fate,
         refusal: Option<Reject>,
     ) {
-        if fate.is_handled() && self.is_repeated(from, to, message) {
+        if fate.is_handled() && message.is_some_and(|it| self.is_repeated(from, to, it)) {
             self.messages.repeated();
         } else if fate.is_handled() {
             self.messages.handled(from, to, message, fate);
         }
         let mut line = MessageLine::new(times, (from, to), message, fate);
-        line.session = self.messages.opens_sessions(message);
+        line.session = message.is_some_and(|message| self.messages.opens_sessions(message));
         line.reason = refusal.map(|reason| reason.to_string());
         self.show(Line::Message(line));
     }
@@ -255,9 +255,9 @@ impl Judge<'_> {
             ClientSaw::Reply { from, frame } => {
                 let ends = (Endpoint::Replica(*from), Endpoint::Client(client));
                 let sent = self.flights.arrives(ends.0.into(), ends.1.into(), mark(frame));
-                let Some(message) = self.decode(frame) else { return };
-                self.handled((sent.unwrap_or(at), at), ends, &message, Fate::Handled, None);
-                self.suspicions.replied(at, client, *from, &message);
+                let (message, times) = (self.decode(frame), (sent.unwrap_or(at), at));
+                self.handled(times, ends, message.as_ref(), Fate::Handled, None);
+                self.suspicions.replied(at, client, *from, message.as_ref());
             }
             ClientSaw::Called { operation, what } => self.show(Line::Called {
                 at: at.as_micros(),

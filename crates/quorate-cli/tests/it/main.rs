@@ -8,7 +8,7 @@ mod demo;
 mod errors;
 mod faults;
 mod lab;
-mod rejoin;
 mod processes;
+mod rejoin;
 mod strangers;
 mod syscalls;

@@ -18,14 +18,18 @@ const NETWORK: &str = "the network between processes is the machine's own";
 const LINKS: &str = "links between processes are not cut";
 const DISK: &str = "the disk under processes is the machine's own";
 const CRASH: &str = "only the process dies, how = \"process\", and at a time";
+const CLIENTS: &str = "the clients of processes do not lie";
 const CLOCK: &str = "processes share the machine's clock";
 
 /// The keys of an event that processes cannot honour.
-const EVENTS: [(&str, &str); 6] = [
+const EVENTS: [(&str, &str); 9] = [
     ("cut", LINKS),
     ("partition", LINKS),
     ("cut_from_clients", LINKS),
     ("mend", LINKS),
+    ("lose_disk", DISK),
+    ("copy_disk", DISK),
+    ("roll_back_disk", DISK),
     ("clock", CLOCK),
     ("network", NETWORK),
 ];
@@ -83,6 +87,14 @@ fn unknown(text: &str) -> Vec<Unknown> {
         match (key.get_ref().as_ref(), value.get_ref()) {
             ("network", DeValue::Table(table)) => every_key("network", table, NETWORK, &mut found),
             ("disk", DeValue::Table(table)) => every_key("disk", table, DISK, &mut found),
+            ("workload", DeValue::Table(table)) => {
+                let lying = table.keys().filter(|key| key.get_ref() == "lying_clients");
+                found.extend(lying.map(|key| Unknown {
+                    at: At(key.span().start),
+                    key: "workload.lying_clients".to_owned(),
+                    why: CLIENTS,
+                }));
+            }
             ("event", DeValue::Array(events)) => {
                 let tables = events.iter().filter_map(|event| event.get_ref().as_table());
                 tables.for_each(|event| in_event(event, &mut found));
@@ -135,6 +147,12 @@ mod tests {
         for (more, line, key) in [
             ("[network]\nloss = \"5%\"\n", 7, "network.loss"),
             ("[disk]\nsnapshot_interval = 2\n", 7, "disk.snapshot_interval"),
+            (
+                "[workload]\nclients = 2\nlying_clients = [\"primary_only\"]\n",
+                8,
+                "workload.lying_clients",
+            ),
+            ("[[event]]\nat = 1\nlose_disk = [2]\n", 8, "event.lose_disk"),
             ("[[event]]\nat = 1\npartition = [[0, 1], [2, 3]]\n", 8, "event.partition"),
             ("[[event]]\nat = 1\nclock = { replicas = [1], back = 3 }\n", 8, "event.clock"),
             (

@@ -67,7 +67,12 @@ impl Links {
         match to {
             Recipients::Others => {
                 for id in self.config.replica_ids().filter(|id| *id != self.identity.id) {
-                    self.leaves(Endpoint::Replica(id), Some(message.kind()), &frame, Duration::ZERO);
+                    self.leaves(
+                        Endpoint::Replica(id),
+                        Some(message.kind()),
+                        &frame,
+                        Duration::ZERO,
+                    );
                 }
                 self.peers.broadcast(class, &frame);
             }

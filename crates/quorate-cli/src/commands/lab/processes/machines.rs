@@ -69,7 +69,7 @@ impl Machines {
 
     /// Whether a replica has not been told to misbehave.
     pub(super) fn is_correct(&self, id: ReplicaId) -> bool {
-        self.each[id.get() as usize].behaviour.is_none()
+        matches!(self.each[id.get() as usize].behaviour, None | Some(Behaviour::Honest))
     }
 
     /// Those that run.

@@ -227,6 +227,9 @@ impl Run<'_> {
             | Fault::Mend
             | Fault::CutFromClients(_)
             | Fault::CrashAt(..)
+            | Fault::Lose(_)
+            | Fault::Copy(_)
+            | Fault::RollBack(_)
             | Fault::ClockJump { .. }
             | Fault::Network(_) => {
                 anyhow::bail!("processes cannot do that, and the file should have been refused")
