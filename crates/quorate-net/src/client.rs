@@ -197,6 +197,7 @@ impl Client {
     /// was wanted or not; for laboratories, which count them. Whoever asks first gets them, and must
     /// take them: nothing limits how many wait.
     pub fn tap(&self) -> mpsc::UnboundedReceiver<(ReplicaId, Bytes)> {
+        // Bounded by the rate at which replicas are read, as long as whoever asked takes them.
         let (sender, receiver) = mpsc::unbounded_channel();
         // A second one is dropped, and its receiver ends at once.
         let _ = self.shared.tap.set(sender);
