@@ -63,7 +63,10 @@ pub fn judge(recorded: &Recorded<'_>, observer: &mut dyn FnMut(Line)) -> Outcome
         observer,
         messages: Counter::default(),
         suspicions: Suspicions::new(SLOW.mul_f64(recorded.time_scale)),
-        checkers: Checkers::new(&recorded.scenario.options.parameters),
+        checkers: Checkers::new(
+            recorded.scenario.options.replica_count,
+            &recorded.scenario.options.parameters,
+        ),
         violation: None,
         flights: Flights::default(),
         counts: Counts { view: recorded.view, ..Counts::default() },
