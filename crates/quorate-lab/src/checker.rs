@@ -52,6 +52,11 @@ pub(crate) enum Observation<'a> {
         /// Which replica.
         at: ReplicaId,
     },
+    /// A replica has a disk again that lacks nothing of what it promised.
+    Regained {
+        /// Which replica.
+        at: ReplicaId,
+    },
     /// A replica's service executed an operation.
     Executed {
         /// Which replica.

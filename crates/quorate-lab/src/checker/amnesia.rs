@@ -34,6 +34,9 @@ impl Checker for Amnesia {
             Observation::Lost { at } => {
                 self.lost.insert(*at, Lost::default());
             }
+            Observation::Regained { at } => {
+                self.lost.remove(at);
+            }
             Observation::Happened { at, event: Event::Admitted } => {
                 if let Some(lost) = self.lost.get_mut(at) {
                     lost.is_admitted = true;

@@ -39,6 +39,8 @@ impl World<'_> {
             Fault::RollBack(replica) => {
                 if self.machine(*replica).roll_back() {
                     self.on_loss(*replica);
+                } else {
+                    self.check(&Observation::Regained { at: *replica });
                 }
             }
             Fault::Restart(replica) => {

@@ -30,6 +30,13 @@ fn worlds_whose_disk_is_slower_than_their_timers_finish() {
     }
 }
 
+/// An emptied disk, and then in its place a copy from before it was lost that lacks nothing, since
+/// the replica had promised nothing in between: no amnesia.
+#[test]
+fn disk_that_is_lost_and_comes_back_whole_has_forgotten_nothing() {
+    assert_eq!(run_one(Seed::new(2180)).outcome.verdict, Verdict::Pass);
+}
+
 /// Each lie is in more than one world of a hundred.
 #[test]
 fn every_vice_of_replicas_and_clients_is_drawn_often() {
