@@ -12,3 +12,4 @@ mod processes;
 mod rejoin;
 mod strangers;
 mod syscalls;
+mod vices;
