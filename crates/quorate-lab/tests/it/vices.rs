@@ -8,6 +8,7 @@ mod new_views;
 mod primaries;
 mod silence;
 mod state;
+mod suspects;
 mod votes;
 
 use super::{pass, replica, replicas};

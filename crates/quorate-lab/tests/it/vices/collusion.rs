@@ -1,6 +1,6 @@
 //! An equivocating primary and its accomplices, who vote for both of its batches.
 
-use super::{backups, masked, named, pass, replica, world};
+use super::{backups, masked, named, pass, primaries, replica, world};
 use core::time::Duration;
 use quorate_adversary::Behaviour;
 use quorate_lab::rng::Seed;
@@ -19,6 +19,7 @@ fn colluding(replica_count: u32, second: &str, accomplices: &[u32]) -> Options {
 #[test]
 fn an_accomplice_without_a_principal_is_masked() {
     for replica_count in [4, 7] {
+        masked(&world(replica_count, &primaries(replica_count), "accomplice_node"));
         masked(&world(replica_count, &backups(replica_count), "accomplice_node"));
     }
 }

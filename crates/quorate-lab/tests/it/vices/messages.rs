@@ -59,20 +59,22 @@ fn garbage_is_dropped() {
 #[test]
 fn what_is_said_many_times_counts_once() {
     for replica_count in [4, 7] {
-        let liars = backups(replica_count);
-        let outcome = masked(&world(replica_count, &liars, "dos_attacker:factor=5"));
-        assert!(dropped(&outcome, &liars, Reject::Duplicate) > 0);
+        for liars in [primaries(replica_count), backups(replica_count)] {
+            let outcome = masked(&world(replica_count, &liars, "dos_attacker:factor=5"));
+            assert!(dropped(&outcome, &liars, Reject::Duplicate) > 0);
+        }
     }
 }
 
 #[test]
 fn a_flood_of_questions_is_answered_seldom_and_delays_nothing() {
     for replica_count in [4, 7] {
-        let liars = backups(replica_count);
-        let quiet = masked(&world(replica_count, &liars, "honest_node"));
-        let outcome = masked(&world(replica_count, &liars, "flooding_node:factor=4"));
-        assert!(dropped(&outcome, &liars, Reject::TooOften) > 0);
-        // No request waited for as long as the timeout.
-        assert!(outcome.ended.since(quiet.ended) < Duration::from_millis(500));
+        let quiet = masked(&world(replica_count, &[], "honest_node"));
+        for liars in [primaries(replica_count), backups(replica_count)] {
+            let outcome = masked(&world(replica_count, &liars, "flooding_node:factor=4"));
+            assert!(dropped(&outcome, &liars, Reject::TooOften) > 0);
+            // No request waited for as long as the timeout.
+            assert!(outcome.ended.since(quiet.ended) < Duration::from_millis(500));
+        }
     }
 }

@@ -11,9 +11,10 @@ use quorate_lab::world::{Fault, Options};
 #[test]
 fn checkpoints_of_another_state_make_nobody_doubt() {
     for replica_count in [4, 7] {
-        let liars = backups(replica_count);
-        let outcome = masked(&world(replica_count, &liars, "diverging_node"));
-        assert!(outcome.counts.events.contains_key("checkpoint stable"));
+        for liars in [primaries(replica_count), backups(replica_count)] {
+            let outcome = masked(&world(replica_count, &liars, "diverging_node"));
+            assert!(outcome.counts.events.contains_key("checkpoint stable"));
+        }
     }
 }
 

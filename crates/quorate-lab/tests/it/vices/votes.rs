@@ -1,6 +1,6 @@
 //! Wrong votes and wrong replies.
 
-use super::{backups, masked, primaries, world};
+use super::{backups, masked, named, pass, primaries, world};
 
 #[test]
 fn votes_for_another_digest_are_masked_in_both_phases() {
@@ -16,6 +16,7 @@ fn votes_for_another_digest_are_masked_in_both_phases() {
 #[test]
 fn wrong_replies_of_f_replicas_are_masked() {
     for replica_count in [4, 7] {
+        masked(&world(replica_count, &primaries(replica_count), "faulty_replies_node"));
         masked(&world(replica_count, &backups(replica_count), "faulty_replies_node"));
     }
 }
@@ -24,5 +25,14 @@ fn wrong_replies_of_f_replicas_are_masked() {
 fn a_node_that_is_byzantine_at_random_is_masked_as_a_backup() {
     for replica_count in [4, 7] {
         masked(&world(replica_count, &backups(replica_count), "byzantine_node"));
+    }
+}
+
+#[test]
+fn a_primary_that_is_byzantine_at_random_is_masked_and_not_convicted() {
+    for replica_count in [4, 7] {
+        let outcome = pass(5, &world(replica_count, &primaries(replica_count), "byzantine_node"));
+        assert_eq!(outcome.counts.convicted, named(&[]));
+        assert_eq!(outcome.counts.operations, 60);
     }
 }
