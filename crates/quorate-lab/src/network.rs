@@ -6,8 +6,10 @@
 //! over it.
 
 use crate::rng::Stream;
+use core::fmt;
 use core::time::Duration;
-use pbft::Time;
+use pbft::message::Kind;
+use pbft::{ReplicaId, Time};
 use quorate_adversary::Endpoint;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,15 +39,17 @@ pub struct Delay {
     pub tail_max: Duration,
 }
 
+impl Delay {
+    /// Evenly between two bounds.
+    pub const fn between(min: Duration, max: Duration) -> Self {
+        Self { min, max, tail_per_million: 0, tail_max: Duration::ZERO }
+    }
+}
+
 impl NetworkOptions {
     /// A network in one building that loses nothing and keeps the order on each link.
     pub const LOCAL: Self = Self {
-        delay: Delay {
-            min: Duration::from_micros(100),
-            max: Duration::from_micros(500),
-            tail_per_million: 0,
-            tail_max: Duration::ZERO,
-        },
+        delay: Delay::between(Duration::from_micros(100), Duration::from_micros(500)),
         loss_per_million: 0,
         duplicate_per_million: 0,
         reorders: false,
@@ -65,6 +69,36 @@ impl NetworkOptions {
     };
 }
 
+/// Some of what some replicas send to some others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Traffic {
+    /// Who sends it.
+    pub from: Vec<ReplicaId>,
+    /// To whom.
+    pub to: Vec<ReplicaId>,
+    /// Messages of these kinds, or of every kind if it is empty.
+    pub kinds: Vec<Kind>,
+}
+
+impl Traffic {
+    fn contains(&self, from: Endpoint, to: Endpoint, kind: Option<Kind>) -> bool {
+        let (Endpoint::Replica(from), Endpoint::Replica(to)) = (from, to) else { return false };
+        self.from.contains(&from)
+            && self.to.contains(&to)
+            && (self.kinds.is_empty() || kind.is_some_and(|kind| self.kinds.contains(&kind)))
+    }
+}
+
+impl fmt::Display for Traffic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |ids: &[ReplicaId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.name()).collect();
+        let what = if kinds.is_empty() { "everything".to_owned() } else { kinds.join(", ") };
+        let (from, to) = (list(&self.from).join(", "), list(&self.to).join(", "));
+        write!(f, "{what} from replicas {from} to {to}")
+    }
+}
+
 /// The network of one run.
 #[derive(Debug)]
 pub(crate) struct Network {
@@ -72,22 +106,58 @@ pub(crate) struct Network {
     rng: Stream,
     /// Links that carry nothing, from sender to receiver.
     cut: BTreeSet<(Endpoint, Endpoint)>,
+    /// What is lost on links that carry everything else.
+    dropped: Vec<Traffic>,
+    /// What takes another time than everything else, at least and at most; the last one counts.
+    delayed: Vec<(Traffic, Duration, Duration)>,
     /// When the last message on a link arrives. *(When links keep their order.)*
     latest: BTreeMap<(Endpoint, Endpoint), Time>,
 }
 
 impl Network {
     pub(crate) fn new(options: NetworkOptions, rng: Stream) -> Self {
-        Self { options, rng, cut: BTreeSet::new(), latest: BTreeMap::new() }
+        Self {
+            options,
+            rng,
+            cut: BTreeSet::new(),
+            dropped: Vec::new(),
+            delayed: Vec::new(),
+            latest: BTreeMap::new(),
+        }
     }
 
-    /// When the copies of a message sent now arrive; none if it is lost.
-    pub(crate) fn arrivals(&mut self, now: Time, from: Endpoint, to: Endpoint) -> Vec<Time> {
-        if self.cut.contains(&(from, to)) || self.rng.chance(self.options.loss_per_million) {
+    /// When the copies of a message of this kind sent now arrive; none if it is lost. Bytes that are
+    /// no message have no kind.
+    pub(crate) fn arrivals(
+        &mut self,
+        now: Time,
+        (from, to): (Endpoint, Endpoint),
+        kind: Option<Kind>,
+    ) -> Vec<Time> {
+        if self.cut.contains(&(from, to))
+            || self.dropped.iter().any(|traffic| traffic.contains(from, to, kind))
+            || self.rng.chance(self.options.loss_per_million)
+        {
             return Vec::new();
         }
         let copies = 1 + u32::from(self.rng.chance(self.options.duplicate_per_million));
-        (0..copies).map(|_| self.arrival(now, (from, to))).collect()
+        (0..copies).map(|_| self.arrival(now, (from, to), kind)).collect()
+    }
+
+    /// From now on this is lost.
+    pub(crate) fn lose(&mut self, traffic: Traffic) {
+        self.dropped.push(traffic);
+    }
+
+    /// From now on this takes so long. What is of certain kinds is overtaken by everything else.
+    pub(crate) fn delay(&mut self, traffic: Traffic, min: Duration, max: Duration) {
+        self.delayed.push((traffic, min, max));
+    }
+
+    /// From now on all messages on all links are treated alike.
+    pub(crate) fn treat_all_alike(&mut self) {
+        self.dropped.clear();
+        self.delayed.clear();
     }
 
     /// From now on the link carries nothing in this direction.
@@ -105,13 +175,19 @@ impl Network {
         self.options = options;
     }
 
-    fn arrival(&mut self, now: Time, link: (Endpoint, Endpoint)) -> Time {
-        let Delay { min, max, tail_per_million, tail_max } = self.options.delay;
+    fn arrival(&mut self, now: Time, link: (Endpoint, Endpoint), kind: Option<Kind>) -> Time {
+        let delayed =
+            self.delayed.iter().rev().find(|(traffic, ..)| traffic.contains(link.0, link.1, kind));
+        let is_overtaken = delayed.is_some_and(|(traffic, ..)| !traffic.kinds.is_empty());
+        let Delay { min, max, tail_per_million, tail_max } = match delayed {
+            Some((_, min, max)) => Delay::between(*min, *max),
+            None => self.options.delay,
+        };
         let in_tail = self.rng.chance(tail_per_million);
         let bounds =
             if in_tail { micros(max)..=micros(tail_max) } else { micros(min)..=micros(max) };
         let arrival = now.after(Duration::from_micros(self.rng.within(bounds)));
-        if self.options.reorders {
+        if self.options.reorders || is_overtaken {
             return arrival;
         }
         let latest = self.latest.entry(link).or_default();
@@ -128,9 +204,9 @@ fn micros(duration: Duration) -> u64 {
 mod tests {
     use super::*;
     use crate::rng::{MILLION, Seed};
-    use pbft::ReplicaId;
 
     const A: Endpoint = Endpoint::Replica(ReplicaId::new(0));
+    const COMMIT: Option<Kind> = Some(Kind::Commit);
     const B: Endpoint = Endpoint::Replica(ReplicaId::new(1));
 
     fn network(options: NetworkOptions) -> Network {
@@ -141,10 +217,29 @@ mod tests {
     fn a_cut_link_carries_nothing_in_that_direction_until_it_is_mended() {
         let mut network = network(NetworkOptions::LOCAL);
         network.cut(A, B);
-        assert!(network.arrivals(Time::ZERO, A, B).is_empty());
-        assert_eq!(network.arrivals(Time::ZERO, B, A).len(), 1);
+        assert!(network.arrivals(Time::ZERO, (A, B), COMMIT).is_empty());
+        assert_eq!(network.arrivals(Time::ZERO, (B, A), COMMIT).len(), 1);
         assert!(network.mend(A, B) && !network.mend(A, B));
-        assert_eq!(network.arrivals(Time::ZERO, A, B).len(), 1);
+        assert_eq!(network.arrivals(Time::ZERO, (A, B), COMMIT).len(), 1);
+    }
+
+    #[test]
+    fn some_traffic_is_lost_or_takes_its_time_until_all_is_treated_alike() {
+        let [from, to] = [0, 1].map(|id| vec![ReplicaId::new(id)]);
+        let commits = Traffic { from, to, kinds: vec![Kind::Commit] };
+        let mut network = network(NetworkOptions::LOCAL);
+        network.lose(commits.clone());
+        assert!(network.arrivals(Time::ZERO, (A, B), COMMIT).is_empty());
+        assert_eq!(network.arrivals(Time::ZERO, (A, B), Some(Kind::Prepare)).len(), 1);
+        assert_eq!(network.arrivals(Time::ZERO, (B, A), COMMIT).len(), 1);
+        network.treat_all_alike();
+        let late = Duration::from_secs(2);
+        network.delay(commits, late, late);
+        assert_eq!(network.arrivals(Time::ZERO, (A, B), COMMIT), [Time::ZERO.after(late)]);
+        let prepare = network.arrivals(Time::ZERO, (A, B), Some(Kind::Prepare))[0];
+        assert!(prepare < Time::ZERO.after(late), "it overtakes");
+        network.treat_all_alike();
+        assert!(network.arrivals(Time::ZERO, (A, B), COMMIT)[0] < Time::ZERO.after(late));
     }
 
     #[test]
@@ -152,7 +247,7 @@ mod tests {
         for reorders in [false, true] {
             let mut network = network(NetworkOptions { reorders, ..NetworkOptions::LOCAL });
             let arrivals: Vec<Time> = (0..200u64)
-                .flat_map(|sent| network.arrivals(Time::from_micros(sent), A, B))
+                .flat_map(|sent| network.arrivals(Time::from_micros(sent), (A, B), COMMIT))
                 .collect();
             assert_eq!(arrivals.is_sorted(), !reorders);
         }
@@ -167,7 +262,7 @@ mod tests {
         };
         let mut network = network(options);
         let counts: Vec<usize> =
-            (0..1_000).map(|_| network.arrivals(Time::ZERO, A, B).len()).collect();
+            (0..1_000).map(|_| network.arrivals(Time::ZERO, (A, B), COMMIT).len()).collect();
         let share = |count| counts.iter().filter(|copies| **copies == count).count();
         assert!((400..600).contains(&share(0)));
         assert!((180..320).contains(&share(1)) && (180..320).contains(&share(2)));

@@ -55,12 +55,22 @@ pub struct Expectation {
     pub property: Option<String>,
     /// The view in which the cluster ends.
     pub view: Option<u64>,
+    /// The lowest view in which it may end.
+    pub view_at_least: Option<u64>,
     /// The highest view in which it may end.
     pub view_at_most: Option<u64>,
     /// Exactly these replicas are proved to have lied.
     pub proved: Option<BTreeSet<ReplicaId>>,
     /// At least these replicas are suspected.
     pub suspected: Option<BTreeSet<ReplicaId>>,
+    /// Exactly these replicas stop of themselves.
+    pub stopped: Option<BTreeSet<ReplicaId>>,
+    /// Events, by their names in traces, that happen at some replica.
+    pub happens: BTreeSet<String>,
+    /// Events that happen nowhere.
+    pub never: BTreeSet<String>,
+    /// No operation takes longer from its call to its answer.
+    pub answered_within: Option<Duration>,
     /// Messages of agreement for each request, self-deliveries counted.
     pub messages_per_request: Option<u64>,
 }
@@ -132,7 +142,9 @@ impl Scenario {
         if expect.view.is_some_and(|expected| expected != view) {
             miss(format!("the cluster ended in view {view}"));
         }
-        if expect.view_at_most.is_some_and(|most| view > most) {
+        if expect.view_at_least.is_some_and(|least| view < least)
+            || expect.view_at_most.is_some_and(|most| view > most)
+        {
             miss(format!("the cluster ended in view {view}"));
         }
         let of = |proved: bool| -> BTreeSet<ReplicaId> {
@@ -144,6 +156,21 @@ impl Scenario {
         }
         if expect.suspected.as_ref().is_some_and(|named| !named.is_subset(&of(false))) {
             miss(format!("suspected are {:?}", of(false)));
+        }
+        let stopped: BTreeSet<ReplicaId> = outcome.counts.stopped.keys().copied().collect();
+        if expect.stopped.as_ref().is_some_and(|expected| *expected != stopped) {
+            miss(format!("these stopped of themselves: {:?}", outcome.counts.stopped));
+        }
+        let happened = |event: &String| outcome.counts.events.contains_key(event.as_str());
+        for event in expect.happens.iter().filter(|event| !happened(event)) {
+            miss(format!("nowhere this happened: {event}"));
+        }
+        for event in expect.never.iter().filter(|event| happened(event)) {
+            miss(format!("this happened: {event}"));
+        }
+        let slowest = outcome.counts.slowest_answer;
+        if expect.answered_within.is_some_and(|within| slowest > within) {
+            miss(format!("an operation took {} s", slowest.as_secs_f64()));
         }
         let messages = outcome.messages.per_request_with_self;
         if expect.messages_per_request.is_some_and(|expected| messages != expected as f64) {

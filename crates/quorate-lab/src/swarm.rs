@@ -3,13 +3,14 @@
 
 mod behaviours;
 
-use crate::network::{Delay, NetworkOptions};
+use crate::network::{Delay, NetworkOptions, Traffic};
 use crate::rng::{Seed, Stream};
 use crate::scenario::{Expectation, Scenario};
 use crate::world::{self, ClientLie, Counts, CrashKind, Fault, Options, Outcome, Verdict};
 use behaviours::any_behaviour;
 use core::time::Duration;
 use pbft::ReplicaId;
+use pbft::message::Kind;
 use quorate_adversary::Behaviour;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -106,6 +107,11 @@ pub fn options_of(seed: Seed) -> Options {
     add_lying_clients(&mut seed.stream("lying clients"), &mut options);
     add_faults(&mut rng, &mut options);
     add_loss(&mut seed.stream("losses"), &mut options);
+    add_disk_fault(&mut seed.stream("disks"), &mut options);
+    add_traffic_faults(&mut seed.stream("traffic"), &mut options);
+    // Nothing is broken after the world has healed.
+    let heals_at = options.heals_at;
+    options.timeline.retain(|(at, fault)| *at < heals_at || matches!(fault, Fault::Behave(..)));
     options.timeline.sort_by_key(|(at, _)| *at);
     options.recovery_max = recovery_bound(&options);
     options
@@ -124,13 +130,7 @@ fn recovery_bound(options: &Options) -> Duration {
 /// Where fewer than f misbehave or are slow, one replica may lose its memory, now and then more
 /// than once: until it has rejoined, the others have to get on without it.
 fn add_loss(rng: &mut Stream, options: &mut Options) {
-    let ids = (0..options.replica_count).map(ReplicaId::new);
-    let correct: Vec<ReplicaId> = ids.filter(|id| options.is_timely(*id)).collect();
-    let faulty = options.replica_count as usize - correct.len();
-    if faulty >= options.fault_bound() as usize || rng.chance(700_000) {
-        return;
-    }
-    let id = *rng.pick(&correct).unwrap_or(&ReplicaId::new(0));
+    let Some(id) = another_one(rng, options).filter(|_| !rng.chance(700_000)) else { return };
     for _ in 0..rng.within(1..=2) {
         let mut at = any_time(rng, options);
         let mut then = |rng: &mut Stream, fault: Fault| {
@@ -146,8 +146,59 @@ fn add_loss(rng: &mut Stream, options: &mut Options) {
             then(rng, Fault::Lose(id));
         }
     }
-    let heals_at = options.heals_at;
-    options.timeline.retain(|(at, fault)| *at < heals_at || matches!(fault, Fault::Behave(..)));
+}
+
+/// Where fewer than f misbehave, are slow or lose their memory, the disk of one more may fail.
+fn add_disk_fault(rng: &mut Stream, options: &mut Options) {
+    let Some(id) = another_one(rng, options).filter(|_| rng.chance(400_000)) else { return };
+    let fault = match rng.below(3) {
+        0 => Fault::FailSync(id),
+        1 => Fault::FillDisk(id),
+        _ => Fault::Rot(id),
+    };
+    let at = any_time(rng, options);
+    options.timeline.push((at, fault));
+    options.timeline.push((at + any_span(rng), Fault::Restart(id)));
+}
+
+/// A replica that may fail beside those that misbehave, are slow or lose their memory, if those are
+/// fewer than f.
+fn another_one(rng: &mut Stream, options: &Options) -> Option<ReplicaId> {
+    let forgets = |id| {
+        let is_loss = |fault: &Fault| *fault == Fault::Lose(id) || *fault == Fault::RollBack(id);
+        options.timeline.iter().any(|(_, fault)| is_loss(fault))
+    };
+    let all = (0..options.replica_count).map(ReplicaId::new);
+    let correct: Vec<ReplicaId> =
+        all.filter(|id| options.is_timely(*id) && !forgets(*id)).collect();
+    let failing = options.replica_count as usize - correct.len();
+    rng.pick(&correct).copied().filter(|_| failing < options.fault_bound() as usize)
+}
+
+/// Now and then some kinds of messages are lost, or late, between some replicas.
+fn add_traffic_faults(rng: &mut Stream, options: &mut Options) {
+    if rng.chance(700_000) {
+        return;
+    }
+    for _ in 0..rng.within(1..=3) {
+        let at = any_time(rng, options);
+        let mut any_ids = || -> Vec<ReplicaId> {
+            let all = (0..options.replica_count).map(ReplicaId::new);
+            let some: Vec<ReplicaId> = all.clone().filter(|_| rng.chance(600_000)).collect();
+            if some.is_empty() { all.collect() } else { some }
+        };
+        let (from, to) = (any_ids(), any_ids());
+        let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|_| rng.chance(200_000)).collect();
+        let traffic = Traffic { from, to, kinds };
+        let fault = if rng.chance(500_000) {
+            Fault::Drop(traffic)
+        } else {
+            let late = Duration::from_millis(rng.within(1..=2_000));
+            Fault::Delay(traffic, late / 4, late)
+        };
+        options.timeline.push((at, fault));
+        options.timeline.push((at + any_span(rng), Fault::Mend));
+    }
 }
 
 fn any_network(rng: &mut Stream) -> NetworkOptions {
@@ -233,9 +284,6 @@ fn add_faults(rng: &mut Stream, options: &mut Options) {
             _ => options.timeline.push((at, Fault::Network(any_network(rng)))),
         }
     }
-    // Nothing is broken after the world has healed.
-    let heals_at = options.heals_at;
-    options.timeline.retain(|(at, fault)| *at < heals_at || matches!(fault, Fault::Behave(..)));
 }
 
 fn any_crash(rng: &mut Stream) -> CrashKind {
@@ -274,6 +322,11 @@ fn coverage(options: &Options, counts: &Counts) -> Vec<(&'static str, bool)> {
         ("a stable checkpoint", happened("checkpoint stable")),
         ("a rejoin", happened("rejoin executed")),
         ("a disk rolled back", faulty(&|fault| matches!(fault, Fault::RollBack(..)))),
+        ("a replica that stopped because of its disk", !counts.stopped.is_empty()),
+        (
+            "some kinds of messages lost or late",
+            faulty(&|fault| matches!(fault, Fault::Drop(..) | Fault::Delay(..))),
+        ),
     ];
     covered.extend(Behaviour::vices().map(shown));
     covered.extend(ClientLie::ALL.map(lied));

@@ -300,6 +300,27 @@ fn cause_text(cause: ViewChangeCause) -> &'static str {
     }
 }
 
+/// Every name of an event.
+pub const EVENT_NAMES: [&str; 17] = [
+    "admitted",
+    "rejected",
+    "request waiting",
+    "pre-prepared",
+    "prepared",
+    "committed",
+    "executed",
+    "checkpoint taken",
+    "checkpoint stable",
+    "view change started",
+    "new-view timer started",
+    "view entered",
+    "state transfer started",
+    "state transferred",
+    "rejoin executed",
+    "evidence found",
+    "halted",
+];
+
 /// The name of an event.
 pub(crate) fn event_name(event: &Event) -> &'static str {
     match event {

@@ -310,6 +310,11 @@ impl<'a> World<'a> {
                 });
             }
         }
+        if let Some(why) = self.machine(at).take_stop() {
+            let now = self.now.as_micros();
+            self.show(|| Line::Fault { at: now, what: format!("replica {at} stops: {why}") });
+            self.trace.stopped(at, why);
+        }
         if let Some(rule) = self.machine(at).broken_invariant() {
             self.violation.get_or_insert(Violation {
                 property: "the replica's own invariants",

@@ -6,6 +6,7 @@ use super::span::{At, Share, Time};
 use super::{Expectation, Scenario, WITHIN};
 use crate::network::NetworkOptions;
 use crate::rng::Seed;
+use crate::trace::EVENT_NAMES;
 use crate::world::{Fault, Options};
 use core::time::Duration;
 use pbft::{ReplicaId, ReplyRule};
@@ -96,11 +97,15 @@ fn nodes(file: &File) -> Result<Vec<Node>, Refused> {
     Ok(nodes)
 }
 
-/// Whose part of the budget a fault takes. A replica without its memory takes one too: what it
-/// promised is forgotten.
+/// Whose part of the budget a fault takes. A replica without its memory takes one too, since
+/// what it promised is forgotten, and one whose disk fails, since it stops.
 fn spends_budget(fault: &Fault) -> Option<ReplicaId> {
     match fault {
-        Fault::Lose(id) | Fault::RollBack(id) => Some(*id),
+        Fault::Lose(id)
+        | Fault::RollBack(id)
+        | Fault::FailSync(id)
+        | Fault::FillDisk(id)
+        | Fault::Rot(id) => Some(*id),
         other => other.corrupted(),
     }
 }
@@ -266,14 +271,30 @@ fn expectation(expect: &Expect, count: u32) -> Result<Expectation, Refused> {
         verdict: expect.verdict,
         property: expect.property.clone(),
         view: expect.view,
+        view_at_least: expect.view_at_least,
         view_at_most: expect.view_at_most,
         proved: set(&expect.proved)?,
         suspected: set(&expect.suspected)?,
+        stopped: set(&expect.stopped)?,
+        happens: event_names(&expect.happens)?,
+        never: event_names(&expect.never)?,
+        answered_within: expect.answered_within.map(|Time(span)| span),
         messages_per_request: expect.messages_per_request,
     })
 }
 
-fn range(span: &Spanned<[Time; 2]>) -> Result<(Duration, Duration), Refused> {
+/// Names of events, all of which must be known.
+fn event_names(names: &[Spanned<String>]) -> Result<BTreeSet<String>, Refused> {
+    let unknown = names.iter().find(|name| !EVENT_NAMES.contains(&name.get_ref().as_str()));
+    let Some(unknown) = unknown else {
+        return Ok(names.iter().map(|name| name.get_ref().clone()).collect());
+    };
+    let (name, names) = (unknown.get_ref(), EVENT_NAMES.join(", "));
+    Err((place(unknown), format!("no event is called '{name}': it is one of {names}")))
+}
+
+/// The shortest and the longest of some times.
+pub(super) fn range(span: &Spanned<[Time; 2]>) -> Result<(Duration, Duration), Refused> {
     let [Time(min), Time(max)] = *span.get_ref();
     if min > max {
         return Err((place(span), "the first time is the shortest, the second the longest".into()));

@@ -1,11 +1,13 @@
 //! From the events of a scenario to what happens in its world, checked.
 
-use super::build::{Refused, network};
-use super::format::{Behave, CrashHow, Event, at as place};
+use super::build::{Refused, network, range};
+use super::format::{Behave, CrashHow, Cut, Delay, Event, at as place};
 use super::span::{At, Time};
+use crate::network::Traffic;
 use crate::world::{CrashKind, Fault, Options};
 use core::time::Duration;
 use pbft::ReplicaId;
+use pbft::message::Kind;
 use quorate_adversary::{Behaviour, UnknownBehaviour};
 use std::collections::BTreeSet;
 use toml::Spanned;
@@ -15,9 +17,19 @@ pub(super) fn faults(event: &Event, options: &Options) -> Result<Vec<Fault>, Ref
     let count = options.replica_count;
     let mut actions: Vec<Vec<Fault>> = Vec::new();
     if let Some(cut) = &event.cut {
-        let (from, to) = (&cut.get_ref().from, &cut.get_ref().to);
-        let (from, to) = (ids(from, place(cut), count)?, ids(to, place(cut), count)?);
-        actions.push(vec![Fault::Cut(from, to)]);
+        let Cut { from, to, kinds } = cut.get_ref();
+        let Traffic { from, to, kinds } = traffic(from, to, kinds.as_deref(), place(cut), count)?;
+        actions.push(vec![if kinds.is_empty() {
+            Fault::Cut(from, to)
+        } else {
+            Fault::Drop(Traffic { from, to, kinds })
+        }]);
+    }
+    if let Some(delay) = &event.delay {
+        let Delay { from, to, kinds, by } = delay.get_ref();
+        let traffic = traffic(from, to, kinds.as_deref(), place(delay), count)?;
+        let (min, max) = range(by)?;
+        actions.push(vec![Fault::Delay(traffic, min, max)]);
     }
     if let Some(partition) = &event.partition {
         actions.push(partition_faults(partition, count)?);
@@ -52,6 +64,9 @@ pub(super) fn faults(event: &Event, options: &Options) -> Result<Vec<Fault>, Ref
     each(&event.lose_disk, Fault::Lose)?;
     each(&event.copy_disk, Fault::Copy)?;
     each(&event.roll_back_disk, Fault::RollBack)?;
+    each(&event.fail_sync, Fault::FailSync)?;
+    each(&event.fill_disk, Fault::FillDisk)?;
+    each(&event.rot, Fault::Rot)?;
     if let Some(pause) = &event.pause {
         let span = pause.get_ref().span.0;
         let ids = ids(&pause.get_ref().replicas, place(pause), count)?;
@@ -76,13 +91,41 @@ pub(super) fn faults(event: &Event, options: &Options) -> Result<Vec<Fault>, Ref
         Ok([faults]) => Ok(faults),
         Err(_) => {
             let message =
-                "an event has its time 'at' and one of cut, partition, cut_from_clients, \
-                           mend, crash, restart, lose_disk, copy_disk, roll_back_disk, pause, clock, \
+                "an event has its time 'at' and one of cut, delay, partition, cut_from_clients, \
+                           mend, crash, restart, lose_disk, copy_disk, roll_back_disk, \
+                           fail_sync, fill_disk, rot, pause, clock, \
                            behave, network"
                     .to_owned();
             Err((place(&event.at), message))
         }
     }
+}
+
+/// What some replicas send to some others: messages of the kinds named, or of every kind.
+fn traffic(
+    from: &[u32],
+    to: &[u32],
+    kinds: Option<&[String]>,
+    at: At,
+    count: u32,
+) -> Result<Traffic, Refused> {
+    let kind = |name: &String| {
+        let known = Kind::ALL.into_iter().find(|kind| kind_name(*kind) == *name);
+        known.ok_or_else(|| {
+            let names = Kind::ALL.map(kind_name).join(", ");
+            (at, format!("there are no messages of kind '{name}': a kind is one of {names}"))
+        })
+    };
+    if kinds.is_some_and(<[String]>::is_empty) {
+        return Err((at, "kinds names one at least; without it all are meant".to_owned()));
+    }
+    let kinds: Vec<Kind> = kinds.unwrap_or_default().iter().map(kind).collect::<Result<_, _>>()?;
+    Ok(Traffic { from: ids(from, at, count)?, to: ids(to, at, count)?, kinds })
+}
+
+/// A kind of messages as scenario files spell it.
+pub(super) fn kind_name(kind: Kind) -> String {
+    kind.name().to_ascii_lowercase().replace('-', "_")
 }
 
 /// Nothing passes between two groups, in either direction.

@@ -122,6 +122,7 @@ pub(super) struct Start {
 pub(super) struct Event {
     pub(super) at: Spanned<Time>,
     pub(super) cut: Option<Spanned<Cut>>,
+    pub(super) delay: Option<Spanned<Delay>>,
     pub(super) partition: Option<Spanned<Vec<Vec<u32>>>>,
     pub(super) cut_from_clients: Option<Spanned<Vec<u32>>>,
     pub(super) mend: Option<bool>,
@@ -132,16 +133,30 @@ pub(super) struct Event {
     pub(super) lose_disk: Option<Spanned<Vec<u32>>>,
     pub(super) copy_disk: Option<Spanned<Vec<u32>>>,
     pub(super) roll_back_disk: Option<Spanned<Vec<u32>>>,
+    pub(super) fail_sync: Option<Spanned<Vec<u32>>>,
+    pub(super) fill_disk: Option<Spanned<Vec<u32>>>,
+    pub(super) rot: Option<Spanned<Vec<u32>>>,
     pub(super) behave: Option<Spanned<Behave>>,
     pub(super) network: Option<Network>,
 }
 
-/// Nothing passes from any of the first to any of the second.
+/// Nothing passes from any of the first to any of the second, or nothing of certain kinds.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Cut {
     pub(super) from: Vec<u32>,
     pub(super) to: Vec<u32>,
+    pub(super) kinds: Option<Vec<String>>,
+}
+
+/// What passes from any of the first to any of the second takes so long, at least and at most.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Delay {
+    pub(super) from: Vec<u32>,
+    pub(super) to: Vec<u32>,
+    pub(super) kinds: Option<Vec<String>>,
+    pub(super) by: Spanned<[Time; 2]>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -196,10 +211,18 @@ pub(super) struct Expect {
     /// The property that a violation is of.
     pub(super) property: Option<String>,
     pub(super) view: Option<u64>,
+    pub(super) view_at_least: Option<u64>,
     pub(super) view_at_most: Option<u64>,
     pub(super) within: Option<Spanned<Time>>,
     pub(super) proved: Option<Spanned<Vec<u32>>>,
     pub(super) suspected: Option<Spanned<Vec<u32>>>,
+    pub(super) stopped: Option<Spanned<Vec<u32>>>,
+    /// Events by their names in traces.
+    #[serde(default)]
+    pub(super) happens: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) never: Vec<Spanned<String>>,
+    pub(super) answered_within: Option<Time>,
     pub(super) messages_per_request: Option<u64>,
 }
 

@@ -2,7 +2,8 @@
 //! changed and run again. Reading the text gives the same world.
 
 use super::Scenario;
-use crate::network::NetworkOptions;
+use super::events::kind_name;
+use crate::network::{NetworkOptions, Traffic};
 use crate::world::{CrashKind, Fault, Options};
 use core::fmt::Write;
 use core::time::Duration;
@@ -105,6 +106,11 @@ fn network(network: &NetworkOptions, separator: &str) -> String {
 fn event(fault: &Fault) -> String {
     match fault {
         Fault::Cut(from, to) => format!("cut = {{ from = {}, to = {} }}", list(from), list(to)),
+        Fault::Drop(traffic) => format!("cut = {{ {} }}", traffic_keys(traffic)),
+        Fault::Delay(traffic, min, max) => {
+            let (min, max) = (time(*min), time(*max));
+            format!("delay = {{ {}, by = [{min}, {max}] }}", traffic_keys(traffic))
+        }
         Fault::Mend => "mend = true".to_owned(),
         Fault::CutFromClients(replica) => format!("cut_from_clients = [{replica}]"),
         Fault::Crash(replica, kind) => {
@@ -117,6 +123,9 @@ fn event(fault: &Fault) -> String {
         Fault::Lose(replica) => format!("lose_disk = [{replica}]"),
         Fault::Copy(replica) => format!("copy_disk = [{replica}]"),
         Fault::RollBack(replica) => format!("roll_back_disk = [{replica}]"),
+        Fault::FailSync(replica) => format!("fail_sync = [{replica}]"),
+        Fault::FillDisk(replica) => format!("fill_disk = [{replica}]"),
+        Fault::Rot(replica) => format!("rot = [{replica}]"),
         Fault::Restart(replica) => format!("restart = [{replica}]"),
         Fault::Pause(replica, span) => {
             format!("pause = {{ replicas = [{replica}], for = {} }}", time(*span))
@@ -131,6 +140,17 @@ fn event(fault: &Fault) -> String {
         }
         Fault::Network(changed) => format!("network = {{ {} }}", network(changed, ", ")),
     }
+}
+
+fn traffic_keys(traffic: &Traffic) -> String {
+    let mut keys = format!("from = {}, to = {}", list(&traffic.from), list(&traffic.to));
+    if !traffic.kinds.is_empty() {
+        let kinds: Vec<String> =
+            traffic.kinds.iter().map(|kind| quoted(&kind_name(*kind))).collect();
+        // Writing to a string cannot fail.
+        let _ = write!(keys, ", kinds = [{}]", kinds.join(", "));
+    }
+    keys
 }
 
 /// A behaviour's name and parameters as keys of a table.

@@ -22,6 +22,7 @@ pub(crate) struct Clients {
     serial: u64,
     history: History,
     requests_completed: BTreeSet<(ClientId, Timestamp)>,
+    slowest_answer: Duration,
 }
 
 struct Caller {
@@ -37,6 +38,7 @@ struct Caller {
 struct Waiting {
     bytes: Vec<u8>,
     id: OperationId,
+    since: Time,
 }
 
 /// What a client does in answer to something.
@@ -86,6 +88,7 @@ impl Clients {
             serial: 0,
             history: History::default(),
             requests_completed: BTreeSet::new(),
+            slowest_answer: Duration::ZERO,
         }
     }
 
@@ -100,6 +103,11 @@ impl Clients {
     /// Requests of which an operation was answered.
     pub(crate) fn requests_completed(&self) -> u64 {
         self.requests_completed.len() as u64
+    }
+
+    /// The longest time from a call to its answer.
+    pub(crate) fn slowest_answer(&self) -> Duration {
+        self.slowest_answer
     }
 
     pub(crate) fn are_done(&self) -> bool {
@@ -122,7 +130,7 @@ impl Clients {
             let what = workload::describe(&key, &call);
             let operation = self.history.invoke(id.get(), &key, call);
             called = Some((operation.0, what));
-            caller.outstanding.insert(submitted, Waiting { bytes, id: operation });
+            caller.outstanding.insert(submitted, Waiting { bytes, id: operation, since: now });
             caller.client.flush(now, &mut outputs);
         }
         let mut doings = self.take(now, id, outputs);
@@ -176,6 +184,7 @@ impl Clients {
                 }
                 ClientOutput::Completed(operation, completion) => {
                     let Some(call) = caller.outstanding.remove(&operation) else { continue };
+                    self.slowest_answer = self.slowest_answer.max(now.since(call.since));
                     if let Completion::Executed(result) = completion {
                         if let Some(answer) = workload::decode(&result) {
                             self.history.complete(call.id, answer);

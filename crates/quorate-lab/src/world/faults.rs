@@ -20,6 +20,8 @@ impl World<'_> {
                     }
                 }
             }
+            Fault::Drop(traffic) => self.network.lose(traffic.clone()),
+            Fault::Delay(traffic, min, max) => self.network.delay(traffic.clone(), *min, *max),
             Fault::Mend => self.mend(),
             Fault::CutFromClients(replica) => {
                 for client in self.clients.ids() {
@@ -43,6 +45,9 @@ impl World<'_> {
                     self.check(&Observation::Regained { at: *replica });
                 }
             }
+            Fault::FailSync(replica) => self.machine(*replica).fail_next_sync(),
+            Fault::FillDisk(replica) => self.machine(*replica).fill_disk(),
+            Fault::Rot(replica) => self.machine(*replica).rot(),
             Fault::Restart(replica) => {
                 if !self.machine(*replica).is_up() {
                     self.start(*replica);
@@ -73,6 +78,7 @@ impl World<'_> {
     }
 
     fn mend(&mut self) {
+        self.network.treat_all_alike();
         for a in self.ids() {
             for client in self.clients.ids() {
                 self.network.mend(Endpoint::Client(client), Endpoint::Replica(a));
@@ -92,7 +98,7 @@ impl World<'_> {
         self.interference.partitions.clear();
         self.mend();
         for id in self.ids() {
-            self.machine(id).stop_crashing();
+            self.machine(id).mend_disk();
             self.machine(id).resume();
             if !self.machine(id).is_up() {
                 self.start(id);

@@ -80,7 +80,7 @@ impl World<'_> {
             let arrivals = if self.are_separated(from, to, kind) {
                 Vec::new()
             } else {
-                self.network.arrivals(sent, from, to)
+                self.network.arrivals(sent, (from, to), kind)
             };
             if arrivals.is_empty() {
                 self.show_message((sent, sent), (from, to), flight.message(), Fate::Lost, None);

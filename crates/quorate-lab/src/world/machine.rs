@@ -1,5 +1,7 @@
 //! One replica's machine: its disk, its process when that is up, and its adversary if it has one.
 
+mod disk;
+
 use super::options::{CrashKind, Options};
 use crate::rng::{Seed, Stream};
 use crate::trace::{Fate, is_agreement};
@@ -47,6 +49,10 @@ pub(crate) struct Machine {
     memory_changed: bool,
     /// Whether a start ever found a write that a crash had interrupted.
     has_found_torn_tail: bool,
+    /// Whether it has stopped for good since that was last asked.
+    has_stopped: bool,
+    /// Whether its disk failed at any time, so that the replica may stop.
+    has_failing_disk: bool,
     /// What somebody once copied of the disk.
     copy: Option<DiskCopy>,
     /// Whether the disk is that copy, so that the replica may be found out and stop.
@@ -158,6 +164,8 @@ impl Machine {
             halted: None,
             memory_changed: false,
             has_found_torn_tail: false,
+            has_stopped: false,
+            has_failing_disk: false,
             copy: None,
             is_rolled_back: false,
             is_lost: false,
@@ -205,6 +213,7 @@ impl Machine {
         if self.is_found_out() {
             self.lose_disk();
         }
+        self.start_after_disk_failure();
         self.starts += 1;
         let mut effects = VecDeque::new();
         match self.open(now, &mut effects) {
@@ -291,11 +300,6 @@ impl Machine {
             let (low, _) = status.replica.stable_checkpoint;
             seq.get() > low.get() + window
         })
-    }
-
-    /// A crash that was to come does not come.
-    pub(crate) fn stop_crashing(&mut self) {
-        self.disk.crash_at(u64::MAX);
     }
 
     /// The machine does nothing for this long, as if it were suspended.
@@ -425,7 +429,8 @@ impl Machine {
         if self.is_faulty {
             return None;
         }
-        if let Some(cause) = self.halted.as_ref().filter(|_| !self.is_found_out()) {
+        let may_stop = self.is_found_out() || self.has_stopped_for_its_disk();
+        if let Some(cause) = self.halted.as_ref().filter(|_| !may_stop) {
             return Some(format!("it stopped: {cause}"));
         }
         let broken = self.process.as_ref()?.host.core().broken_invariant()?;
@@ -560,8 +565,7 @@ impl Machine {
                 sent.push(Sent::Event(event));
             }
             Effect::Halt(cause) => {
-                self.halted = Some(cause);
-                self.process = None;
+                self.halt(cause);
             }
         }
     }
@@ -593,8 +597,20 @@ impl Machine {
         if self.disk.has_crashed() {
             self.crash(self.crash_kind);
         } else {
-            self.halted = Some(HaltCause::Storage(error.to_string()));
+            self.halt(HaltCause::Storage(error.to_string()));
         }
+    }
+
+    /// The replica stops for good.
+    fn halt(&mut self, cause: HaltCause) {
+        self.process = None;
+        (self.halted, self.has_stopped) = (Some(cause), true);
+    }
+
+    /// Why the replica has stopped, told once.
+    pub(crate) fn take_stop(&mut self) -> Option<String> {
+        let has_stopped = std::mem::take(&mut self.has_stopped);
+        self.halted.as_ref().filter(|_| has_stopped).map(ToString::to_string)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a run is made of, beside its seed.
 
-use crate::network::NetworkOptions;
+use crate::network::{NetworkOptions, Traffic};
 use core::fmt;
 use core::time::Duration;
 use pbft::{ClientParameters, Parameters, ReplicaId};
@@ -84,7 +84,11 @@ impl ClientLie {
 pub enum Fault {
     /// Nothing passes from any of the first to any of the second, in this direction.
     Cut(Vec<ReplicaId>, Vec<ReplicaId>),
-    /// Everything passes again.
+    /// Some kinds of messages are lost between some replicas.
+    Drop(Traffic),
+    /// What some replicas send to some others takes so long, at least and at most.
+    Delay(Traffic, Duration, Duration),
+    /// Everything passes again, and nothing takes longer than the rest.
     Mend,
     /// A replica is cut off from clients.
     CutFromClients(ReplicaId),
@@ -112,6 +116,13 @@ pub enum Fault {
     Copy(ReplicaId),
     /// A replica crashes, and its disk is rolled back to that copy.
     RollBack(ReplicaId),
+    /// The next sync of a replica's disk fails, so that the replica stops; it may start again.
+    FailSync(ReplicaId),
+    /// A replica's disk has no room any more, so that the replica stops as soon as it needs some;
+    /// there is room when it starts again.
+    FillDisk(ReplicaId),
+    /// A replica crashes, and a bit on its disk flips: when it starts again it may refuse to.
+    Rot(ReplicaId),
     /// A replica behaves so from now on.
     Behave(ReplicaId, Behaviour),
     /// The network treats messages like this from now on.
@@ -241,6 +252,11 @@ impl fmt::Display for Fault {
             Self::Cut(from, to) => {
                 write!(f, "nothing passes from replicas {} to {}", list(from), list(to))
             }
+            Self::Drop(traffic) => write!(f, "{traffic} is lost"),
+            Self::Delay(traffic, min, max) => {
+                let (min, max) = (min.as_secs_f64(), max.as_secs_f64());
+                write!(f, "{traffic} takes {min} to {max} s")
+            }
             Self::Mend => f.write_str("every link carries again"),
             Self::CutFromClients(replica) => {
                 write!(f, "replica {replica} is cut off from clients")
@@ -256,6 +272,11 @@ impl fmt::Display for Fault {
             Self::RollBack(replica) => {
                 write!(f, "the disk of replica {replica} is set back to its copy")
             }
+            Self::FailSync(replica) => {
+                write!(f, "the next sync of the disk of replica {replica} fails")
+            }
+            Self::FillDisk(replica) => write!(f, "the disk of replica {replica} is full"),
+            Self::Rot(replica) => write!(f, "a bit on the disk of replica {replica} flips"),
             Self::Pause(replica, span) => {
                 write!(f, "replica {replica} is suspended for {} s", span.as_secs_f64())
             }

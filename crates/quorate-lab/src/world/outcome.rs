@@ -52,6 +52,10 @@ pub struct Counts {
     pub rejected: BTreeMap<(Endpoint, Reject), u64>,
     /// Replicas that evidence convicts.
     pub convicted: BTreeSet<ReplicaId>,
+    /// Replicas that stopped of themselves at any time, and why they last did.
+    pub stopped: BTreeMap<ReplicaId, String>,
+    /// The longest time from a call to its answer.
+    pub slowest_answer: core::time::Duration,
     /// Operations answered.
     pub operations: u64,
     /// Requests answered, each of one operation or more under one signature.
@@ -156,6 +160,10 @@ impl Trace {
         self.counts.votes_since_loss.insert(replica, 0);
     }
 
+    pub(super) fn stopped(&mut self, replica: ReplicaId, why: String) {
+        self.counts.stopped.insert(replica, why);
+    }
+
     pub(super) fn left(&mut self, replica: ReplicaId, message: &Message) {
         if let Message::Prepare(_) | Message::Commit(_) = message
             && let Some(votes) = self.counts.votes_since_loss.get_mut(&replica)
@@ -233,6 +241,7 @@ impl Trace {
         self.counts.operations = clients.history().answered_count() as u64;
         self.counts.views_entered = self.entered.len() as u64;
         self.counts.requests = clients.requests_completed();
+        self.counts.slowest_answer = clients.slowest_answer();
         self.counts.recovery = self.healed.map_or_else(Default::default, |at| ended.since(at));
         let torn = machines.iter().filter(|machine| machine.has_found_torn_tail());
         self.counts.torn_tails = torn.count() as u64;

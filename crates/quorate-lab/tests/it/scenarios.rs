@@ -7,12 +7,13 @@ use quorate_adversary::Behaviour;
 use quorate_lab::rng::Seed;
 use quorate_lab::scenario::Scenario;
 use quorate_lab::swarm;
-use quorate_lab::trace::{Fate, Line};
-use quorate_lab::world::{ClientLie, Fault, Verdict, run, run_observed};
+use quorate_lab::trace::{EVENT_NAMES, Fate, Line};
+use quorate_lab::world::{ClientLie, Fault, Outcome, Verdict, run, run_observed};
 use std::path::{Path, PathBuf};
 
-fn shipped() -> Vec<(PathBuf, Scenario)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios");
+/// The scenarios of all files below a folder.
+fn scenarios_below(folder: &str) -> Vec<(PathBuf, Scenario)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios").join(folder);
     let mut folders = vec![root];
     let mut scenarios = Vec::new();
     while let Some(folder) = folders.pop() {
@@ -27,55 +28,101 @@ fn shipped() -> Vec<(PathBuf, Scenario)> {
             scenarios.push((path, parsed.unwrap_or_else(|error| panic!("{error}"))));
         }
     }
-    assert!(scenarios.len() >= 9);
+    assert!(!scenarios.is_empty());
     scenarios
 }
 
+/// Runs a scenario. It ends as its file says, and every number that is printed is a number of lines
+/// of its trace.
+fn assert_keeps_its_word(path: &Path, scenario: &Scenario) -> Outcome {
+    let mut lines = Vec::new();
+    let outcome = run_observed(scenario.seed, &scenario.options, &mut |line| lines.push(line));
+    let misses = scenario.misses(&outcome);
+    assert_eq!(misses, [""; 0], "{}: {}", path.display(), outcome.verdict);
+    assert!(outcome.counts.events.keys().all(|event| EVENT_NAMES.contains(event)));
+    let count = |kind: &str, own: bool| {
+        let counted = lines.iter().filter(|line| match line {
+            Line::Message(message) => {
+                message.kind == kind
+                    && !message.session
+                    && message.fate.is_handled()
+                    && (message.fate == Fate::Own) == own
+            }
+            _ => false,
+        });
+        counted.count() as u64
+    };
+    let counts = &outcome.messages;
+    let phases = ["PRE-PREPARE", "PREPARE", "COMMIT", "REPLY"];
+    let printed = [counts.pre_prepare, counts.prepare, counts.commit, counts.reply];
+    assert_eq!(phases.map(|kind| count(kind, false)), printed, "{}", path.display());
+    let own: u64 = phases.iter().map(|kind| count(kind, true)).sum();
+    assert_eq!(counts.total, printed.iter().sum());
+    assert_eq!(counts.total_with_self, counts.total + own);
+    let others = ["CHECKPOINT", "VIEW-CHANGE", "NEW-VIEW", "STATUS", "STATE-TRANSFER"];
+    let printed = [
+        counts.checkpoint,
+        counts.view_change,
+        counts.new_view,
+        counts.status,
+        counts.state_transfer,
+    ];
+    assert_eq!(others.map(|kind| count(kind, false)), printed, "{}", path.display());
+    outcome
+}
+
 #[test]
-fn every_shipped_scenario_ends_as_it_says() {
-    for (path, scenario) in shipped() {
-        let outcome = run(scenario.seed, &scenario.options);
-        let misses = scenario.misses(&outcome);
-        assert_eq!(misses, [""; 0], "{}: {}", path.display(), outcome.verdict);
+fn scenarios_of_the_python_program_end_as_they_say() {
+    for (path, scenario) in scenarios_below("original") {
+        let outcome = assert_keeps_its_word(&path, &scenario);
+        assert_eq!(outcome, run(scenario.seed, &scenario.options), "watching changes nothing");
     }
 }
 
-/// Every number that is printed is a number of lines of the trace.
 #[test]
-fn counts_are_those_of_the_lines_of_the_trace() {
-    for (path, scenario) in shipped() {
-        let mut lines = Vec::new();
-        let outcome = run_observed(scenario.seed, &scenario.options, &mut |line| lines.push(line));
-        assert_eq!(outcome, run(scenario.seed, &scenario.options), "watching changes nothing");
-        let count = |kind: &str, own: bool| {
-            let counted = lines.iter().filter(|line| match line {
-                Line::Message(message) => {
-                    message.kind == kind
-                        && !message.session
-                        && message.fate.is_handled()
-                        && (message.fate == Fate::Own) == own
-                }
-                _ => false,
-            });
-            counted.count() as u64
-        };
-        let counts = &outcome.messages;
-        let phases = ["PRE-PREPARE", "PREPARE", "COMMIT", "REPLY"];
-        let printed = [counts.pre_prepare, counts.prepare, counts.commit, counts.reply];
-        assert_eq!(phases.map(|kind| count(kind, false)), printed, "{}", path.display());
-        let own: u64 = phases.iter().map(|kind| count(kind, true)).sum();
-        assert_eq!(counts.total, printed.iter().sum());
-        assert_eq!(counts.total_with_self, counts.total + own);
-        let others = ["CHECKPOINT", "VIEW-CHANGE", "NEW-VIEW", "STATUS", "STATE-TRANSFER"];
-        let printed = [
-            counts.checkpoint,
-            counts.view_change,
-            counts.new_view,
-            counts.status,
-            counts.state_transfer,
-        ];
-        assert_eq!(others.map(|kind| count(kind, false)), printed, "{}", path.display());
+fn scenarios_for_load_and_regressions_end_as_they_say() {
+    for folder in ["load", "regressions"] {
+        for (path, scenario) in scenarios_below(folder) {
+            assert_keeps_its_word(&path, &scenario);
+        }
     }
+}
+
+/// The acceptance scenarios whose names end in this.
+fn acceptance(ending: &str) -> Vec<(PathBuf, Scenario)> {
+    let mut files = scenarios_below("acceptance");
+    files.retain(|(path, _)| path.to_string_lossy().ends_with(ending));
+    files.sort_by(|(one, _), (other, _)| one.cmp(other));
+    files
+}
+
+#[test]
+fn acceptance_scenarios_of_four_replicas_end_as_they_say() {
+    for (path, scenario) in acceptance("-n4.toml") {
+        assert_eq!(scenario.options.replica_count, 4, "{}", path.display());
+        assert_keeps_its_word(&path, &scenario);
+    }
+}
+
+#[test]
+fn acceptance_scenarios_of_more_replicas_end_as_they_say() {
+    for (path, scenario) in scenarios_below("acceptance") {
+        let n = scenario.options.replica_count;
+        assert!(path.to_string_lossy().ends_with(&format!("-n{n}.toml")), "{}", path.display());
+        if n > 4 {
+            assert_keeps_its_word(&path, &scenario);
+        }
+    }
+}
+
+/// What is shown with four replicas is shown with seven as well.
+#[test]
+fn every_acceptance_scenario_is_there_for_seven_replicas_too() {
+    let names = |ending: &str| -> Vec<String> {
+        let files = acceptance(ending).into_iter();
+        files.map(|(path, _)| path.to_string_lossy().replace(ending, "")).collect()
+    };
+    assert_eq!(names("-n4.toml"), names("-n7.toml"));
 }
 
 const HEAD: &str = "format = 1\ntitle = \"t\"\n";
@@ -116,6 +163,14 @@ fn what_is_wrong_is_refused_in_one_line_that_says_where_and_what_is_allowed() {
         ("at = 1\nmend = true\nrestart = [1]", "one of cut"),
         ("at = 1\ncrash = { replicas = [4] }", "no replica 4"),
         ("at = 1\nbehave = { replicas = [1], kind = \"evil\" }", "unknown"),
+        ("at = 1\ncut = { from = [0], to = [1], kinds = [\"vote\"] }", "pre_prepare, prepare"),
+        ("at = 1\ncut = { from = [0], to = [1], kinds = [] }", "kinds names one at least"),
+        ("at = 1\ndelay = { from = [0], to = [4], by = [1, 2] }", "no replica 4"),
+        ("at = 1\ndelay = { from = [0], to = [1], by = [2, 1] }", "the first time is the shortest"),
+        ("at = 1\nrot = [7]", "no replica 7"),
+        ("at = 1\nfail_sync = [0]\n[[event]]\nat = 1\nfill_disk = [1]", "beyond_budget = true"),
+        ("at = 1\nmend = true\n[expect]\nhappens = [\"a miracle\"]", "view entered"),
+        ("at = 1\nmend = true\n[expect]\nstopped = [4]", "no replica 4"),
         ("at = 1\nnetwork = { loss = \"200%\" }", "from 0 to 1"),
     ] {
         let error = event(text);
