@@ -143,9 +143,8 @@ impl Suspicions {
             } => {}
             Event::ViewChangeStarted { view, cause } => {
                 let left = View::new(view.get().saturating_sub(1));
-                let accused = if cause == ViewChangeCause::BadNewView { view } else { left };
-                let accusation = Accusation::AsPrimary(accused, cause);
-                self.accusations.entry((primary(accused), accusation)).or_default().insert(at);
+                let accusation = Accusation::AsPrimary(left, cause);
+                self.accusations.entry((primary(left), accusation)).or_default().insert(at);
             }
             _ => {}
         }

@@ -1,5 +1,6 @@
 //! Whole clusters in the simulated world.
 
+mod acceptance;
 mod adversaries;
 mod calm;
 mod catching_up;
