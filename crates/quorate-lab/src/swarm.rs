@@ -189,12 +189,13 @@ fn add_traffic_faults(rng: &mut Stream, options: &mut Options) {
         };
         let (from, to) = (any_ids(), any_ids());
         let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|_| rng.chance(200_000)).collect();
-        let traffic = Traffic { from, to, kinds };
         let fault = if rng.chance(500_000) {
-            Fault::Drop(traffic)
-        } else {
             let late = Duration::from_millis(rng.within(1..=2_000));
-            Fault::Delay(traffic, late / 4, late)
+            Fault::Delay(Traffic { from, to, kinds }, late / 4, late)
+        } else if kinds.is_empty() {
+            Fault::Cut(from, to)
+        } else {
+            Fault::Drop(Traffic { from, to, kinds })
         };
         options.timeline.push((at, fault));
         options.timeline.push((at + any_span(rng), Fault::Mend));
