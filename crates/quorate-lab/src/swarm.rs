@@ -151,9 +151,10 @@ fn add_loss(rng: &mut Stream, options: &mut Options) {
 /// Where fewer than f misbehave, are slow or lose their memory, the disk of one more may fail.
 fn add_disk_fault(rng: &mut Stream, options: &mut Options) {
     let Some(id) = another_one(rng, options).filter(|_| rng.chance(400_000)) else { return };
-    let fault = match rng.below(3) {
+    let fault = match rng.below(4) {
         0 => Fault::FailSync(id),
         1 => Fault::FillDisk(id),
+        2 => Fault::FlipState(id),
         _ => Fault::Rot(id),
     };
     let at = any_time(rng, options);

@@ -9,6 +9,7 @@ use quorate_services::store::{
     Compare, CompareResult, CompareTarget, DeleteRangeRequest, Operation, Outcome, PutRequest,
     RangeRequest, Response as StoreResponse, TxnRequest,
 };
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Draws the next call on one of `keys` keys. Values are unique, so that a reader knows which
@@ -103,7 +104,11 @@ pub struct Watched<S> {
     log: ExecutionLog,
     /// How often the state was replaced.
     generation: u64,
+    flip: BitFlip,
 }
+
+/// Whether a bit of the state is to flip at the next execution.
+pub(crate) type BitFlip = Arc<AtomicBool>;
 
 /// What watched services executed and nobody has looked at yet.
 pub type ExecutionLog = Arc<Mutex<Vec<Execution>>>;
@@ -134,7 +139,25 @@ pub(crate) fn tag(operation: &[u8]) -> &[u8] {
 impl<S> Watched<S> {
     /// Watches `inner` and notes in `log`, counting generations from `generation`.
     pub fn new(inner: S, log: ExecutionLog, generation: u64) -> Self {
-        Self { inner, log, generation }
+        Self { inner, log, generation, flip: BitFlip::default() }
+    }
+
+    /// A bit of its state flips when `flip` says so.
+    pub(crate) fn flipping(self, flip: BitFlip) -> Self {
+        Self { flip, ..self }
+    }
+}
+
+/// Flips a bit of the last value: the first ones are soon written again.
+fn flip_a_bit(state: &mut dyn State) {
+    let mut last = None;
+    state.scan(&[], None, &mut |key, value| {
+        last = Some((key.to_vec(), value.to_vec()));
+        true
+    });
+    if let Some((key, mut value)) = last {
+        value.last_mut().into_iter().for_each(|byte| *byte ^= 1);
+        state.put(&key, value);
     }
 }
 
@@ -153,7 +176,11 @@ impl<S: Service> Service for Watched<S> {
         };
         self.log.lock().unwrap_or_else(PoisonError::into_inner).push(execution);
         let inner = operation.get(TAG_BYTES..).unwrap_or_default();
-        self.inner.execute(context, inner, state)
+        let result = self.inner.execute(context, inner, state);
+        if self.flip.swap(false, Ordering::Relaxed) {
+            flip_a_bit(state);
+        }
+        result
     }
 
     fn query(

@@ -67,6 +67,7 @@ pub(super) fn faults(event: &Event, options: &Options) -> Result<Vec<Fault>, Ref
     each(&event.fail_sync, Fault::FailSync)?;
     each(&event.fill_disk, Fault::FillDisk)?;
     each(&event.rot, Fault::Rot)?;
+    each(&event.flip_state, Fault::FlipState)?;
     if let Some(pause) = &event.pause {
         let span = pause.get_ref().span.0;
         let ids = ids(&pause.get_ref().replicas, place(pause), count)?;
@@ -93,7 +94,7 @@ pub(super) fn faults(event: &Event, options: &Options) -> Result<Vec<Fault>, Ref
             let message =
                 "an event has its time 'at' and one of cut, delay, partition, cut_from_clients, \
                            mend, crash, restart, lose_disk, copy_disk, roll_back_disk, \
-                           fail_sync, fill_disk, rot, pause, clock, \
+                           fail_sync, fill_disk, rot, flip_state, pause, clock, \
                            behave, network"
                     .to_owned();
             Err((place(&event.at), message))

@@ -136,6 +136,7 @@ pub(super) struct Event {
     pub(super) fail_sync: Option<Spanned<Vec<u32>>>,
     pub(super) fill_disk: Option<Spanned<Vec<u32>>>,
     pub(super) rot: Option<Spanned<Vec<u32>>>,
+    pub(super) flip_state: Option<Spanned<Vec<u32>>>,
     pub(super) behave: Option<Spanned<Behave>>,
     pub(super) network: Option<Network>,
 }

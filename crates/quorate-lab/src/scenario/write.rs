@@ -126,6 +126,7 @@ fn event(fault: &Fault) -> String {
         Fault::FailSync(replica) => format!("fail_sync = [{replica}]"),
         Fault::FillDisk(replica) => format!("fill_disk = [{replica}]"),
         Fault::Rot(replica) => format!("rot = [{replica}]"),
+        Fault::FlipState(replica) => format!("flip_state = [{replica}]"),
         Fault::Restart(replica) => format!("restart = [{replica}]"),
         Fault::Pause(replica, span) => {
             format!("pause = {{ replicas = [{replica}], for = {} }}", time(*span))

@@ -48,6 +48,7 @@ impl World<'_> {
             Fault::FailSync(replica) => self.machine(*replica).fail_next_sync(),
             Fault::FillDisk(replica) => self.machine(*replica).fill_disk(),
             Fault::Rot(replica) => self.machine(*replica).rot(),
+            Fault::FlipState(replica) => self.machine(*replica).flip_state(),
             Fault::Restart(replica) => {
                 if !self.machine(*replica).is_up() {
                     self.start(*replica);

@@ -5,7 +5,7 @@ mod disk;
 use super::options::{CrashKind, Options};
 use crate::rng::{Seed, Stream};
 use crate::trace::{Fate, is_agreement};
-use crate::workload::{Execution, ExecutionLog, SERVICE, Watched, forge_store_outcome};
+use crate::workload::{BitFlip, Execution, ExecutionLog, SERVICE, Watched, forge_store_outcome};
 use core::time::Duration;
 use pbft::message::ViewChange;
 use pbft::{
@@ -14,9 +14,9 @@ use pbft::{
 };
 use quorate_adversary::{Adversary, Behaviour, Endpoint, Identity, Payload, Sending};
 use quorate_replica::{
-    Backend, CheckpointState, Crash, Effect, Folder, FolderError, HaltCause, Host, HostInput,
-    HostStatus, JournalConfig, JournalIdentity, JournalTask, MemoryBackend, Services,
-    SnapshotPolicy, Start, Stored,
+    Backend, CheckpointState, Effect, Folder, FolderError, HaltCause, Host, HostInput, HostStatus,
+    JournalConfig, JournalIdentity, JournalTask, MemoryBackend, Services, SnapshotPolicy, Start,
+    Stored,
 };
 use quorate_services::store::Store;
 use std::collections::VecDeque;
@@ -65,6 +65,7 @@ pub(crate) struct Machine {
     /// The last start that was let in.
     admitted_start: u64,
     log: ExecutionLog,
+    flip: BitFlip,
 }
 
 /// A disk as it once was.
@@ -173,6 +174,7 @@ impl Machine {
             starts: 0,
             admitted_start: 0,
             log: ExecutionLog::default(),
+            flip: BitFlip::default(),
         }
     }
 
@@ -225,62 +227,11 @@ impl Machine {
         }
     }
 
-    /// The machine goes down, and comes up with an empty disk.
-    pub(crate) fn lose_disk(&mut self) {
-        (self.process, self.halted) = (None, None);
-        self.disk = MemoryBackend::new();
-        (self.has_folder, self.is_lost, self.is_rolled_back) = (false, true, false);
-    }
-
-    /// The machine goes down, and somebody copies its disk.
-    pub(crate) fn copy_disk(&mut self) {
-        self.crash(CrashKind::Power);
-        let disk = self.disk.restart(Crash::PowerKeepingAll);
-        self.copy = Some(DiskCopy { disk, has_folder: self.has_folder, starts: self.starts });
-        self.disk = self.disk.restart(Crash::PowerKeepingAll);
-    }
-
-    /// The machine goes down, and comes up with the disk as it was when it was copied. Returns
-    /// whether that forgets anything: a replica that was not let in since has promised nothing.
-    pub(crate) fn roll_back(&mut self) -> bool {
-        let Some(copy) = &self.copy else { return false };
-        self.process = None;
-        self.disk = copy.disk.restart(Crash::PowerKeepingAll);
-        self.has_folder = copy.has_folder;
-        self.is_rolled_back = true;
-        self.admitted_start > copy.starts
-    }
-
     /// Whether the peers remember more than the disk does.
     pub(crate) fn is_found_out(&self) -> bool {
         let is_amnesia =
             |cause: &HaltCause| matches!(cause, HaltCause::Replica(HaltReason::Amnesia { .. }));
         self.is_rolled_back && self.halted.as_ref().is_some_and(is_amnesia)
-    }
-
-    /// The machine goes down now.
-    pub(crate) fn crash(&mut self, kind: CrashKind) {
-        self.process = None;
-        self.memory_changed = true;
-        let rng = &mut self.rng;
-        let mut survivors = |versions: usize| rng.index(versions + 1);
-        let crash = match kind {
-            CrashKind::Process => Crash::Process,
-            CrashKind::Power => Crash::PowerLosingAll,
-            CrashKind::Torn => Crash::PowerTearing(&mut survivors),
-        };
-        self.disk = self.disk.restart(crash);
-    }
-
-    /// The machine will go down at the so-many-th write or sync from now on.
-    pub(crate) fn crash_at(&mut self, operation: u64, kind: CrashKind) {
-        self.crash_kind = kind;
-        self.disk.crash_at(self.disk.operations().mutations() + operation);
-    }
-
-    /// How many writes and syncs the disk has seen since the machine came up.
-    pub(crate) fn disk_operations(&self) -> u64 {
-        self.disk.operations().mutations()
     }
 
     /// Whether a start ever found a write that a crash had interrupted.
@@ -496,7 +447,8 @@ impl Machine {
         self.has_folder = true;
         self.has_found_torn_tail |= stored.torn_tail.is_some();
         let is_lost = self.is_lost && stored.records.is_empty();
-        let service = Watched::new(Store::new(), Arc::clone(&self.log), self.starts << 32);
+        let service = Watched::new(Store::new(), Arc::clone(&self.log), self.starts << 32)
+            .flipping(Arc::clone(&self.flip));
         let mut boot_id = [0; 16];
         boot_id[..8].copy_from_slice(&self.rng.bits().to_le_bytes());
         let start = Start {

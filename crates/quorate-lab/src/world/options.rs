@@ -123,6 +123,9 @@ pub enum Fault {
     FillDisk(ReplicaId),
     /// A replica crashes, and a bit on its disk flips: when it starts again it may refuse to.
     Rot(ReplicaId),
+    /// A bit of a replica's state flips in its memory when it executes the next operation. It is
+    /// faulty in the whole run.
+    FlipState(ReplicaId),
     /// A replica behaves so from now on.
     Behave(ReplicaId, Behaviour),
     /// The network treats messages like this from now on.
@@ -238,7 +241,7 @@ impl Fault {
     pub fn corrupted(&self) -> Option<ReplicaId> {
         match self {
             Self::Behave(_, Behaviour::Honest | Behaviour::Slow { .. }) => None,
-            Self::Behave(id, _) => Some(*id),
+            Self::Behave(id, _) | Self::FlipState(id) => Some(*id),
             _ => None,
         }
     }
@@ -277,6 +280,9 @@ impl fmt::Display for Fault {
             }
             Self::FillDisk(replica) => write!(f, "the disk of replica {replica} is full"),
             Self::Rot(replica) => write!(f, "a bit on the disk of replica {replica} flips"),
+            Self::FlipState(replica) => {
+                write!(f, "a bit of the state of replica {replica} flips in its memory")
+            }
             Self::Pause(replica, span) => {
                 write!(f, "replica {replica} is suspended for {} s", span.as_secs_f64())
             }

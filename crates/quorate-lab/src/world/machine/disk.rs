@@ -1,10 +1,63 @@
-//! Disks that fail, are full or rot.
+//! What becomes of a machine's disk: crashes, disks that are lost or set back, that fail, fill up or
+//! rot; and of its memory.
 
-use super::Machine;
+use super::{DiskCopy, Machine};
 use crate::world::CrashKind;
-use quorate_replica::{Backend, Crash, HaltCause, Operation};
+use quorate_replica::{Backend, Crash, HaltCause, MemoryBackend, Operation};
+use std::sync::atomic::Ordering;
 
 impl Machine {
+    /// The machine goes down now.
+    pub(crate) fn crash(&mut self, kind: CrashKind) {
+        self.process = None;
+        self.memory_changed = true;
+        let rng = &mut self.rng;
+        let mut survivors = |versions: usize| rng.index(versions + 1);
+        let crash = match kind {
+            CrashKind::Process => Crash::Process,
+            CrashKind::Power => Crash::PowerLosingAll,
+            CrashKind::Torn => Crash::PowerTearing(&mut survivors),
+        };
+        self.disk = self.disk.restart(crash);
+    }
+
+    /// The machine will go down at the so-many-th write or sync from now on.
+    pub(crate) fn crash_at(&mut self, operation: u64, kind: CrashKind) {
+        self.crash_kind = kind;
+        self.disk.crash_at(self.disk.operations().mutations() + operation);
+    }
+
+    /// How many writes and syncs the disk has seen since the machine came up.
+    pub(crate) fn disk_operations(&self) -> u64 {
+        self.disk.operations().mutations()
+    }
+
+    /// The machine goes down, and comes up with an empty disk.
+    pub(crate) fn lose_disk(&mut self) {
+        (self.process, self.halted) = (None, None);
+        self.disk = MemoryBackend::new();
+        (self.has_folder, self.is_lost, self.is_rolled_back) = (false, true, false);
+    }
+
+    /// The machine goes down, and somebody copies its disk.
+    pub(crate) fn copy_disk(&mut self) {
+        self.crash(CrashKind::Power);
+        let disk = self.disk.restart(Crash::PowerKeepingAll);
+        self.copy = Some(DiskCopy { disk, has_folder: self.has_folder, starts: self.starts });
+        self.disk = self.disk.restart(Crash::PowerKeepingAll);
+    }
+
+    /// The machine goes down, and comes up with the disk as it was when it was copied. Returns
+    /// whether that forgets anything: a replica that was not let in since has promised nothing.
+    pub(crate) fn roll_back(&mut self) -> bool {
+        let Some(copy) = &self.copy else { return false };
+        self.process = None;
+        self.disk = copy.disk.restart(Crash::PowerKeepingAll);
+        self.has_folder = copy.has_folder;
+        self.is_rolled_back = true;
+        self.admitted_start > copy.starts
+    }
+
     /// The next sync fails.
     pub(crate) fn fail_next_sync(&mut self) {
         self.has_failing_disk = true;
@@ -45,6 +98,11 @@ impl Machine {
         self.disk.crash_at(u64::MAX);
         self.disk.fail_sync_at(u64::MAX);
         self.disk.limit_bytes(u64::MAX);
+    }
+
+    /// A bit of the state flips in memory when the next operation is executed.
+    pub(crate) fn flip_state(&self) {
+        self.flip.store(true, Ordering::Relaxed);
     }
 
     /// Whether the replica stopped because of what was done to its disk.
