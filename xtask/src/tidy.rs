@@ -3,6 +3,7 @@
 //! Each check is a function from the project's files to findings. A finding that is a violation
 //! fails; a remark is printed and changes nothing.
 
+mod acceptance;
 mod dependencies;
 mod documents;
 mod edges;
@@ -61,6 +62,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("sizes", sizes::check),
     ("habits", habits::check),
     ("documents", documents::check),
+    ("acceptance", acceptance::check),
     ("mutants", mutants::check),
 ];
 
