@@ -15,24 +15,26 @@ struct Unknown {
 }
 
 const NETWORK: &str = "the network between processes is the machine's own";
-const LINKS: &str = "links between processes are not cut";
+const LINKS: &str = "links between processes are not touched";
 const DISK: &str = "the disk under processes is the machine's own";
 const CRASH: &str = "only the process dies, how = \"process\", and at a time";
 const CLIENTS: &str = "the clients of processes do not lie";
+const MEMORY: &str = "nobody reaches into the memory of a process";
 const CLOCK: &str = "processes share the machine's clock";
 
-/// The keys of an event that processes cannot honour.
-const EVENTS: [(&str, &str); 9] = [
-    ("cut", LINKS),
-    ("partition", LINKS),
-    ("cut_from_clients", LINKS),
-    ("mend", LINKS),
-    ("lose_disk", DISK),
-    ("copy_disk", DISK),
-    ("roll_back_disk", DISK),
-    ("clock", CLOCK),
-    ("network", NETWORK),
-];
+/// Why processes cannot honour a key of an event; `None` if they can.
+fn event_refusal(key: &str) -> Option<&'static str> {
+    match key {
+        "at" | "crash" | "restart" | "pause" | "behave" => None,
+        "network" => Some(NETWORK),
+        "clock" => Some(CLOCK),
+        "flip_state" => Some(MEMORY),
+        "lose_disk" | "copy_disk" | "roll_back_disk" | "fail_sync" | "fill_disk" | "rot" => {
+            Some(DISK)
+        }
+        _ => Some(LINKS),
+    }
+}
 
 impl Scenario {
     /// Checks that processes can do all that the file asks for. `file` is its name in errors.
@@ -115,7 +117,7 @@ fn every_key(name: &str, table: &DeTable<'_>, why: &'static str, found: &mut Vec
 fn in_event(event: &DeTable<'_>, found: &mut Vec<Unknown>) {
     for (key, value) in event {
         let name = key.get_ref().as_ref();
-        if let Some((_, why)) = EVENTS.iter().find(|(event, _)| *event == name) {
+        if let Some(why) = event_refusal(name) {
             found.push(Unknown { at: At(key.span().start), key: format!("event.{name}"), why });
         }
         let Some(crash) = value.get_ref().as_table().filter(|_| name == "crash") else { continue };
@@ -153,6 +155,8 @@ mod tests {
                 "workload.lying_clients",
             ),
             ("[[event]]\nat = 1\nlose_disk = [2]\n", 8, "event.lose_disk"),
+            ("[[event]]\nat = 1\nflip_state = [2]\n", 8, "event.flip_state"),
+            ("[[event]]\nat = 1\nfill_disk = [2]\n", 8, "event.fill_disk"),
             ("[[event]]\nat = 1\npartition = [[0, 1], [2, 3]]\n", 8, "event.partition"),
             ("[[event]]\nat = 1\nclock = { replicas = [1], back = 3 }\n", 8, "event.clock"),
             (

@@ -223,15 +223,7 @@ impl Run<'_> {
                 Ok(())
             }
             Fault::Behave(id, behaviour) => machines.behave(*id, *behaviour),
-            Fault::Cut(..)
-            | Fault::Mend
-            | Fault::CutFromClients(_)
-            | Fault::CrashAt(..)
-            | Fault::Lose(_)
-            | Fault::Copy(_)
-            | Fault::RollBack(_)
-            | Fault::ClockJump { .. }
-            | Fault::Network(_) => {
+            _ => {
                 anyhow::bail!("processes cannot do that, and the file should have been refused")
             }
         }
