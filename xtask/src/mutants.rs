@@ -99,7 +99,10 @@ fn hunt(copy: &Path, folder: &Path) -> Result<String> {
     let arguments = ["--quiet", "--locked", "--profile", "mutants", "--package", "quorate-lab"];
     let mut build = cargo(copy, &[&["build"], &arguments[..], &["--example", "hunt"]].concat());
     let target = folder.join("target");
-    execute(build.env("CARGO_TARGET_DIR", &target).env("RUSTFLAGS", "--cap-lints=allow"))?;
+    build.env("CARGO_TARGET_DIR", &target).env("RUSTFLAGS", "--cap-lints=allow");
+    if let Err(error) = execute(&mut build) {
+        return Ok(format!("{NOTHING}: {error} | | |"));
+    }
     let begun = Instant::now();
     let mut hunt = Command::new(target.join("mutants/examples/hunt"));
     let mut hunt = hunt.args(["0", SEEDS_MAX]).stdout(Stdio::piped()).spawn()?;

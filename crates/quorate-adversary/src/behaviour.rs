@@ -41,10 +41,12 @@ pub enum Behaviour {
         /// How many times.
         factor: u32,
     },
-    /// As primary, assigns one sequence number to two batches, and commits to both.
+    /// As primary, assigns one sequence number to two batches, and votes for both.
     EquivocatingPrimary {
         /// Who is shown the second one; the half with the higher ids if absent.
         second: Option<ReplicaSet>,
+        /// Whether those are then shown the first one as well.
+        both: bool,
     },
     /// Votes to each replica for what that one votes for, and so for both batches of an
     /// equivocating primary.
@@ -137,7 +139,7 @@ impl Behaviour {
         Self::FaultyReplies,
         Self::Byzantine,
         Self::DosAttacker { factor: Self::FACTOR },
-        Self::EquivocatingPrimary { second: None },
+        Self::EquivocatingPrimary { second: None, both: false },
         Self::Accomplice,
         Self::IsolatingPrimary { dark: None },
         Self::SelectivelySilent { to: None, kinds: None },

@@ -49,6 +49,10 @@ fn only(mut sendings: Vec<Sending>) -> Message {
     message(sendings.remove(0))
 }
 
+fn messages(sendings: Vec<Sending>) -> Vec<Message> {
+    sendings.into_iter().map(message).collect()
+}
+
 fn message(sending: Sending) -> Message {
     match sending.payload {
         Payload::Message(message) => message,
@@ -78,15 +82,18 @@ fn reply(results: &[&[u8]]) -> Message {
 fn an_equivocating_primary_shows_two_valid_proposals_and_commits_to_both() {
     for replica_count in [4, 5, 7, 10] {
         let identity = identity(replica_count, 0);
-        let behaviour = Behaviour::EquivocatingPrimary { second: None };
+        let behaviour = Behaviour::EquivocatingPrimary { second: None, both: false };
         let mut adversary = Adversary::new(behaviour, identity.clone(), 1);
         let mut digests = BTreeSet::new();
         let mut deceived = 0;
         for backup in 1..u32::from(replica_count) {
-            let shown = only(adversary.on_send(replica(backup), proposal(&identity)));
-            let admitted = identity.config.admit(Sender::Replica(identity.id), shown.clone());
+            let shown = messages(adversary.on_send(replica(backup), proposal(&identity)));
+            let [Message::PrePrepare(signed, _), Message::Prepare(vote)] = &shown[..] else {
+                panic!("other kinds: {shown:?}")
+            };
+            let admitted = identity.config.admit(Sender::Replica(identity.id), shown[0].clone());
             assert!(admitted.is_ok(), "the lie passes the door");
-            let Message::PrePrepare(signed, _) = shown else { panic!("another kind") };
+            assert_eq!(vote.digest, signed.body.digest);
             digests.insert(signed.body.digest);
             let Message::PrePrepare(honest, _) = proposal(&identity) else { panic!() };
             let honest =
@@ -103,7 +110,7 @@ fn an_equivocating_primary_shows_two_valid_proposals_and_commits_to_both() {
 
 #[test]
 fn an_equivocator_is_honest_as_a_backup() {
-    let mut adversary = adversary(Behaviour::EquivocatingPrimary { second: None });
+    let mut adversary = adversary(Behaviour::EquivocatingPrimary { second: None, both: false });
     let others = proposal(&identity(4, 1));
     assert_eq!(only(adversary.on_send(replica(3), others.clone())), others);
     let prepare = Message::Prepare(vote());

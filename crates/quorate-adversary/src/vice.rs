@@ -63,8 +63,8 @@ pub(crate) fn of(behaviour: Behaviour, identity: Identity, seed: u64) -> Box<dyn
         Behaviour::FaultyReplies => Box::new(false_replies::FalseReplies(identity)),
         Behaviour::Byzantine => Box::new(byzantine::Byzantine::new(&identity, seed)),
         Behaviour::DosAttacker { factor } => Box::new(dos_attacker::DosAttacker { factor }),
-        Behaviour::EquivocatingPrimary { second } => {
-            Box::new(equivocation::Equivocation::new(identity, second))
+        Behaviour::EquivocatingPrimary { second, both } => {
+            Box::new(equivocation::Equivocation::new(identity, second, both))
         }
         Behaviour::Accomplice => Box::new(accomplice::Accomplice::new(identity)),
         Behaviour::IsolatingPrimary { dark } => Box::new(isolation::Isolation::new(identity, dark)),

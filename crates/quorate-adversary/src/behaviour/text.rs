@@ -16,7 +16,7 @@ impl Behaviour {
             Self::Slow { .. } => "delay=20s, where=all|reply",
             Self::FaultyNode { .. } => "phase=prepare|commit",
             Self::DosAttacker { .. } | Self::Flooding { .. } => "factor=20",
-            Self::EquivocatingPrimary { .. } => "second=2+3",
+            Self::EquivocatingPrimary { .. } => "second=2+3, both=true|false",
             Self::IsolatingPrimary { .. } => "dark=3",
             Self::SelectivelySilent { .. } => "to=2+3, kinds=prepare+commit",
             Self::SlowPrimary { .. } => "percent=80",
@@ -49,7 +49,8 @@ impl Behaviour {
             (Self::DosAttacker { factor } | Self::Flooding { factor }, "factor") => {
                 *factor = value.parse().ok().filter(|f| (1..=Self::FACTOR_MAX).contains(f))?;
             }
-            (Self::EquivocatingPrimary { second }, "second") => {
+            (Self::EquivocatingPrimary { both, .. }, "both") => *both = value.parse().ok()?,
+            (Self::EquivocatingPrimary { second, .. }, "second") => {
                 *second = Some(ReplicaSet::parse(value)?);
             }
             (Self::IsolatingPrimary { dark }, "dark") => *dark = Some(ReplicaSet::parse(value)?),
@@ -91,7 +92,10 @@ impl Behaviour {
             Self::DosAttacker { factor } | Self::Flooding { factor } => {
                 vec![("factor", factor.to_string())]
             }
-            Self::EquivocatingPrimary { second } => given("second", second),
+            Self::EquivocatingPrimary { second, both } => {
+                let both = both.then(|| ("both", both.to_string()));
+                given("second", second).into_iter().chain(both).collect()
+            }
             Self::IsolatingPrimary { dark } => given("dark", dark),
             Self::SelectivelySilent { to, kinds } => {
                 given("to", to).into_iter().chain(given("kinds", kinds)).collect()

@@ -1,5 +1,6 @@
 //! A primary that assigns one sequence number to two batches, each for some of the backups, and
-//! stands by both: to each backup it commits to what it proposed there.
+//! stands by both: for each backup it votes for what it proposed there. Its PREPARE, which no
+//! primary sends, is refused [P2].
 //!
 //! Both proposals pass the door. Backups that learn of each other's hold two signatures for one
 //! number: *detected and named*, and masked after a view change.
@@ -7,7 +8,7 @@
 use super::{Vice, is_in_higher_half, now};
 use crate::{Endpoint, Identity, ReplicaSet, Sending};
 use pbft::message::{Batch, PrePrepare, Vote};
-use pbft::{Digest, Message, SeqNum, View, WallTime};
+use pbft::{Digest, Message, SeqNum, Signed, View, WallTime};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,13 +20,15 @@ pub(super) struct Equivocation {
     identity: Identity,
     /// Who is shown the second proposal, unless it is the half with the higher ids.
     deceived: Option<ReplicaSet>,
+    /// Whether those are then shown the first proposal, too.
+    shows_both: bool,
     /// For each number assigned in a view, the digest of the second proposal.
     second: BTreeMap<(View, SeqNum), Digest>,
 }
 
 impl Equivocation {
-    pub(super) fn new(identity: Identity, deceived: Option<ReplicaSet>) -> Self {
-        Self { identity, deceived, second: BTreeMap::new() }
+    pub(super) fn new(identity: Identity, deceived: Option<ReplicaSet>, shows_both: bool) -> Self {
+        Self { identity, deceived, shows_both, second: BTreeMap::new() }
     }
 
     fn is_deceived(&self, to: Endpoint) -> bool {
@@ -36,28 +39,42 @@ impl Equivocation {
         }
     }
 
-    fn second_proposal(&mut self, first: &PrePrepare, batch: &Batch) -> Message {
-        let second = second_batch(batch);
+    /// What a backup is shown for this proposal, and the PREPARE that goes with it.
+    fn proposals(
+        &mut self,
+        to: Endpoint,
+        first: Signed<PrePrepare>,
+        batch: Arc<Batch>,
+    ) -> Vec<Message> {
+        let PrePrepare { view, seq, digest } = first.body;
+        let honest = Message::PrePrepare(first, Arc::clone(&batch));
+        if !self.is_deceived(to) {
+            return vec![honest, Message::Prepare(Vote { view, seq, digest })];
+        }
+        let second = second_batch(&batch);
         let digest = second.digest();
-        self.second.insert((first.view, first.seq), digest);
+        self.second.insert((view, seq), digest);
         if self.second.len() > PROPOSALS_COUNT_MAX {
             self.second.pop_first();
         }
-        let body = PrePrepare { digest, ..*first };
-        Message::PrePrepare(self.identity.sign(body), Arc::new(second))
+        let shown = Message::PrePrepare(
+            self.identity.sign(PrePrepare { view, seq, digest }),
+            Arc::new(second),
+        );
+        let vote = Message::Prepare(Vote { view, seq, digest });
+        let also = self.shows_both.then_some(honest);
+        [shown, vote].into_iter().chain(also).collect()
     }
 }
 
 impl Vice for Equivocation {
     fn on_send(&mut self, to: Endpoint, message: Message) -> Vec<Sending> {
-        if !self.is_deceived(to) {
-            return vec![now(to, message)];
-        }
         let message = match message {
             Message::PrePrepare(signed, batch) if signed.signer == self.identity.id => {
-                self.second_proposal(&signed.body, &batch)
+                let shown = self.proposals(to, signed, batch);
+                return shown.into_iter().map(|message| now(to, message)).collect();
             }
-            Message::Commit(vote) => {
+            Message::Commit(vote) if self.is_deceived(to) => {
                 let digest = self.second.get(&(vote.view, vote.seq)).copied();
                 Message::Commit(Vote { digest: digest.unwrap_or(vote.digest), ..vote })
             }

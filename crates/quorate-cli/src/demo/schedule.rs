@@ -34,7 +34,7 @@ impl Schedule {
         let kill = at(560, 660);
         let down_for = Duration::from_millis(stream.within(1_000..=3_000)).min(duration / 6);
         let victim = stream.below(u64::from(replicas)) as u32;
-        let behaviour = Behaviour::EquivocatingPrimary { second: None };
+        let behaviour = Behaviour::EquivocatingPrimary { second: None, both: false };
         let acts = vec![
             (lie, Act::Corrupt { behaviour, count: f }),
             (heal, Act::Heal),

@@ -26,7 +26,8 @@ pub(super) fn any_behaviour(rng: &mut Stream, options: &Options) -> Behaviour {
         Behaviour::DosAttacker { .. } => Behaviour::DosAttacker { factor: 3 },
         Behaviour::Flooding { .. } => Behaviour::Flooding { factor: 3 },
         Behaviour::EquivocatingPrimary { .. } => {
-            Behaviour::EquivocatingPrimary { second: maybe(rng, |rng| any_replicas(rng, count)) }
+            let second = maybe(rng, |rng| any_replicas(rng, count));
+            Behaviour::EquivocatingPrimary { second, both: rng.chance(300_000) }
         }
         Behaviour::IsolatingPrimary { .. } => {
             Behaviour::IsolatingPrimary { dark: maybe(rng, |rng| any_replicas(rng, count)) }

@@ -32,8 +32,14 @@ fn every_behaviour_is_masked_at_the_primary_and_at_a_backup() {
 #[test]
 fn an_equivocating_primary_is_convicted_and_replaced() {
     for (replica_count, faulty) in [(4, vec![0]), (7, vec![0, 1])] {
-        let outcome =
-            pass(5, &with(replica_count, &faulty, Behaviour::EquivocatingPrimary { second: None }));
+        let outcome = pass(
+            5,
+            &with(
+                replica_count,
+                &faulty,
+                Behaviour::EquivocatingPrimary { second: None, both: false },
+            ),
+        );
         assert!(outcome.counts.convicted.contains(&replica(0)), "{replica_count} replicas");
         assert!(outcome.counts.view.get() >= faulty.len() as u64);
     }

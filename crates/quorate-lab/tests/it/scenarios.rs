@@ -234,8 +234,8 @@ fn every_kind_can_start_and_begin_later() {
 fn parameters_of_kinds_are_read_from_tables() {
     for (table, written) in [
         (
-            "equivocating_primary = { count = 1, second = [2, 3] }",
-            "equivocating_primary:second=2+3",
+            "equivocating_primary = { count = 1, second = [2, 3], both = true }",
+            "equivocating_primary:second=2+3,both=true",
         ),
         (
             "selectively_silent_node = { count = 1, to = 1, kinds = [\"prepare\", \"commit\"] }",
