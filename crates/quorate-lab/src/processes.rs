@@ -69,10 +69,15 @@ pub fn judge(recorded: &Recorded<'_>, observer: &mut dyn FnMut(Line)) -> Outcome
         ),
         violation: None,
         flights: Flights::default(),
-        counts: Counts { view: recorded.view, ..Counts::default() },
+        counts: Counts {
+            view: recorded.view,
+            stopped: recorded.stopped.iter().cloned().collect(),
+            ..Counts::default()
+        },
         entered: BTreeSet::new(),
         carried: BTreeMap::new(),
         completed: BTreeSet::new(),
+        called: BTreeMap::new(),
         came: BTreeSet::new(),
     };
     let mut all: Vec<(u64, Source<'_>)> = Vec::new();
@@ -115,6 +120,8 @@ struct Judge<'a> {
     /// In which request of which client an operation went out.
     carried: BTreeMap<Vec<u8>, (ClientId, Timestamp)>,
     completed: BTreeSet<(ClientId, Timestamp)>,
+    /// When each operation was called.
+    called: BTreeMap<usize, Time>,
     /// Messages of agreement that came: to whom, and from whom unless that is in the message.
     came: BTreeSet<(Endpoint, Option<Endpoint>, Digest)>,
 }
@@ -262,12 +269,15 @@ impl Judge<'_> {
                 self.handled(times, ends, message.as_ref(), Fate::Handled, None);
                 self.suspicions.replied(at, client, *from, message.as_ref());
             }
-            ClientSaw::Called { operation, what } => self.show(Line::Called {
-                at: at.as_micros(),
-                client: entry.client,
-                operation: *operation,
-                what: what.clone(),
-            }),
+            ClientSaw::Called { operation, what } => {
+                self.called.insert(*operation, at);
+                self.show(Line::Called {
+                    at: at.as_micros(),
+                    client: entry.client,
+                    operation: *operation,
+                    what: what.clone(),
+                });
+            }
             ClientSaw::Answered { operation, bytes, result } => {
                 let (at_micros, client_number) = (at.as_micros(), entry.client);
                 self.show(Line::Answered {
@@ -276,6 +286,8 @@ impl Judge<'_> {
                     operation: *operation,
                 });
                 self.completed.extend(self.carried.get(bytes));
+                let since = self.called.get(operation).map_or(at, |called| *called);
+                self.counts.slowest_answer = self.counts.slowest_answer.max(at.since(since));
                 self.check(at, &Observation::Accepted { client, operation: bytes, result });
             }
         }

@@ -67,6 +67,7 @@ impl Scenario {
         stretch(&mut options.workload.think_max);
         stretch(&mut options.heals_at);
         stretch(&mut options.recovery_max);
+        self.expect.answered_within.iter_mut().for_each(stretch);
         for (at, fault) in &mut options.timeline {
             stretch(at);
             match fault {
@@ -196,8 +197,10 @@ mod tests {
                     [client]\nretransmission_timeout = 40\n\
                     [workload]\nbegins_at = 50\nthink = 60\n\
                     [[event]]\nat = 70\npause = { replicas = [1], for = 80 }\n\
-                    [expect]\nwithin = 90\n";
-        let options = parsed(more).in_time_scale(0.1).options;
+                    [expect]\nwithin = 90\nanswered_within = 100\n";
+        let stretched = parsed(more).in_time_scale(0.1);
+        assert_eq!(stretched.expect.answered_within, Some(Duration::from_secs(10)));
+        let options = stretched.options;
         let spans = [
             options.parameters.view_change_timeout,
             options.parameters.checkpoint_fill_after,
