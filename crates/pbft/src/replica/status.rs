@@ -211,7 +211,7 @@ impl Replica {
     }
 
     /// For every number the peer has not executed: that it is committed, or the votes and the
-    /// PRE-PREPARE of the current view, from whoever holds it.
+    /// PRE-PREPARE of the current view, or one's COMMIT of another one, from whoever holds it.
     fn send_slots(&mut self, step: &mut Step<'_>, to: ReplicaId, status: &Status) {
         let window = self.config.parameters.log_window;
         let first = status.last_executed.next();
@@ -234,7 +234,19 @@ impl Replica {
             }
             if same_view {
                 self.send_votes(step, to, seq, offset, status);
+            } else if !status.committed.contains(offset) {
+                self.send_commit_of_another_view(step, to, seq);
             }
+        }
+    }
+
+    /// A COMMIT counts in any view [C1], and whoever left its view still stands by it: the P entry
+    /// says so in every VIEW-CHANGE. Without it a number that one replica alone knows to be
+    /// committed, which waits for nothing then, could stay so: a primary judges nobody, and a
+    /// backup that has left alone would wait for others for ever.
+    fn send_commit_of_another_view(&self, step: &mut Step<'_>, to: ReplicaId, seq: SeqNum) {
+        if let Some((digest, view)) = self.prepared.get(&seq).copied() {
+            step.send(to, Message::Commit(Vote { view, seq, digest }), self.position);
         }
     }
 

@@ -568,3 +568,21 @@ fn backups_made_to_catch_up_again_and_again_leave_the_view_in_the_end() {
     c.run(Duration::from_secs(2));
     assert_eq!(c.answered(3, 1, "x"), [0, 1, 2, 3]);
 }
+
+/// [ST3] One replica is silent. The COMMITs of the others reach 3 only, so 3 waits for nothing, the
+/// primary judges nobody, and 2 leaves the view alone. What 3 knows to be committed takes a second
+/// word, hence the COMMIT that 2 sent in the view it has left.
+#[test]
+fn commit_of_a_view_that_was_left_is_sent_again() {
+    let mut c = settled(4);
+    c.crash(1);
+    c.ask(0, 1, "a");
+    c.deliver_where(|e| !(e.kind() == Kind::Commit && e.to != 3));
+    assert_eq!(c.answered(0, 1, "a"), [3]);
+    c.run_where(ms(1100), |e| e.kind() == Kind::ViewChange);
+    assert_eq!(c.views(&[0, 2, 3]), [(0, true), (1, false), (0, true)]);
+    // From here the network between the correct replicas is perfect.
+    c.run_where(FOR_EVER, within(&[0, 2, 3]));
+    c.assert_agreement();
+    assert_eq!(c.answered(0, 1, "a"), [0, 2, 3], "{:?}", c.views(&[0, 2, 3]));
+}

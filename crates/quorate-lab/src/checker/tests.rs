@@ -138,6 +138,18 @@ fn a_vote_in_a_view_that_was_left_is_noticed() {
     );
 }
 
+/// The P entry of its VIEW-CHANGE stands by it.
+#[test]
+fn a_commit_that_the_view_change_lists_may_be_said_again() {
+    let leaving = Message::ViewChange(Arc::new(signed(0, remembers(0, &[(1, 1)]))));
+    let (listed, other) = (Message::Commit(vote(1, 1)), Message::Commit(vote(1, 2)));
+    let prepare = Message::Prepare(vote(1, 1));
+    let property = Some("a view that was left stays left");
+    assert_eq!(judge(&[sent(0, &leaving), sent(0, &listed)]), None);
+    assert_eq!(judge(&[sent(0, &leaving), sent(0, &other)]), property);
+    assert_eq!(judge(&[sent(0, &leaving), sent(0, &prepare)]), property);
+}
+
 #[test]
 fn a_second_execution_is_noticed_but_a_replay_is_not() {
     let executed = |generation: u64, seq: u64| Observation::Executed {

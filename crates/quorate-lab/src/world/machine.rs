@@ -227,11 +227,13 @@ impl Machine {
         }
     }
 
-    /// Whether the peers remember more than the disk does.
+    /// Whether the peers remember more than the disk does, or another memory has rejoined since.
     pub(crate) fn is_found_out(&self) -> bool {
-        let is_amnesia =
-            |cause: &HaltCause| matches!(cause, HaltCause::Replica(HaltReason::Amnesia { .. }));
-        self.is_rolled_back && self.halted.as_ref().is_some_and(is_amnesia)
+        let says_so = |cause: &HaltCause| {
+            let HaltCause::Replica(reason) = cause else { return false };
+            matches!(reason, HaltReason::Amnesia { .. } | HaltReason::Replaced { .. })
+        };
+        self.is_rolled_back && self.halted.as_ref().is_some_and(says_so)
     }
 
     /// Whether a start ever found a write that a crash had interrupted.

@@ -37,6 +37,20 @@ fn disk_that_is_lost_and_comes_back_whole_has_forgotten_nothing() {
     assert_eq!(run_one(Seed::new(2180)).outcome.verdict, Verdict::Pass);
 }
 
+/// One replica without its memory; the COMMITs of the others reached one of them only, which waits
+/// for nothing then. The one that left the view alone did not say its COMMIT again, and all stood
+/// still.
+#[test]
+fn number_that_one_replica_alone_knows_to_be_committed_is_executed_by_all() {
+    assert_eq!(run_one(Seed::new(481)).outcome.verdict, Verdict::Pass);
+}
+
+/// The folder of before a rejoin is put back: the replica stops, and rejoins again.
+#[test]
+fn folder_of_before_a_rejoin_is_found_out() {
+    assert_eq!(run_one(Seed::new(5310)).outcome.verdict, Verdict::Pass);
+}
+
 /// Each lie is in more than one world of a hundred.
 #[test]
 fn every_vice_of_replicas_and_clients_is_drawn_often() {
