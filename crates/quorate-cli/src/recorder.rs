@@ -5,7 +5,8 @@ use pbft::message::ServiceId;
 use pbft::{Message, Recipients, Sender};
 use quorate_lab::record::{Arrival, Entry, What, mark};
 use quorate_lab::trace::Party;
-use quorate_lab::workload::{self, Execution, ExecutionLog, Watched};
+use quorate_lab::watched::{Execution, ExecutionLog, Watched};
+use quorate_lab::workload;
 use quorate_node::node::laboratory::{self, Seen, Watcher};
 use quorate_services::store::Store;
 use rustix::time::{ClockId, clock_gettime};
@@ -26,7 +27,7 @@ pub(crate) fn start(path: &Path) -> Result<(Watcher, WatchedService)> {
     let recorder = Recorder { file, log: ExecutionLog::clone(&log) };
     let watcher = Watcher::new(move |seen| recorder.see(seen));
     // Other starts of the same replica count their generations from an earlier moment.
-    let service = Watched::new(Store::new(), log, now_micros() << 16);
+    let service = Watched::new(Box::new(Store::new()), log, now_micros() << 16);
     Ok((watcher, (workload::SERVICE, Box::new(service))))
 }
 
@@ -46,7 +47,7 @@ impl Recorder {
     fn see(&self, seen: Seen<'_>) {
         let executed =
             std::mem::take(&mut *self.log.lock().unwrap_or_else(PoisonError::into_inner));
-        for Execution { generation, seq, client, operation } in executed {
+        for Execution { generation, seq, client, operation, .. } in executed {
             self.write(What::Executed { generation, seq, client, operation });
         }
         self.write(match seen {

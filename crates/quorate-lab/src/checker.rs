@@ -8,12 +8,14 @@ mod agreement;
 mod amnesia;
 mod certificates;
 mod decisions;
+mod determinism;
 mod equivocation;
 mod exactly_once;
 mod left_views;
 mod state;
 mod view_changes;
 
+use crate::watched::Step;
 use core::fmt;
 use pbft::message::{Request, ViewChange};
 use pbft::{ClientId, Event, Message, Parameters, ReplicaId, SeqNum, Time};
@@ -69,6 +71,8 @@ pub(crate) enum Observation<'a> {
         client: ClientId,
         /// What, in the service's encoding.
         operation: &'a [u8],
+        /// What the service did; empty where that was not noted.
+        steps: &'a [Step],
     },
     /// A correct client sends a request.
     Requested {
@@ -117,6 +121,8 @@ impl Checkers {
         let Parameters { checkpoint_period, log_window, .. } = *parameters;
         Self {
             all: vec![
+                // First: where a service is not deterministic, that is why others do not hold.
+                Box::<determinism::Determinism>::default(),
                 Box::<agreement::Agreement>::default(),
                 Box::<state::EqualStates>::default(),
                 Box::<equivocation::NoEquivocation>::default(),

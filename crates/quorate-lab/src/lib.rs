@@ -18,11 +18,13 @@ pub mod small_scope;
 pub mod swarm;
 pub mod trace;
 pub mod twins;
+pub mod watched;
 pub mod workload;
 pub mod world;
 
 mod checker;
 mod restated;
+mod subject;
 
 pub use checker::Violation;
 pub use workload::forge_store_outcome;

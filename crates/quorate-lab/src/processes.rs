@@ -169,6 +169,7 @@ impl Judge<'_> {
                             seq,
                             client,
                             operation,
+                            steps: &[],
                         },
                     );
                 }

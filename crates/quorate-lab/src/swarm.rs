@@ -2,12 +2,17 @@
 //! adversaries within the budget.
 
 mod behaviours;
+mod own;
+
+pub use own::swarm_of;
 
 use crate::network::{Delay, NetworkOptions, Traffic};
 use crate::rng::{Seed, Stream};
 use crate::scenario::{Expectation, Scenario};
+use crate::subject::Subject;
 use crate::world::{self, ClientLie, Counts, CrashKind, Fault, Options, Outcome, Verdict};
 use behaviours::any_behaviour;
+use core::fmt;
 use core::time::Duration;
 use pbft::ReplicaId;
 use pbft::message::Kind;
@@ -28,10 +33,14 @@ pub struct Swarm {
 
 /// Runs the worlds of these seeds.
 pub fn swarm(seeds: Range<u64>) -> Swarm {
+    swarm_with(seeds, &Subject::Store)
+}
+
+fn swarm_with(seeds: Range<u64>, subject: &Subject) -> Swarm {
     let mut swarm = Swarm::default();
     for seed in seeds.map(Seed::new) {
         let options = options_of(seed);
-        let outcome = world::run(seed, &options);
+        let outcome = world::run_subject(seed, &options, subject);
         swarm.runs += 1;
         for (what, happened) in coverage(&options, &outcome.counts) {
             *swarm.coverage.entry(what).or_default() += u64::from(happened);
@@ -41,6 +50,16 @@ pub fn swarm(seeds: Range<u64>) -> Swarm {
         }
     }
     swarm
+}
+
+impl fmt::Display for Swarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} worlds, {} failed", self.runs, self.failures.len())?;
+        for (seed, verdict) in &self.failures {
+            write!(f, "\nseed {}: {verdict}", seed.get())?;
+        }
+        Ok(())
+    }
 }
 
 /// One run of a swarm.

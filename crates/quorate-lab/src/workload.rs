@@ -4,13 +4,10 @@
 use crate::linearizability::{Answer, Call, Expected, Found, Response};
 use crate::rng::Stream;
 use pbft::message::ServiceId;
-use pbft::{Context, Service, State, StateRead};
 use quorate_services::store::{
     Compare, CompareResult, CompareTarget, DeleteRangeRequest, Operation, Outcome, PutRequest,
     RangeRequest, Response as StoreResponse, TxnRequest,
 };
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// Draws the next call on one of `keys` keys. Values are unique, so that a reader knows which
 /// write it saw.
@@ -64,7 +61,7 @@ pub fn encode(tag: u64, key: &[u8], call: &Call) -> Vec<u8> {
                 .into()
         }
     };
-    [tag.to_le_bytes().as_slice(), &operation.encode()].concat()
+    tagged(tag, &operation.encode())
 }
 
 /// What the store's answer means; `None` if it is no answer to any of our calls.
@@ -98,102 +95,22 @@ pub fn forge_store_outcome(result: &[u8]) -> Vec<u8> {
     outcome.encode()
 }
 
-/// A service that is watched: it removes the tag, notes what is executed and hands the rest on.
-pub struct Watched<S> {
-    inner: S,
-    log: ExecutionLog,
-    /// How often the state was replaced.
-    generation: u64,
-    flip: BitFlip,
-}
-
-/// Whether a bit of the state is to flip at the next execution.
-pub(crate) type BitFlip = Arc<AtomicBool>;
-
-/// What watched services executed and nobody has looked at yet.
-pub type ExecutionLog = Arc<Mutex<Vec<Execution>>>;
-
-/// One execution of one operation.
-#[derive(Debug)]
-pub struct Execution {
-    /// In which generation of the state.
-    pub generation: u64,
-    /// In the batch with this number.
-    pub seq: pbft::SeqNum,
-    /// Who asked.
-    pub client: pbft::ClientId,
-    /// What, with its tag.
-    pub operation: Vec<u8>,
-}
-
 /// What the workload's operations are for.
 pub const SERVICE: ServiceId = ServiceId(0);
 
 const TAG_BYTES: usize = 8;
+
+/// An operation with the tag in front of it.
+pub(crate) fn tagged(tag: u64, operation: &[u8]) -> Vec<u8> {
+    [tag.to_le_bytes().as_slice(), operation].concat()
+}
 
 /// The tag of an operation. What has one tag may be executed once.
 pub(crate) fn tag(operation: &[u8]) -> &[u8] {
     operation.get(..TAG_BYTES).unwrap_or(operation)
 }
 
-impl<S> Watched<S> {
-    /// Watches `inner` and notes in `log`, counting generations from `generation`.
-    pub fn new(inner: S, log: ExecutionLog, generation: u64) -> Self {
-        Self { inner, log, generation, flip: BitFlip::default() }
-    }
-
-    /// A bit of its state flips when `flip` says so.
-    pub(crate) fn flipping(self, flip: BitFlip) -> Self {
-        Self { flip, ..self }
-    }
-}
-
-/// Flips a bit of the last value: the first ones are soon written again.
-fn flip_a_bit(state: &mut dyn State) {
-    let mut last = None;
-    state.scan(&[], None, &mut |key, value| {
-        last = Some((key.to_vec(), value.to_vec()));
-        true
-    });
-    if let Some((key, mut value)) = last {
-        value.last_mut().into_iter().for_each(|byte| *byte ^= 1);
-        state.put(&key, value);
-    }
-}
-
-impl<S: Service> Service for Watched<S> {
-    fn execute(
-        &mut self,
-        context: &Context<'_>,
-        operation: &[u8],
-        state: &mut dyn State,
-    ) -> Vec<u8> {
-        let execution = Execution {
-            generation: self.generation,
-            seq: context.seq,
-            client: context.client,
-            operation: operation.to_vec(),
-        };
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).push(execution);
-        let inner = operation.get(TAG_BYTES..).unwrap_or_default();
-        let result = self.inner.execute(context, inner, state);
-        if self.flip.swap(false, Ordering::Relaxed) {
-            flip_a_bit(state);
-        }
-        result
-    }
-
-    fn query(
-        &self,
-        context: &Context<'_>,
-        operation: &[u8],
-        state: &dyn StateRead,
-    ) -> Option<Vec<u8>> {
-        self.inner.query(context, operation.get(TAG_BYTES..).unwrap_or_default(), state)
-    }
-
-    fn restored(&mut self, state: &dyn StateRead) {
-        self.generation += 1;
-        self.inner.restored(state);
-    }
+/// An operation without its tag.
+pub(crate) fn untagged(operation: &[u8]) -> &[u8] {
+    operation.get(TAG_BYTES..).unwrap_or_default()
 }

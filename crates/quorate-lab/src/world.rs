@@ -20,8 +20,8 @@ use crate::checker::{Checkers, Observation, Violation};
 use crate::network::Network;
 use crate::rng::Seed;
 use crate::small_scope::Tampering;
+use crate::subject::Subject;
 use crate::trace::{EventLine, Fate, Line};
-use crate::workload::forge_store_outcome;
 use clients::Clients;
 use cluster::cluster;
 use core::time::Duration;
@@ -46,7 +46,12 @@ pub fn run(seed: Seed, options: &Options) -> Outcome {
 
 /// Runs the same world as [`run`], and interferes.
 pub(crate) fn run_with(seed: Seed, options: &Options, interference: Interference) -> Outcome {
-    World::new(seed, options, interference, None).run()
+    World::new(seed, options, &Subject::Store, interference, None).run()
+}
+
+/// Runs the same world as [`run`], with another service in it.
+pub(crate) fn run_subject(seed: Seed, options: &Options, subject: &Subject) -> Outcome {
+    World::new(seed, options, subject, Interference::default(), None).run()
 }
 
 /// Runs the same world as [`run`], and shows everything that happens to `observer`, in order.
@@ -54,7 +59,7 @@ pub(crate) fn run_with(seed: Seed, options: &Options, interference: Interference
 /// # Panics
 /// If the options describe no valid cluster.
 pub fn run_observed(seed: Seed, options: &Options, observer: &mut dyn FnMut(Line)) -> Outcome {
-    World::new(seed, options, Interference::default(), Some(observer)).run()
+    World::new(seed, options, &Subject::Store, Interference::default(), Some(observer)).run()
 }
 
 struct World<'a> {
@@ -126,6 +131,7 @@ impl<'a> World<'a> {
     fn new(
         seed: Seed,
         options: &'a Options,
+        subject: &Subject,
         interference: Interference,
         observer: Option<&'a mut dyn FnMut(Line)>,
     ) -> Self {
@@ -134,22 +140,23 @@ impl<'a> World<'a> {
         let tampering = interference.plan.clone().map(|plan| {
             let (config, id) = (Arc::clone(&config), plan.liar);
             let key = replica_keys[id.get() as usize].clone();
-            Tampering::new(plan, Identity { config, id, key, forge: forge_store_outcome })
+            Tampering::new(plan, Identity { config, id, key, forge: subject.forge() })
         });
         let machines = (0..options.replica_count)
             .map(ReplicaId::new)
             .chain(interference.twins.iter().copied())
             .map(|id| {
                 let key = replica_keys[id.get() as usize].clone();
-                let mut machine = Machine::new(Arc::clone(&config), id, key, options, seed);
+                let mut machine =
+                    Machine::new(Arc::clone(&config), id, key, options, subject, seed);
                 if interference.makes_faulty(id) {
                     machine.mark_faulty();
                 }
                 machine
             })
             .collect();
-        let clients = Clients::new(&config, client_keys, options, seed);
-        let lying_clients = LyingClients::new(&config, liars_keys, options);
+        let clients = Clients::new(&config, client_keys, options, subject, seed);
+        let lying_clients = LyingClients::new(&config, liars_keys, options, subject, seed);
         Self {
             options,
             observer,
@@ -307,6 +314,7 @@ impl<'a> World<'a> {
                     seq: execution.seq,
                     client: execution.client,
                     operation: &execution.operation,
+                    steps: &execution.steps,
                 });
             }
         }

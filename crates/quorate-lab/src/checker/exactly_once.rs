@@ -23,7 +23,8 @@ impl Checker for ExactlyOnce {
     }
 
     fn observe(&mut self, observation: &Observation<'_>) -> Result<(), String> {
-        let Observation::Executed { at, generation, seq, client, operation } = observation else {
+        let Observation::Executed { at, generation, seq, client, operation, .. } = observation
+        else {
             return Ok(());
         };
         let name = (*client, Digest::of("quorate lab 1 operation", &[workload::tag(operation)]));

@@ -158,6 +158,7 @@ fn a_second_execution_is_noticed_but_a_replay_is_not() {
         seq: SeqNum::new(seq),
         client: CLIENT,
         operation: b"once",
+        steps: &[],
     };
     let property = Some("one execution of each operation");
     assert_eq!(judge(&[executed(1, 3), executed(2, 3)]), None);

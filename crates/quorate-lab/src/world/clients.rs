@@ -4,6 +4,7 @@
 use super::{Options, Workload};
 use crate::linearizability::{History, OperationId};
 use crate::rng::{Seed, Stream};
+use crate::subject::{Drawn, Subject};
 use crate::workload;
 use core::time::Duration;
 use pbft::message::{Operation, Reply, RequestBody};
@@ -17,9 +18,11 @@ use std::sync::Arc;
 pub(crate) struct Clients {
     each: Vec<Caller>,
     workload: Workload,
+    subject: Subject,
     /// Operations that nobody has called yet.
     left: u64,
     serial: u64,
+    answered: u64,
     history: History,
     requests_completed: BTreeSet<(ClientId, Timestamp)>,
     slowest_answer: Duration,
@@ -37,7 +40,10 @@ struct Caller {
 /// A call that waits for its answer.
 struct Waiting {
     bytes: Vec<u8>,
-    id: OperationId,
+    /// Which of the run, counted from 0.
+    number: usize,
+    /// Its place in the history, if it is known what answers mean.
+    recorded: Option<OperationId>,
     since: Time,
 }
 
@@ -63,6 +69,7 @@ impl Clients {
         config: &Arc<Config>,
         keys: Vec<SigningKey>,
         options: &Options,
+        subject: &Subject,
         seed: Seed,
     ) -> Self {
         let each = (0u32..)
@@ -84,8 +91,10 @@ impl Clients {
         Self {
             each,
             workload,
+            subject: subject.clone(),
             left,
             serial: 0,
+            answered: 0,
             history: History::default(),
             requests_completed: BTreeSet::new(),
             slowest_answer: Duration::ZERO,
@@ -98,6 +107,11 @@ impl Clients {
 
     pub(crate) fn history(&self) -> &History {
         &self.history
+    }
+
+    /// Operations answered.
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered
     }
 
     /// Requests of which an operation was answered.
@@ -120,17 +134,19 @@ impl Clients {
         let mut outputs = Vec::new();
         let mut called = None;
         if self.left > 0 {
+            let number = (self.workload.operations - self.left) as usize;
             self.left -= 1;
             self.serial += 1;
-            let (key, call) = workload::any_call(&mut caller.rng, self.workload.keys, self.serial);
-            let bytes = workload::encode(self.serial, &key, &call);
+            let drawn = self.subject.draw(&mut caller.rng, self.workload.keys, self.serial);
+            let Drawn { bytes, what, call } = drawn;
             let operation = Operation { service: workload::SERVICE, body: bytes.clone() };
             let submitted = caller.client.submit(operation);
-            let submitted = submitted.expect("the queue of a client has room for its calls");
-            let what = workload::describe(&key, &call);
-            let operation = self.history.invoke(id.get(), &key, call);
-            called = Some((operation.0, what));
-            caller.outstanding.insert(submitted, Waiting { bytes, id: operation, since: now });
+            let submitted = submitted
+                .expect("an operation fits into a request, and a client's queue has room for it");
+            let recorded = call.map(|(key, call)| self.history.invoke(id.get(), &key, call));
+            called = Some((number, what));
+            let waiting = Waiting { bytes, number, recorded, since: now };
+            caller.outstanding.insert(submitted, waiting);
             caller.client.flush(now, &mut outputs);
         }
         let mut doings = self.take(now, id, outputs);
@@ -186,13 +202,16 @@ impl Clients {
                     let Some(call) = caller.outstanding.remove(&operation) else { continue };
                     self.slowest_answer = self.slowest_answer.max(now.since(call.since));
                     if let Completion::Executed(result) = completion {
-                        if let Some(answer) = workload::decode(&result) {
-                            self.history.complete(call.id, answer);
+                        self.answered += 1;
+                        if let Some((recorded, answer)) =
+                            call.recorded.zip(workload::decode(&result))
+                        {
+                            self.history.complete(recorded, answer);
                         }
                         if let Some(timestamp) = caller.requests.remove(&call.bytes) {
                             self.requests_completed.insert((id, timestamp));
                         }
-                        doings.answered.push(call.id.0);
+                        doings.answered.push(call.number);
                         doings.accepted.push((call.bytes, result));
                     }
                     let think = caller.rng.within(0..=super::micros(self.workload.think_max));

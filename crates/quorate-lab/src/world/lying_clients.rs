@@ -2,7 +2,8 @@
 //! their own, and wait for no answer.
 
 use super::{ClientLie, Options};
-use crate::linearizability::Call;
+use crate::rng::{Seed, Stream};
+use crate::subject::Subject;
 use crate::workload;
 use core::time::Duration;
 use pbft::message::{Operation, Request, RequestBody};
@@ -20,6 +21,7 @@ const FIRST_TAG: u64 = 1 << 32;
 
 pub(super) struct LyingClients {
     config: Arc<Config>,
+    subject: Subject,
     each: Vec<Liar>,
 }
 
@@ -27,20 +29,30 @@ struct Liar {
     id: ClientId,
     key: SigningKey,
     lie: ClientLie,
+    rng: Stream,
     /// 0 until its session is open.
     timestamp: Timestamp,
 }
 
 impl LyingClients {
     /// With the keys of those that come behind the correct clients.
-    pub(super) fn new(config: &Arc<Config>, keys: Vec<SigningKey>, options: &Options) -> Self {
+    pub(super) fn new(
+        config: &Arc<Config>,
+        keys: Vec<SigningKey>,
+        options: &Options,
+        subject: &Subject,
+        seed: Seed,
+    ) -> Self {
         let ids = (options.workload.clients..).map(ClientId::new);
         let each = ids
             .zip(keys)
             .zip(&options.lying_clients)
-            .map(|((id, key), lie)| Liar { id, key, lie: *lie, timestamp: Timestamp::ZERO })
+            .map(|((id, key), lie)| {
+                let rng = seed.stream_of("liar", u64::from(id.get()));
+                Liar { id, key, lie: *lie, rng, timestamp: Timestamp::ZERO }
+            })
             .collect();
-        Self { config: Arc::clone(config), each }
+        Self { config: Arc::clone(config), subject: subject.clone(), each }
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = ClientId> + use<> {
@@ -59,22 +71,21 @@ impl LyingClients {
         };
         let timestamp = liar.timestamp;
         liar.timestamp = timestamp.next();
+        // Both operations of one timestamp have one tag: at most one may be executed.
+        let tag = FIRST_TAG * u64::from(1 + id.get()) + timestamp.get();
+        let [one, other] = ["one", "other"].map(|value| {
+            let body = self.subject.draw_for_liar(&mut liar.rng, tag, id, value);
+            RequestBody::Operations(vec![Operation { service: workload::SERVICE, body }])
+        });
         let request = |body| Self::request(&self.config, liar, timestamp, body);
         if timestamp == Timestamp::ZERO {
             let opening = request(RequestBody::OpenSession);
             return self.config.replica_ids().map(|to| (to, Arc::clone(&opening))).collect();
         }
-        let put = |value: &str| {
-            // Both operations of one timestamp have one tag: at most one may be executed.
-            let tag = FIRST_TAG * u64::from(1 + id.get()) + timestamp.get();
-            let key = format!("liar-{id}").into_bytes();
-            let body = workload::encode(tag, &key, &Call::Put(value.as_bytes().to_vec()));
-            RequestBody::Operations(vec![Operation { service: workload::SERVICE, body }])
-        };
         match liar.lie {
-            ClientLie::PrimaryOnly => vec![(ReplicaId::new(0), request(put("one")))],
+            ClientLie::PrimaryOnly => vec![(ReplicaId::new(0), request(one))],
             ClientLie::TwoOperations => {
-                let (one, other) = (request(put("one")), request(put("other")));
+                let (one, other) = (request(one), request(other));
                 let shown = |to: ReplicaId| if to.get().is_multiple_of(2) { &one } else { &other };
                 self.config.replica_ids().map(|to| (to, Arc::clone(shown(to)))).collect()
             }

@@ -4,8 +4,10 @@ mod disk;
 
 use super::options::{CrashKind, Options};
 use crate::rng::{Seed, Stream};
+use crate::subject::Subject;
 use crate::trace::{Fate, is_agreement};
-use crate::workload::{BitFlip, Execution, ExecutionLog, SERVICE, Watched, forge_store_outcome};
+use crate::watched::{BitFlip, Execution, ExecutionLog};
+use crate::workload::SERVICE;
 use core::time::Duration;
 use pbft::message::ViewChange;
 use pbft::{
@@ -18,7 +20,6 @@ use quorate_replica::{
     JournalConfig, JournalIdentity, JournalTask, MemoryBackend, Services, SnapshotPolicy, Start,
     Stored,
 };
-use quorate_services::store::Store;
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 
@@ -35,6 +36,7 @@ pub(crate) struct Machine {
     /// By how much its wall clock is wrong.
     clock_offset_ms: i64,
     adversary: Option<Adversary>,
+    subject: Subject,
     disk: MemoryBackend,
     /// Whether the replica's folder was created: then it is never created again.
     has_folder: bool,
@@ -145,6 +147,7 @@ impl Machine {
         id: ReplicaId,
         key: SigningKey,
         options: &Options,
+        subject: &Subject,
         seed: Seed,
     ) -> Self {
         Self {
@@ -156,6 +159,7 @@ impl Machine {
             paused_until: Time::ZERO,
             clock_offset_ms: 0,
             adversary: None,
+            subject: subject.clone(),
             disk: MemoryBackend::new(),
             has_folder: false,
             snapshot_policy: options.snapshot_policy,
@@ -205,7 +209,7 @@ impl Machine {
             config: Arc::clone(&self.config),
             id: self.id,
             key: self.key.clone(),
-            forge: forge_store_outcome,
+            forge: self.subject.forge(),
         };
         self.adversary = Some(Adversary::new(behaviour, identity, seed));
     }
@@ -449,7 +453,9 @@ impl Machine {
         self.has_folder = true;
         self.has_found_torn_tail |= stored.torn_tail.is_some();
         let is_lost = self.is_lost && stored.records.is_empty();
-        let service = Watched::new(Store::new(), Arc::clone(&self.log), self.starts << 32)
+        let service = self
+            .subject
+            .watched(Arc::clone(&self.log), self.starts << 32)
             .flipping(Arc::clone(&self.flip));
         let mut boot_id = [0; 16];
         boot_id[..8].copy_from_slice(&self.rng.bits().to_le_bytes());

@@ -238,7 +238,7 @@ impl Trace {
         clients: &Clients,
         machines: &[Machine],
     ) -> Outcome {
-        self.counts.operations = clients.history().answered_count() as u64;
+        self.counts.operations = clients.answered();
         self.counts.views_entered = self.entered.len() as u64;
         self.counts.requests = clients.requests_completed();
         self.counts.slowest_answer = clients.slowest_answer();

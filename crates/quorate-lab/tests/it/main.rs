@@ -6,6 +6,7 @@ mod calm;
 mod catching_up;
 mod corner;
 mod network;
+mod own_service;
 mod rejoin;
 mod restarts;
 mod scenarios;
