@@ -78,9 +78,18 @@
 //! }
 //! ```
 //!
-//! Both speak through [`tokio`], which is handed on so that a program and this crate use one
+//! Nodes and clients speak through [`tokio`], which is handed on so that a program and this crate use one
 //! version of it, and both tell what they do through the crate `tracing`.
+//!
+//! # Before it is replicated
+//!
+//! The feature `lab` adds the module `lab`, for tests: it runs your service in as many simulated
+//! worlds as you like, with networks, disks and machines that fail and replicas that lie. If your
+//! service is not deterministic, it says at which operation which replicas parted.
 #![warn(missing_docs)]
+
+#[cfg(feature = "lab")]
+pub mod lab;
 
 pub use pbft::message::{Operation, ServiceId};
 pub use pbft::{

@@ -10,6 +10,8 @@
 
 mod auction;
 mod demo;
+#[cfg(test)]
+mod worlds;
 
 use auction::Auction;
 use quorate::tokio::runtime::Runtime;

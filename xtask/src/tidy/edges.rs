@@ -18,7 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("quorate-lab", &["pbft", "quorate-replica", "quorate-services", "quorate-adversary"]),
     ("quorate-node", &["pbft", "quorate-replica", "quorate-net", "quorate-adversary"]),
     ("quorate-gateway", &["pbft", "quorate-net", "quorate-services"]),
-    ("quorate", &["pbft", "quorate-net", "quorate-node"]),
+    ("quorate", &["pbft", "quorate-lab", "quorate-net", "quorate-node"]),
     (
         "quorate-cli",
         &[
