@@ -18,11 +18,14 @@ pub(crate) enum Subject {
     Own(Rc<OwnService>),
 }
 
+/// Draws an operation.
+pub(crate) type Draw = dyn Fn(&mut Stream) -> Vec<u8>;
+
 /// A service that is not the store.
 pub(crate) struct OwnService {
     pub(crate) make: Box<dyn Fn() -> Box<dyn Service>>,
     /// Draws the next operation.
-    pub(crate) operation: Box<dyn Fn(&mut Stream) -> Vec<u8>>,
+    pub(crate) operation: Box<Draw>,
 }
 
 /// The next operation of a correct client.

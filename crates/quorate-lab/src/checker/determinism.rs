@@ -11,10 +11,13 @@ use crate::workload::untagged;
 use pbft::{ClientId, ReplicaId, SeqNum};
 use std::collections::BTreeMap;
 
+/// An operation, and where it was ordered.
+type Name = (SeqNum, ClientId, Vec<u8>);
+
 #[derive(Debug, Default)]
 pub(super) struct Determinism {
     /// What each operation made the service do, and where that was first seen.
-    first: BTreeMap<(SeqNum, ClientId, Vec<u8>), (ReplicaId, Vec<Step>)>,
+    first: BTreeMap<Name, (ReplicaId, Vec<Step>)>,
 }
 
 impl Checker for Determinism {
