@@ -13,6 +13,7 @@ mod mutants;
 mod rules;
 mod sizes;
 mod sources;
+mod translations;
 mod words;
 
 pub(crate) use rules::is_rule_id;
@@ -63,6 +64,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("habits", habits::check),
     ("documents", documents::check),
     ("acceptance", acceptance::check),
+    ("translations", translations::check),
     ("mutants", mutants::check),
 ];
 

@@ -67,12 +67,14 @@ fn architecture(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// Whether the first line below the title starts with "For".
+/// How a document says for whom it is, in each of its languages.
+const FOR_WHOM: &[&str] = &["For", "写给"];
+
+/// Whether the first line below the title says for whom.
 fn says_for_whom(text: &str) -> bool {
     let mut lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
-    lines
-        .next()
-        .is_some_and(|line| line.trim_start_matches(['*', '_', '>', ' ']).starts_with("For"))
+    let first = lines.next().unwrap_or_default().trim_start_matches(['*', '_', '>', ' ']);
+    FOR_WHOM.iter().any(|words| first.starts_with(words))
 }
 
 /// The lines outside code blocks with their index; what stands between backquotes is emptied.
