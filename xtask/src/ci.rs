@@ -4,6 +4,7 @@ use crate::examples;
 use crate::rewrite::{cargo, output, run as execute, shown};
 use crate::tidy::{self, is_rule_id};
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ const STEPS: &[(&str, Step)] = &[
         execute(&mut cargo(root, &arguments))
     }),
     ("core alone", core_alone),
+    ("simulator alone", simulator_alone),
     ("tests", |root| execute(&mut cargo(root, &["test", "--workspace"]))),
     ("examples", examples::run),
     ("documentation", documentation),
@@ -84,6 +86,25 @@ fn core_alone(root: &Path) -> Result<()> {
         bail!("a dependency of the core has its feature std on: {}", line.trim());
     }
     Ok(())
+}
+
+/// What the simulator alone must do without, so that it builds anywhere and soon.
+const NOT_IN_SIMULATOR: &[&str] =
+    &["quorate-net", "quorate-node", "quorate-gateway", "tokio", "tonic", "rustls"];
+
+/// The command builds without clusters of real processes, and then without all that they need.
+fn simulator_alone(root: &Path) -> Result<()> {
+    let alone = ["--locked", "--package", "quorate-cli", "--no-default-features"];
+    let mut clippy = cargo(root, &["clippy"]);
+    execute(clippy.args(alone).args(["--all-targets", "--", "-D", "warnings"]))?;
+    let plain = ["--edges", "normal,build", "--prefix", "none"];
+    let tree = output(cargo(root, &["tree"]).args(alone).args(plain))?;
+    let crates: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    println!("the simulator alone is built from {} crates", crates.len());
+    match crates.iter().find(|name| NOT_IN_SIMULATOR.contains(name)) {
+        Some(name) => bail!("the simulator alone needs {name}"),
+        None => Ok(()),
+    }
 }
 
 /// The documentation builds, and every link in it leads somewhere. A citation of a protocol rule

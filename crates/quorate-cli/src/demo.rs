@@ -10,7 +10,7 @@ mod load;
 mod schedule;
 mod verdict;
 
-use crate::args::Demo;
+use crate::args::cluster::Demo;
 use crate::failure::Shown;
 use crate::render;
 use anyhow::{Context, Result};
@@ -54,7 +54,8 @@ pub(crate) fn run(args: Demo) -> Result<()> {
         args.seed
     ));
     schedule.lines().iter().for_each(|line| render::note(format_args!("  {line}")));
-    let played = crate::commands::runtime()?.block_on(play(&local, &schedule, seed, args.duration));
+    let played =
+        crate::commands::cluster::runtime()?.block_on(play(&local, &schedule, seed, args.duration));
     if is_temporary {
         forget_state(&local);
     }

@@ -1,6 +1,7 @@
 //! What the program says about its work: lines on standard error, for replicas and gateways.
 
 use crate::args::Command;
+use crate::args::cluster::ClusterCommand;
 use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 
@@ -11,7 +12,7 @@ const VARIABLE: &str = "QUORATE_LOG";
 /// wrong.
 pub(crate) fn start(command: &Command) {
     let default = match command {
-        Command::Replica(_) | Command::Gateway(_) => "info",
+        Command::Cluster(ClusterCommand::Replica(_) | ClusterCommand::Gateway(_)) => "info",
         _ => "error",
     };
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(default));

@@ -168,12 +168,55 @@ impl FromStr for Setting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::{Args, Command};
+    use clap::Parser;
 
     #[test]
     fn a_shard_is_one_of_its_number() {
         assert_eq!("1/4".parse(), Ok(Shard { index: 1, count: 4 }));
         for wrong in ["4/4", "1", "a/b", "1/0", "-1/4"] {
             assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+        }
+    }
+
+    /// What stands behind `key` in a line of the job that shares a swarm among machines.
+    fn value_in_job(key: &str) -> &'static str {
+        let job = include_str!("../../../../deploy/lab-swarm-job.yaml");
+        let mut values = job.lines().filter_map(|line| line.trim().strip_prefix(key));
+        values.next().unwrap_or_else(|| panic!("the job has no {key}")).trim()
+    }
+
+    #[test]
+    fn the_job_that_shares_a_swarm_asks_for_every_shard_once() {
+        let completions: u64 = value_in_job("completions:").parse().unwrap();
+        let words: Vec<String> = serde_json::from_str(value_in_job("args:")).unwrap();
+        for index in 0..completions {
+            let index_text = index.to_string();
+            let words =
+                words.iter().map(|word| word.replace("$(JOB_COMPLETION_INDEX)", &index_text));
+            let args = Args::try_parse_from(["quorate".to_owned()].into_iter().chain(words));
+            let Ok(Args { command: Command::Lab(Lab { command: LabCommand::Swarm(swarm) }) }) =
+                args
+            else {
+                panic!("it asks for something else: {args:?}");
+            };
+            assert_eq!(swarm.shard, Shard { index, count: completions });
+            assert!(swarm.json);
+        }
+        let fixed = [
+            ("apiVersion:", "batch/v1"),
+            ("kind:", "Job"),
+            ("completionMode:", "Indexed"),
+            ("restartPolicy:", "Never"),
+        ];
+        for (key, value) in fixed {
+            assert_eq!(value_in_job(key), value, "{key}");
+        }
+        let tries = 1 + value_in_job("backoffLimitPerIndex:").parse::<u64>().unwrap();
+        let limit: u64 = value_in_job("backoffLimit:").parse().unwrap();
+        assert_eq!(limit, completions * tries, "one shard's failures must not end the others");
+        for key in ["requests:", "limits:"] {
+            assert!(value_in_job(key).contains("cpu:") && value_in_job(key).contains("memory:"));
         }
     }
 

@@ -2,6 +2,7 @@
 //! read and written, threads started and results shown.
 
 mod list;
+#[cfg(feature = "cluster")]
 mod processes;
 mod replay;
 mod report;

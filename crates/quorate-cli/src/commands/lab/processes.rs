@@ -6,7 +6,7 @@ mod machines;
 mod play;
 mod report;
 
-use crate::commands::told_to_stop;
+use crate::commands::cluster::told_to_stop;
 use crate::render;
 use anyhow::{Context, Result, bail};
 use machines::Machines;
@@ -28,7 +28,7 @@ pub(super) fn run(name: &str, scenario: Scenario, time_scale: f64, dir: &Path) -
         scenario.options.workload.clients,
         dir.display(),
     ));
-    let played = crate::commands::runtime()?.block_on(async {
+    let played = crate::commands::cluster::runtime()?.block_on(async {
         let mut machines = Machines::new(&local, scenario.seed);
         let played = tokio::select! {
             played = play::play(&mut machines, &scenario) => played,

@@ -1,6 +1,6 @@
 //! The replicas of a run, one process each, and what can be done to them and asked of them.
 
-use crate::commands::{behave, status};
+use crate::commands::cluster::{behave, status};
 use crate::processes::Process;
 use anyhow::{Context, Result};
 use pbft::ReplicaId;

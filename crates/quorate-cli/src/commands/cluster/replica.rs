@@ -1,6 +1,6 @@
 //! `quorate replica`: one replica, until it is told to stop or stops for good.
 
-use crate::args::Replica;
+use crate::args::cluster::Replica;
 use crate::failure::Negative;
 use crate::recorder;
 use crate::{render, services};

@@ -1,6 +1,6 @@
 //! `quorate up`: a local cluster that stays, one process a replica, watched over.
 
-use crate::args::Up;
+use crate::args::cluster::Up;
 use crate::failure;
 use crate::processes::Process;
 use crate::render;

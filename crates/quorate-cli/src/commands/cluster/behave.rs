@@ -1,6 +1,6 @@
 //! `quorate break` and `quorate heal`: how a replica of a laboratory behaves.
 
-use crate::args::{Break, Heal};
+use crate::args::cluster::{Break, Heal};
 use crate::render;
 use anyhow::{Context, Result, bail};
 use quorate_node::admin::{self, Request, Response};

@@ -1,6 +1,6 @@
 //! `quorate keygen`: one member's keys, made where they stay.
 
-use crate::args::Keygen;
+use crate::args::cluster::Keygen;
 use crate::render;
 use anyhow::Result;
 use quorate_node::cluster::Role;

@@ -1,6 +1,6 @@
 //! `quorate gateway`: the etcd interface in front of the cluster, for programs on this machine.
 
-use crate::args::Gateway as Args;
+use crate::args::cluster::Gateway as Args;
 use crate::render;
 use crate::services::STORE;
 use anyhow::{Context, Result, anyhow, bail};

@@ -1,6 +1,6 @@
 //! `quorate verify`: what a piece of evidence proves, with nothing but the public file.
 
-use crate::args::Verify;
+use crate::args::cluster::Verify;
 use crate::failure::Negative;
 use crate::render;
 use anyhow::Result;

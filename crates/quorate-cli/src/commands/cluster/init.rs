@@ -1,6 +1,6 @@
 //! `quorate init`: the cluster's public file, from cards alone; or a whole local cluster.
 
-use crate::args::Init;
+use crate::args::cluster::Init;
 use crate::render;
 use anyhow::Result;
 use quorate_node::cluster::{Card, Durability, ParametersFile, Role};

@@ -1,6 +1,6 @@
 //! `quorate status`: each replica in a row, and what the cluster still survives.
 
-use crate::args::Status;
+use crate::args::cluster::Status;
 use crate::failure::Negative;
 use crate::render;
 use anyhow::Result;
@@ -112,7 +112,7 @@ pub(crate) fn collect(dir: &Path) -> Result<Report> {
 }
 
 /// What the replica that lives in this folder says of itself, if it runs.
-pub(super) fn ask(home: &Home) -> Option<NodeStatus> {
+pub(crate) fn ask(home: &Home) -> Option<NodeStatus> {
     match admin::ask(&home.admin_path(), &Request::Status {}, PATIENCE) {
         Ok(Response::Status(status)) => Some(status),
         _ => None,
