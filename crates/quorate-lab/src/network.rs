@@ -4,6 +4,14 @@
 //! chance, and each copy takes its own time. Unless links reorder, a copy never overtakes an earlier
 //! one on the same link, as on TCP. The network does not forge: what arrives over a link was sent
 //! over it.
+//!
+//! Two things belong to the network and not to what is wrong with it, so they stay when the world
+//! heals: where everybody stands ([`Distances`]), and how much a link carries.
+
+mod distances;
+mod wires;
+
+pub use distances::{Distances, RoundTrips};
 
 use crate::rng::Stream;
 use core::fmt;
@@ -12,6 +20,8 @@ use pbft::message::Kind;
 use pbft::{ReplicaId, Time};
 use quorate_adversary::Endpoint;
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
+use wires::Wires;
 
 /// How the network treats messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +113,8 @@ impl fmt::Display for Traffic {
 #[derive(Debug)]
 pub(crate) struct Network {
     options: NetworkOptions,
+    distances: Option<Distances>,
+    wires: Option<Wires>,
     rng: Stream,
     /// Links that carry nothing, from sender to receiver.
     cut: BTreeSet<(Endpoint, Endpoint)>,
@@ -118,6 +130,8 @@ impl Network {
     pub(crate) fn new(options: NetworkOptions, rng: Stream) -> Self {
         Self {
             options,
+            distances: None,
+            wires: None,
             rng,
             cut: BTreeSet::new(),
             dropped: Vec::new(),
@@ -126,16 +140,34 @@ impl Network {
         }
     }
 
+    /// Everybody stands where this says.
+    pub(crate) fn spread(&mut self, distances: Distances) {
+        self.distances = Some(distances);
+    }
+
+    /// Each link carries so many bytes in a second, in each direction.
+    pub(crate) fn limit(&mut self, bytes_per_second: NonZeroU64) {
+        self.wires = Some(Wires::new(bytes_per_second));
+    }
+
     /// When the copies of a message of this kind sent now arrive; none if it is lost. Bytes that are
-    /// no message have no kind.
+    /// no message have no kind. What is lost on its way takes its place on the link all the same;
+    /// `size` is asked only where links are bounded.
     pub(crate) fn arrivals(
         &mut self,
         now: Time,
         (from, to): (Endpoint, Endpoint),
         kind: Option<Kind>,
+        size: impl FnOnce() -> u64,
     ) -> Vec<Time> {
-        if self.cut.contains(&(from, to))
-            || self.dropped.iter().any(|traffic| traffic.contains(from, to, kind))
+        if self.cut.contains(&(from, to)) {
+            return Vec::new();
+        }
+        let now = match &mut self.wires {
+            None => now,
+            Some(wires) => wires.departure(now, (from, to), size()),
+        };
+        if self.dropped.iter().any(|traffic| traffic.contains(from, to, kind))
             || self.rng.chance(self.options.loss_per_million)
         {
             return Vec::new();
@@ -181,7 +213,7 @@ impl Network {
         let is_overtaken = delayed.is_some_and(|(traffic, ..)| !traffic.kinds.is_empty());
         let Delay { min, max, tail_per_million, tail_max } = match delayed {
             Some((_, min, max)) => Delay::between(*min, *max),
-            None => self.options.delay,
+            None => self.delay_between(link),
         };
         let in_tail = self.rng.chance(tail_per_million);
         let bounds =
@@ -193,6 +225,17 @@ impl Network {
         let latest = self.latest.entry(link).or_default();
         *latest = arrival.max(*latest);
         *latest
+    }
+
+    fn delay_between(&self, (from, to): (Endpoint, Endpoint)) -> Delay {
+        let delay = self.options.delay;
+        let far = self.distances.as_ref().and_then(|distances| distances.one_way(from, to));
+        far.map_or(delay, |(min, max)| Delay {
+            min,
+            max,
+            tail_max: delay.tail_max.max(max),
+            ..delay
+        })
     }
 }
 
@@ -217,10 +260,10 @@ mod tests {
     fn a_cut_link_carries_nothing_in_that_direction_until_it_is_mended() {
         let mut network = network(NetworkOptions::LOCAL);
         network.cut(A, B);
-        assert!(network.arrivals(Time::ZERO, (A, B), COMMIT).is_empty());
-        assert_eq!(network.arrivals(Time::ZERO, (B, A), COMMIT).len(), 1);
+        assert!(network.arrivals(Time::ZERO, (A, B), COMMIT, || 0).is_empty());
+        assert_eq!(network.arrivals(Time::ZERO, (B, A), COMMIT, || 0).len(), 1);
         assert!(network.mend(A, B) && !network.mend(A, B));
-        assert_eq!(network.arrivals(Time::ZERO, (A, B), COMMIT).len(), 1);
+        assert_eq!(network.arrivals(Time::ZERO, (A, B), COMMIT, || 0).len(), 1);
     }
 
     #[test]
@@ -229,17 +272,17 @@ mod tests {
         let commits = Traffic { from, to, kinds: vec![Kind::Commit] };
         let mut network = network(NetworkOptions::LOCAL);
         network.lose(commits.clone());
-        assert!(network.arrivals(Time::ZERO, (A, B), COMMIT).is_empty());
-        assert_eq!(network.arrivals(Time::ZERO, (A, B), Some(Kind::Prepare)).len(), 1);
-        assert_eq!(network.arrivals(Time::ZERO, (B, A), COMMIT).len(), 1);
+        assert!(network.arrivals(Time::ZERO, (A, B), COMMIT, || 0).is_empty());
+        assert_eq!(network.arrivals(Time::ZERO, (A, B), Some(Kind::Prepare), || 0).len(), 1);
+        assert_eq!(network.arrivals(Time::ZERO, (B, A), COMMIT, || 0).len(), 1);
         network.treat_all_alike();
         let late = Duration::from_secs(2);
         network.delay(commits, late, late);
-        assert_eq!(network.arrivals(Time::ZERO, (A, B), COMMIT), [Time::ZERO.after(late)]);
-        let prepare = network.arrivals(Time::ZERO, (A, B), Some(Kind::Prepare))[0];
+        assert_eq!(network.arrivals(Time::ZERO, (A, B), COMMIT, || 0), [Time::ZERO.after(late)]);
+        let prepare = network.arrivals(Time::ZERO, (A, B), Some(Kind::Prepare), || 0)[0];
         assert!(prepare < Time::ZERO.after(late), "it overtakes");
         network.treat_all_alike();
-        assert!(network.arrivals(Time::ZERO, (A, B), COMMIT)[0] < Time::ZERO.after(late));
+        assert!(network.arrivals(Time::ZERO, (A, B), COMMIT, || 0)[0] < Time::ZERO.after(late));
     }
 
     #[test]
@@ -247,7 +290,7 @@ mod tests {
         for reorders in [false, true] {
             let mut network = network(NetworkOptions { reorders, ..NetworkOptions::LOCAL });
             let arrivals: Vec<Time> = (0..200u64)
-                .flat_map(|sent| network.arrivals(Time::from_micros(sent), (A, B), COMMIT))
+                .flat_map(|sent| network.arrivals(Time::from_micros(sent), (A, B), COMMIT, || 0))
                 .collect();
             assert_eq!(arrivals.is_sorted(), !reorders);
         }
@@ -262,7 +305,7 @@ mod tests {
         };
         let mut network = network(options);
         let counts: Vec<usize> =
-            (0..1_000).map(|_| network.arrivals(Time::ZERO, (A, B), COMMIT).len()).collect();
+            (0..1_000).map(|_| network.arrivals(Time::ZERO, (A, B), COMMIT, || 0).len()).collect();
         let share = |count| counts.iter().filter(|copies| **copies == count).count();
         assert!((400..600).contains(&share(0)));
         assert!((180..320).contains(&share(1)) && (180..320).contains(&share(2)));

@@ -6,6 +6,7 @@
 mod build;
 mod events;
 mod format;
+mod places;
 mod real;
 mod span;
 mod write;

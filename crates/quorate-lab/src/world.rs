@@ -157,6 +157,13 @@ impl<'a> World<'a> {
             .collect();
         let clients = Clients::new(&config, client_keys, options, subject, seed);
         let lying_clients = LyingClients::new(&config, liars_keys, options, subject, seed);
+        let mut network = Network::new(options.network.clone(), seed.stream("network"));
+        if let Some(distances) = &options.distances {
+            network.spread(distances.clone());
+        }
+        if let Some(bandwidth) = options.bandwidth {
+            network.limit(bandwidth);
+        }
         Self {
             options,
             observer,
@@ -165,7 +172,7 @@ impl<'a> World<'a> {
             now: Time::ZERO,
             agenda: BTreeMap::new(),
             scheduled: 0,
-            network: Network::new(options.network.clone(), seed.stream("network")),
+            network,
             machines,
             signatures: KnownSignatures::default(),
             clients,

@@ -2,6 +2,7 @@
 
 use super::events::{behaviour, faults, ids};
 use super::format::{Believes, Expect, File, Network, Start, at as place};
+use super::places::distances;
 use super::span::{At, Share, Time};
 use super::{Expectation, Scenario, WITHIN};
 use crate::network::NetworkOptions;
@@ -31,6 +32,8 @@ pub(super) fn scenario(file: &File, text: &str) -> Result<Scenario, Refused> {
     set_cluster(file, &mut options)?;
     set_work(file, &mut options)?;
     options.network = network(&NetworkOptions::LOCAL, &file.network)?;
+    options.distances = distances(&file.network, replica_count)?;
+    options.bandwidth = file.network.bandwidth.as_ref().map(|bandwidth| bandwidth.get_ref().0);
     set_disk(file, &mut options)?;
     let mut spent = BTreeSet::new();
     for (id, node) in (0..).map(ReplicaId::new).zip(&nodes) {

@@ -2,6 +2,7 @@
 
 use super::build::{Refused, network, range};
 use super::format::{Behave, CrashHow, Cut, Delay, Event, at as place};
+use super::places::refuse_in_event;
 use super::span::{At, Time};
 use crate::network::Traffic;
 use crate::world::{CrashKind, Fault, Options};
@@ -86,6 +87,7 @@ pub(super) fn faults(event: &Event, options: &Options) -> Result<Vec<Fault>, Ref
         actions.push(ids.into_iter().map(|id| Fault::Behave(id, behaviour)).collect());
     }
     if let Some(changes) = &event.network {
+        refuse_in_event(changes)?;
         actions.push(vec![Fault::Network(network(&options.network, changes)?)]);
     }
     match <[Vec<Fault>; 1]>::try_from(actions) {

@@ -1,6 +1,6 @@
 //! What a scenario file may contain, and where in the file each part stands.
 
-use super::span::{At, Count, Share, Time};
+use super::span::{At, Bandwidth, Count, Share, Time};
 use crate::world::ClientLie;
 use serde::Deserialize;
 use serde::de::{self, MapAccess, Visitor};
@@ -89,7 +89,8 @@ pub(super) struct Workload {
     pub(super) lying_clients: Vec<ClientLie>,
 }
 
-/// How the network treats messages; what is absent stays as it is.
+/// How the network treats messages; what is absent stays as it is. Places and bandwidth are those of
+/// the whole run and stand in no event.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Network {
@@ -99,6 +100,12 @@ pub(super) struct Network {
     pub(super) loss: Option<Share>,
     pub(super) duplication: Option<Share>,
     pub(super) reordering: Option<bool>,
+    pub(super) regions: Option<Spanned<String>>,
+    pub(super) round_trips_ms: Option<Spanned<Vec<Vec<f64>>>>,
+    pub(super) places: Option<Spanned<Vec<String>>>,
+    pub(super) clients: Option<Spanned<String>>,
+    pub(super) jitter: Option<Spanned<Share>>,
+    pub(super) bandwidth: Option<Spanned<Bandwidth>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

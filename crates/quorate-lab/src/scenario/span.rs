@@ -1,9 +1,10 @@
-//! The small values of a scenario file: times, shares and counts, and places in the file.
+//! The small values of a scenario file: times, shares, bandwidths and counts, and places in the file.
 
 use core::fmt;
 use core::time::Duration;
 use serde::Deserialize;
 use serde::de::{self, MapAccess, Visitor};
+use std::num::NonZeroU64;
 
 /// A place in a file, as an offset in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +128,60 @@ impl<'de> Deserialize<'de> for Share {
     }
 }
 
+/// How much a link carries: bytes in a second, or bits as in `"1Gbit"`. In bytes in a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bandwidth(pub(super) NonZeroU64);
+
+const BANDWIDTH: &str =
+    "a bandwidth: bytes in a second, or bits, as in \"1Gbit\", \"100Mbit\" or \"64kbit\"";
+
+/// A bandwidth above this one is a mistake.
+const BYTES_PER_SECOND_MAX: u64 = 1_000_000_000_000;
+
+impl Bandwidth {
+    fn of(bytes: u64) -> Result<Self, String> {
+        let bytes = Some(bytes).filter(|bytes| *bytes <= BYTES_PER_SECOND_MAX);
+        let message =
+            || format!("a bandwidth is from 1 to {BYTES_PER_SECOND_MAX} bytes in a second");
+        bytes.and_then(NonZeroU64::new).map(Self).ok_or_else(message)
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let units = [("Gbit", 1e9), ("Mbit", 1e6), ("kbit", 1e3)];
+        let bits = units.iter().find_map(|(unit, factor)| {
+            let number: f64 = text.strip_suffix(unit)?.trim().parse().ok()?;
+            Some(number * factor)
+        });
+        let bits = bits.ok_or_else(|| format!("'{text}' is no bandwidth: write {BANDWIDTH}"))?;
+        // A number below zero, or none, becomes 0, and one too large the largest; both are refused.
+        Self::of((bits / 8.0).round() as u64)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bandwidth {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BandwidthVisitor;
+
+        impl Visitor<'_> for BandwidthVisitor {
+            type Value = Bandwidth;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(BANDWIDTH)
+            }
+
+            fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<Bandwidth, E> {
+                Bandwidth::of(u64::try_from(bytes).unwrap_or(0)).map_err(E::custom)
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Bandwidth, E> {
+                Bandwidth::parse(text).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_any(BandwidthVisitor)
+    }
+}
+
 /// How many nodes of a kind, and the kind's parameters: `3`, or `{ count = 3, delay = "1s" }`.
 #[derive(Debug)]
 pub(super) struct Count {
@@ -177,6 +232,7 @@ mod tests {
     struct Line {
         time: Option<Time>,
         share: Option<Share>,
+        bandwidth: Option<Bandwidth>,
     }
 
     fn time(text: &str) -> Result<Duration, String> {
@@ -192,6 +248,21 @@ mod tests {
         assert_eq!(time("\"2m\""), Ok(Duration::from_secs(120)));
         for wrong in ["-1", "\"-1s\"", "\"5\"", "\"5 parsecs\"", "1e300", "nan"] {
             assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn bandwidths_are_bytes_or_have_a_unit_of_bits() {
+        let bandwidth = |text: &str| {
+            let line: Line = toml::from_str(&format!("bandwidth = {text}")).ok()?;
+            line.bandwidth.map(|Bandwidth(bytes)| bytes.get())
+        };
+        assert_eq!(bandwidth("1500"), Some(1_500));
+        assert_eq!(bandwidth("\"1Gbit\""), Some(125_000_000));
+        assert_eq!(bandwidth("\"2.5 Mbit\""), Some(312_500));
+        assert_eq!(bandwidth("\"64kbit\""), Some(8_000));
+        for wrong in ["0", "-1", "1.5", "\"1\"", "\"1Gbyte\"", "\"-1Gbit\"", "\"1e9Gbit\""] {
+            assert_eq!(bandwidth(wrong), None, "{wrong}");
         }
     }
 

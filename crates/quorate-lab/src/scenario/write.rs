@@ -3,7 +3,7 @@
 
 use super::Scenario;
 use super::events::kind_name;
-use crate::network::{NetworkOptions, Traffic};
+use crate::network::{Distances, NetworkOptions, Traffic};
 use crate::world::{CrashKind, Fault, Options};
 use core::fmt::Write;
 use core::time::Duration;
@@ -80,6 +80,12 @@ fn write_parts(out: &mut String, options: &Options) {
         let _ = writeln!(out, "lying_clients = [{}]", lies.join(", "));
     }
     let _ = writeln!(out, "\n[network]\n{}", network(&options.network, "\n"));
+    if let Some(distances) = &options.distances {
+        write_distances(out, distances);
+    }
+    if let Some(bandwidth) = options.bandwidth {
+        let _ = writeln!(out, "bandwidth = {bandwidth}");
+    }
     let _ = writeln!(
         out,
         "\n[disk]\nsync = [{}, {}]\nsnapshot_interval = {}\nsnapshot_bytes = {}",
@@ -101,6 +107,28 @@ fn network(network: &NetworkOptions, separator: &str) -> String {
         format!("reordering = {}", network.reorders),
     ]
     .join(separator)
+}
+
+fn write_distances(out: &mut String, distances: &Distances) {
+    let names = &distances.round_trips.places;
+    let millis = |span: &Duration| format!("{}", span.as_micros() as f64 / 1e3);
+    let _ = match &distances.published {
+        Some(name) => writeln!(out, "regions = {}", quoted(name)),
+        None => {
+            let rows = distances.round_trips.rows.iter();
+            let row = |row: &Vec<Duration>| row.iter().map(millis).collect::<Vec<_>>().join(", ");
+            let rows: Vec<String> = rows.map(|spans| format!("[{}]", row(spans))).collect();
+            writeln!(out, "round_trips_ms = [{}]", rows.join(", "))
+        }
+    };
+    let places = distances.replicas.iter().map(|place| quoted(&names[*place]));
+    let _ = writeln!(
+        out,
+        "places = [{}]\nclients = {}\njitter = {}",
+        places.collect::<Vec<_>>().join(", "),
+        quoted(&names[distances.clients]),
+        distances.jitter_per_million as f64 / 1e6,
+    );
 }
 
 fn event(fault: &Fault) -> String {

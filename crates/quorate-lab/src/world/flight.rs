@@ -15,22 +15,30 @@ pub(super) struct Flight {
     /// The message, or why the bytes are none.
     message: Result<Arc<Message>, Reject>,
     verified: OnceCell<Result<Verified, Reject>>,
+    /// How many bytes it is on the wire.
+    size: OnceCell<u64>,
 }
 
 impl Flight {
     pub(super) fn new(message: Arc<Message>) -> Rc<Self> {
-        Rc::new(Self { message: Ok(message), verified: OnceCell::new() })
+        Rc::new(Self { message: Ok(message), verified: OnceCell::new(), size: OnceCell::new() })
     }
 
     /// Bytes that need not be a message.
     pub(super) fn of_bytes(config: &Config, bytes: &[u8]) -> Rc<Self> {
         let message = wire::decode(config.domain.epoch, bytes).map(Arc::new);
-        Rc::new(Self { message, verified: OnceCell::new() })
+        let size = OnceCell::from(bytes.len() as u64);
+        Rc::new(Self { message, verified: OnceCell::new(), size })
     }
 
     /// Whether it is this very message, and not an equal one.
     pub(super) fn carries(&self, message: &Arc<Message>) -> bool {
         self.message.as_ref().is_ok_and(|own| Arc::ptr_eq(own, message))
+    }
+
+    fn size(&self, config: &Config) -> u64 {
+        let encoded = |message| wire::encode(config.domain.epoch, message).len() as u64;
+        *self.size.get_or_init(|| self.message().map_or(0, encoded))
     }
 
     fn message(&self) -> Option<&Message> {
@@ -80,7 +88,8 @@ impl World<'_> {
             let arrivals = if self.are_separated(from, to, kind) {
                 Vec::new()
             } else {
-                self.network.arrivals(sent, (from, to), kind)
+                let size = || flight.size(&self.config);
+                self.network.arrivals(sent, (from, to), kind, size)
             };
             if arrivals.is_empty() {
                 self.show_message((sent, sent), (from, to), flight.message(), Fate::Lost, None);

@@ -1,6 +1,6 @@
 //! What a run is made of, beside its seed.
 
-use crate::network::{NetworkOptions, Traffic};
+use crate::network::{Distances, NetworkOptions, Traffic};
 use core::fmt;
 use core::time::Duration;
 use pbft::{ClientParameters, Parameters, ReplicaId};
@@ -8,6 +8,7 @@ use quorate_adversary::{Behaviour, Slowed};
 use quorate_replica::SnapshotPolicy;
 use serde::Deserialize;
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 
 /// The cluster, its work, and what happens to it.
 #[derive(Clone, Debug)]
@@ -24,6 +25,10 @@ pub struct Options {
     pub lying_clients: Vec<ClientLie>,
     /// The network until the world heals.
     pub network: NetworkOptions,
+    /// Where everybody stands; in one place if it is absent.
+    pub distances: Option<Distances>,
+    /// How many bytes each link carries in a second and direction; without bound if it is absent.
+    pub bandwidth: Option<NonZeroU64>,
     /// How long a sync of a disk takes, at least and at most.
     pub sync: (Duration, Duration),
     /// When replicas write durable snapshots.
@@ -170,6 +175,8 @@ impl Options {
             },
             lying_clients: Vec::new(),
             network: NetworkOptions::LOCAL,
+            distances: None,
+            bandwidth: None,
             sync: (Duration::from_micros(50), Duration::from_micros(400)),
             snapshot_policy: SnapshotPolicy {
                 journal_bytes: 16 << 10,

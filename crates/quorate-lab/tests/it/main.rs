@@ -15,9 +15,11 @@ mod swarm;
 mod twins;
 mod vices;
 mod view_changes;
+mod wide;
 
 use pbft::ReplicaId;
 use quorate_lab::rng::Seed;
+use quorate_lab::scenario::Scenario;
 use quorate_lab::world::{Options, Outcome, Verdict, run};
 
 /// Runs the world, which must pass.
@@ -33,4 +35,11 @@ fn replica(id: u32) -> ReplicaId {
 
 fn replicas(ids: std::ops::Range<u32>) -> Vec<ReplicaId> {
     ids.map(ReplicaId::new).collect()
+}
+
+/// The scenario of a file that comes with the project.
+fn parsed_file(name: &str) -> Scenario {
+    let path = format!("{}/../../scenarios/{name}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).expect("the file is there");
+    Scenario::parse(&path, &text).unwrap_or_else(|error| panic!("{error}"))
 }

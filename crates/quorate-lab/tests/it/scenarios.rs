@@ -81,7 +81,7 @@ fn scenarios_of_the_python_program_end_as_they_say() {
 
 #[test]
 fn scenarios_for_load_and_regressions_end_as_they_say() {
-    for folder in ["load", "regressions"] {
+    for folder in ["load", "regressions", "wide"] {
         for (path, scenario) in scenarios_below(folder) {
             assert_keeps_its_word(&path, &scenario);
         }
