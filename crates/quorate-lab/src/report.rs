@@ -5,8 +5,8 @@ mod html;
 pub use html::page;
 
 use crate::counts::MessageCounts;
-use crate::scenario::{Scenario, verdict_name};
-use crate::world::{Outcome, Verdict};
+use crate::scenario::{Scenario, processor, verdict_name};
+use crate::world::{Outcome, Processor, Verdict};
 use pbft::Evidence;
 use serde::Serialize;
 
@@ -35,6 +35,9 @@ pub struct Summary {
     /// By how much a run on processes stretched the times of its scenario.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_scale: Option<f64>,
+    /// What machines take time for, as the scenario's section `[processor]`; none if they take none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processor: Option<String>,
     /// Messages, counted where they were handled.
     pub counts: MessageCounts,
     /// Requests completed, each counted once.
@@ -85,6 +88,7 @@ impl Summary {
             virtual_seconds: Some(seconds(outcome)),
             real_seconds: None,
             time_scale: None,
+            processor: scenario.options.processor.as_ref().map(costs),
             counts: outcome.messages.clone(),
             requests_completed: outcome.counts.requests,
             operations_completed: outcome.counts.operations,
@@ -129,6 +133,11 @@ impl Summary {
         let kind = if self.virtual_seconds.is_some() { "virtual" } else { "real" };
         format!("{:.6} s of {kind} time", self.seconds())
     }
+}
+
+/// The costs in one line.
+fn costs(costs: &Processor) -> String {
+    processor(costs).trim_end().replace('\n', ", ").replace('"', "")
 }
 
 fn seconds(outcome: &Outcome) -> f64 {

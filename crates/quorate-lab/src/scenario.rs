@@ -12,7 +12,8 @@ mod span;
 mod write;
 
 pub use format::VerdictName;
-pub use write::write;
+pub(crate) use write::time;
+pub use write::{processor, write};
 
 use crate::rng::Seed;
 use crate::world::{Options, Outcome, Verdict};

@@ -10,11 +10,13 @@ mod lying_clients;
 mod machine;
 mod options;
 pub(crate) mod outcome;
+mod processor;
 mod signatures;
 
 pub(crate) use interference::Interference;
 pub use options::{ClientLie, CrashKind, Fault, Options, Workload};
 pub use outcome::{Counts, Outcome, Verdict};
+pub use processor::Processor;
 
 use crate::checker::{Checkers, Observation, Violation};
 use crate::network::Network;
@@ -23,13 +25,14 @@ use crate::small_scope::Tampering;
 use crate::subject::Subject;
 use crate::trace::{EventLine, Fate, Line};
 use clients::Clients;
-use cluster::cluster;
+pub(crate) use cluster::cluster;
 use core::time::Duration;
 use flight::Flight;
 use lying_clients::LyingClients;
 use machine::{Chore, Machine, Sent, Standing};
 use outcome::Trace;
 use pbft::{ClientId, Config, Event, Evidence, Message, Now, ReplicaId, Time, WallTime};
+use processor::Processors;
 use quorate_adversary::{Endpoint, Identity};
 use signatures::KnownSignatures;
 use std::collections::BTreeMap;
@@ -74,6 +77,8 @@ struct World<'a> {
     scheduled: u64,
     network: Network,
     machines: Vec<Machine>,
+    /// Where machines take time for what they do.
+    processors: Option<Processors>,
     signatures: KnownSignatures,
     clients: Clients,
     lying_clients: LyingClients,
@@ -112,6 +117,8 @@ enum Happening {
         start: u64,
         chore: Chore,
     },
+    /// The processor of a machine may be free for what waits.
+    ProcessorFree(ReplicaId),
     ClientDeadline(ClientId),
     ClientCalls(ClientId),
     ClientLies(ClientId),
@@ -142,7 +149,7 @@ impl<'a> World<'a> {
             let key = replica_keys[id.get() as usize].clone();
             Tampering::new(plan, Identity { config, id, key, forge: subject.forge() })
         });
-        let machines = (0..options.replica_count)
+        let machines: Vec<Machine> = (0..options.replica_count)
             .map(ReplicaId::new)
             .chain(interference.twins.iter().copied())
             .map(|id| {
@@ -164,6 +171,7 @@ impl<'a> World<'a> {
         if let Some(bandwidth) = options.bandwidth {
             network.limit(bandwidth);
         }
+        let processors = options.processor.map(|costs| Processors::new(costs, machines.len()));
         Self {
             options,
             observer,
@@ -174,6 +182,7 @@ impl<'a> World<'a> {
             scheduled: 0,
             network,
             machines,
+            processors,
             signatures: KnownSignatures::default(),
             clients,
             lying_clients,
@@ -231,7 +240,10 @@ impl<'a> World<'a> {
         while let Some(((at, _), happening)) = self.agenda.pop_first() {
             let is_a_message = matches!(
                 happening,
-                Happening::Arrival { .. } | Happening::Departure { .. } | Happening::Done { .. }
+                Happening::Arrival { .. }
+                    | Happening::Departure { .. }
+                    | Happening::Done { .. }
+                    | Happening::ProcessorFree(_)
             );
             if is_a_message && at <= latest && self.violation.is_none() && left > 0 {
                 left -= 1;
@@ -247,6 +259,11 @@ impl<'a> World<'a> {
             self.schedule(until, happening);
             return false;
         }
+        self.process(happening)
+    }
+
+    /// Does what happens.
+    fn act(&mut self, happening: Happening) -> bool {
         match happening {
             Happening::Arrival { sent, from, to, flight } => {
                 self.on_arrival(sent, from, to, &flight);
@@ -271,6 +288,8 @@ impl<'a> World<'a> {
                     self.with(at, |machine, now, sent| machine.on_done(now, chore, sent));
                 }
             }
+            // Handled before it comes here: it stands for something that waits.
+            Happening::ProcessorFree(_) => {}
             Happening::ClientDeadline(client) => self.client(client, Clients::on_tick),
             Happening::ClientCalls(client) => self.client(client, Clients::call),
             Happening::ClientLies(client) => self.on_client_lies(client),
@@ -290,7 +309,8 @@ impl<'a> World<'a> {
             | Happening::Departure { from: at, .. }
             | Happening::Linked { at, .. }
             | Happening::Deadline { at, .. }
-            | Happening::Done { at, .. } => *at,
+            | Happening::Done { at, .. }
+            | Happening::ProcessorFree(at) => *at,
             _ => return None,
         };
         let now = self.now;
@@ -313,7 +333,13 @@ impl<'a> World<'a> {
 
     fn follow_up(&mut self, at: ReplicaId, sent: Vec<Sent>) {
         let is_correct = !self.machine(at).is_faulty();
-        for execution in self.machine(at).take_executions() {
+        let executions = self.machine(at).take_executions();
+        if self.processors.is_some() {
+            let messages = sent.iter().filter_map(Sent::message);
+            let signatures = processor::signatures_made(at, messages);
+            self.spend(executions.len(), signatures);
+        }
+        for execution in executions {
             if is_correct {
                 self.check(&Observation::Executed {
                     at,
@@ -341,6 +367,7 @@ impl<'a> World<'a> {
             let tells = self.machine(at).would_tell();
             self.check(&Observation::Remembers { at, tells: tells.as_ref() });
         }
+        let busy = self.leaves_after();
         let mut flights: Vec<Rc<Flight>> = Vec::new();
         for effect in sent {
             match effect {
@@ -365,11 +392,11 @@ impl<'a> World<'a> {
                     let shared = flights.iter().find(|flight| flight.carries(&message));
                     let flight = shared.cloned().unwrap_or_else(|| Flight::new(message));
                     flights.push(Rc::clone(&flight));
-                    self.depart_after(delay, at, to, flight);
+                    self.depart_after(busy + delay, at, to, flight);
                 }
                 Sent::Bytes { delay, to, bytes } => {
                     let flight = Flight::of_bytes(&self.config, &bytes);
-                    self.depart_after(delay, at, to, flight);
+                    self.depart_after(busy + delay, at, to, flight);
                 }
                 Sent::Own(message) => {
                     let own = Endpoint::Replica(at);
@@ -380,7 +407,10 @@ impl<'a> World<'a> {
                 Sent::Evidence(evidence) => self.on_evidence(at, &evidence),
                 Sent::Chore { takes, chore } => {
                     let start = self.machine(at).start_number();
-                    self.schedule(self.now.after(takes), Happening::Done { at, start, chore });
+                    self.schedule(
+                        self.now.after(busy + takes),
+                        Happening::Done { at, start, chore },
+                    );
                 }
             }
         }
@@ -454,7 +484,9 @@ impl<'a> World<'a> {
     }
 
     fn start(&mut self, id: ReplicaId) {
+        self.begin_work();
         self.with(id, Machine::start);
+        self.end_work(id);
         for peer in self.ids() {
             if self.identity(peer) != self.identity(id) && self.machine(peer).is_up() {
                 self.link(id, peer);

@@ -85,6 +85,9 @@ fn head(out: &mut String, scenario: &Scenario, summary: &Summary) {
             escape(&summary.report)
         );
     }
+    if let Some(costs) = &summary.processor {
+        let _ = write!(out, "<tr><th>processors</th><td>{}</td></tr>", escape(costs));
+    }
     out.push_str("</table>");
 }
 

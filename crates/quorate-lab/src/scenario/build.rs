@@ -8,7 +8,7 @@ use super::{Expectation, Scenario, WITHIN};
 use crate::network::NetworkOptions;
 use crate::rng::Seed;
 use crate::trace::EVENT_NAMES;
-use crate::world::{Fault, Options};
+use crate::world::{Fault, Options, Processor};
 use core::time::Duration;
 use pbft::{ReplicaId, ReplyRule};
 use quorate_adversary::Behaviour;
@@ -35,6 +35,7 @@ pub(super) fn scenario(file: &File, text: &str) -> Result<Scenario, Refused> {
     options.distances = distances(&file.network, replica_count)?;
     options.bandwidth = file.network.bandwidth.as_ref().map(|bandwidth| bandwidth.get_ref().0);
     set_disk(file, &mut options)?;
+    options.processor = file.processor.as_ref().map(processor);
     let mut spent = BTreeSet::new();
     for (id, node) in (0..).map(ReplicaId::new).zip(&nodes) {
         if !node.at.is_zero() {
@@ -232,6 +233,16 @@ pub(super) fn network(base: &NetworkOptions, changes: &Network) -> Result<Networ
     network.duplicate_per_million = share(changes.duplication, network.duplicate_per_million);
     network.reorders = changes.reordering.unwrap_or(network.reorders);
     Ok(network)
+}
+
+fn processor(section: &super::format::Processor) -> Processor {
+    let span = |time: Option<Time>| time.map_or(Duration::ZERO, |Time(span)| span);
+    Processor {
+        per_message: span(section.per_message),
+        per_verification: span(section.per_verification),
+        per_signature: span(section.per_signature),
+        per_operation: span(section.per_operation),
+    }
 }
 
 fn set_disk(file: &File, options: &mut Options) -> Result<(), Refused> {

@@ -32,6 +32,7 @@ pub(super) struct File {
     pub(super) network: Network,
     #[serde(default)]
     pub(super) disk: Disk,
+    pub(super) processor: Option<Processor>,
     pub(super) start: Vec<Start>,
     #[serde(default)]
     pub(super) event: Vec<Event>,
@@ -114,6 +115,16 @@ pub(super) struct Disk {
     pub(super) sync: Option<Spanned<[Time; 2]>>,
     pub(super) snapshot_interval: Option<Time>,
     pub(super) snapshot_bytes: Option<u64>,
+}
+
+/// What machines take time for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Processor {
+    pub(super) per_message: Option<Time>,
+    pub(super) per_verification: Option<Time>,
+    pub(super) per_signature: Option<Time>,
+    pub(super) per_operation: Option<Time>,
 }
 
 /// Replicas that start at the same time: how many of each kind, in the order of the file.

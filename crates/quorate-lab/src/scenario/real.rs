@@ -16,6 +16,7 @@ struct Unknown {
 
 const NETWORK: &str = "the network between processes is the machine's own";
 const LINKS: &str = "links between processes are not touched";
+const PROCESSOR: &str = "the processors under processes are the machine's own";
 const DISK: &str = "the disk under processes is the machine's own";
 const CRASH: &str = "only the process dies, how = \"process\", and at a time";
 const CLIENTS: &str = "the clients of processes do not lie";
@@ -89,6 +90,9 @@ fn unknown(text: &str) -> Vec<Unknown> {
     for (key, value) in file.get_ref() {
         match (key.get_ref().as_ref(), value.get_ref()) {
             ("network", DeValue::Table(table)) => every_key("network", table, NETWORK, &mut found),
+            ("processor", DeValue::Table(table)) => {
+                every_key("processor", table, PROCESSOR, &mut found);
+            }
             ("disk", DeValue::Table(table)) => every_key("disk", table, DISK, &mut found),
             ("workload", DeValue::Table(table)) => {
                 let lying = table.keys().filter(|key| key.get_ref() == "lying_clients");

@@ -4,7 +4,7 @@
 use super::Scenario;
 use super::events::kind_name;
 use crate::network::{Distances, NetworkOptions, Traffic};
-use crate::world::{CrashKind, Fault, Options};
+use crate::world::{CrashKind, Fault, Options, Processor};
 use core::fmt::Write;
 use core::time::Duration;
 use pbft::{ReplicaId, ReplyRule};
@@ -94,6 +94,24 @@ fn write_parts(out: &mut String, options: &Options) {
         time(options.snapshot_policy.interval),
         options.snapshot_policy.journal_bytes,
     );
+    if let Some(costs) = &options.processor {
+        let _ = write!(out, "\n[processor]\n{}", processor(costs));
+    }
+}
+
+/// The keys of a `[processor]` section, a line each.
+pub fn processor(costs: &Processor) -> String {
+    let Processor { per_message, per_verification, per_signature, per_operation } = costs;
+    let keys = [
+        ("per_message", per_message),
+        ("per_verification", per_verification),
+        ("per_signature", per_signature),
+        ("per_operation", per_operation),
+    ];
+    let line = |(key, span): (&str, &Duration)| {
+        format!("{key} = \"{}us\"\n", span.as_nanos() as f64 / 1e3)
+    };
+    keys.map(line).concat()
 }
 
 fn network(network: &NetworkOptions, separator: &str) -> String {
@@ -205,7 +223,8 @@ fn list(ids: &[ReplicaId]) -> String {
     format!("[{}]", ids.join(", "))
 }
 
-fn time(span: Duration) -> String {
+/// A time as files spell it, in whole microseconds.
+pub(crate) fn time(span: Duration) -> String {
     let micros = span.as_micros();
     if micros.is_multiple_of(1_000_000) {
         return (micros / 1_000_000).to_string();

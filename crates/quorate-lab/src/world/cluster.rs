@@ -8,7 +8,7 @@ use std::sync::Arc;
 ///
 /// # Panics
 /// If the options describe no valid cluster.
-pub(super) fn cluster(options: &Options) -> (Arc<Config>, Vec<SigningKey>, Vec<SigningKey>) {
+pub(crate) fn cluster(options: &Options) -> (Arc<Config>, Vec<SigningKey>, Vec<SigningKey>) {
     let config = config(options).expect("the options describe a valid cluster");
     (Arc::new(config), replica_keys(options), client_keys(options))
 }

@@ -4,9 +4,11 @@ use super::signatures::KnownSignatures;
 use super::{Happening, World};
 use crate::trace::{Fate, Line, MessageLine};
 use core::time::Duration;
-use pbft::{Claim, ClientId, Config, Message, Reject, ReplicaId, Sender, Time, Verified, wire};
+use pbft::{
+    Claim, ClientId, Config, Digest, Message, Reject, ReplicaId, Sender, Time, Verified, wire,
+};
 use quorate_adversary::Endpoint;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,20 +17,27 @@ pub(super) struct Flight {
     /// The message, or why the bytes are none.
     message: Result<Arc<Message>, Reject>,
     verified: OnceCell<Result<Verified, Reject>>,
+    /// The proofs of the signatures in it, where it counts which are new to a machine.
+    proofs: RefCell<Vec<Digest>>,
     /// How many bytes it is on the wire.
     size: OnceCell<u64>,
 }
 
 impl Flight {
     pub(super) fn new(message: Arc<Message>) -> Rc<Self> {
-        Rc::new(Self { message: Ok(message), verified: OnceCell::new(), size: OnceCell::new() })
+        Rc::new(Self::of(Ok(message), OnceCell::new()))
     }
 
     /// Bytes that need not be a message.
     pub(super) fn of_bytes(config: &Config, bytes: &[u8]) -> Rc<Self> {
         let message = wire::decode(config.domain.epoch, bytes).map(Arc::new);
         let size = OnceCell::from(bytes.len() as u64);
-        Rc::new(Self { message, verified: OnceCell::new(), size })
+        Rc::new(Self::of(message, size))
+    }
+
+    fn of(message: Result<Arc<Message>, Reject>, size: OnceCell<u64>) -> Self {
+        let (verified, proofs) = (OnceCell::new(), RefCell::default());
+        Self { message, verified, proofs, size }
     }
 
     /// Whether it is this very message, and not an equal one.
@@ -50,9 +59,15 @@ impl Flight {
         config: &Config,
         sender: Sender,
         known: &KnownSignatures,
+        counts_signatures: bool,
     ) -> Result<Verified, Reject> {
         let message = self.message.as_ref().map_err(|reason| *reason)?;
-        let verify = |claim: &Claim| known.holds(claim);
+        let verify = |claim: &Claim| {
+            if counts_signatures {
+                self.proofs.borrow_mut().push(claim.proof());
+            }
+            known.holds(claim)
+        };
         let admit = || config.admit_with(sender, Message::clone(message), &verify);
         self.verified.get_or_init(admit).clone()
     }
@@ -154,7 +169,11 @@ impl World<'_> {
             Endpoint::Replica(replica) => Sender::Replica(replica),
             Endpoint::Client(client) => Sender::Client(client),
         };
-        let admitted = flight.admitted(&self.config, sender, &self.signatures);
+        let admitted =
+            flight.admitted(&self.config, sender, &self.signatures, self.processors.is_some());
+        if self.machine(to).is_up() {
+            self.spend_on_arrival(to, &flight.proofs.borrow());
+        }
         let refusal = admitted.as_ref().err().copied();
         let mut answers = Vec::new();
         let fate = self.machine(to).fate(from, flight.message(), refusal, &mut answers);

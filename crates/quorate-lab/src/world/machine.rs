@@ -114,6 +114,16 @@ pub(crate) enum Sent {
     },
 }
 
+impl Sent {
+    /// The message that leaves, if one does.
+    pub(crate) fn message(&self) -> Option<&Arc<Message>> {
+        match self {
+            Self::Message { message, .. } => Some(message),
+            _ => None,
+        }
+    }
+}
+
 impl From<Sending> for Sent {
     fn from(Sending { delay, to, payload }: Sending) -> Self {
         match payload {

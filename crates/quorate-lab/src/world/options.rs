@@ -1,5 +1,6 @@
 //! What a run is made of, beside its seed.
 
+use super::processor::Processor;
 use crate::network::{Distances, NetworkOptions, Traffic};
 use core::fmt;
 use core::time::Duration;
@@ -29,6 +30,8 @@ pub struct Options {
     pub distances: Option<Distances>,
     /// How many bytes each link carries in a second and direction; without bound if it is absent.
     pub bandwidth: Option<NonZeroU64>,
+    /// What machines take time for; they take none if it is absent.
+    pub processor: Option<Processor>,
     /// How long a sync of a disk takes, at least and at most.
     pub sync: (Duration, Duration),
     /// When replicas write durable snapshots.
@@ -177,6 +180,7 @@ impl Options {
             network: NetworkOptions::LOCAL,
             distances: None,
             bandwidth: None,
+            processor: None,
             sync: (Duration::from_micros(50), Duration::from_micros(400)),
             snapshot_policy: SnapshotPolicy {
                 journal_bytes: 16 << 10,

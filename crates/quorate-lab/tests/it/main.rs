@@ -7,6 +7,7 @@ mod catching_up;
 mod corner;
 mod network;
 mod own_service;
+mod processors;
 mod rejoin;
 mod restarts;
 mod scenarios;
