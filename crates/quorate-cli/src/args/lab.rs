@@ -29,6 +29,8 @@ pub(crate) enum LabCommand {
     Sweep(Sweep),
     /// Show the scenarios of a folder and the kinds of nodes
     List(List),
+    /// Measure what the work of a replica costs on this machine and print it for a scenario
+    Calibrate(Calibrate),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -123,6 +125,13 @@ pub(crate) struct List {
     /// Print the list as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Calibrate {
+    /// A folder on the disk to be measured; what is written there is removed again
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) disk: PathBuf,
 }
 
 /// One part of a range of seeds.

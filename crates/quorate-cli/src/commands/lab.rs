@@ -1,6 +1,7 @@
 //! `quorate lab`: the simulator. The worlds are made and judged in `quorate-lab`; here files are
 //! read and written, threads started and results shown.
 
+mod calibrate;
 mod list;
 #[cfg(feature = "cluster")]
 mod processes;
@@ -24,6 +25,7 @@ pub(super) fn run(args: &Lab) -> Result<()> {
         LabCommand::Shrink(args) => shrink::run(args),
         LabCommand::Sweep(args) => sweep::run(args),
         LabCommand::List(args) => list::run(args),
+        LabCommand::Calibrate(args) => calibrate::run(args),
     }
 }
 

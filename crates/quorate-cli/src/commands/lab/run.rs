@@ -94,6 +94,9 @@ pub(super) fn show(summary: &Summary, dir: &Path, json: bool) -> Result<()> {
     if let Some(scale) = summary.time_scale {
         facts.push(("times", format!("as in the file × {scale}")));
     }
+    if let Some(costs) = &summary.processor {
+        facts.push(("processors", costs.clone()));
+    }
     if let Some(hash) = &summary.trace_hash {
         facts.push(("trace hash", hash.clone()));
     }
