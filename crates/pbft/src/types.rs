@@ -224,7 +224,7 @@ impl WallTime {
 }
 
 /// The two clocks every step is told: the core never reads one itself.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, BorshSerialize, BorshDeserialize)]
 pub struct Now {
     /// Monotonic; decides every timer.
     pub monotonic: Time,

@@ -11,6 +11,7 @@ pub mod linearizability;
 pub mod network;
 pub mod processes;
 pub mod record;
+pub mod replay;
 pub mod report;
 pub mod rng;
 pub mod scenario;

@@ -16,7 +16,7 @@
 
 use crate::cluster::{Cluster, ClusterError, Fingerprint};
 use crate::durable_file;
-use pbft::{ClientId, ClientParameters, ReplicaId};
+use pbft::{ClientId, ClientParameters, ReplicaId, SigningKey};
 use quorate_net::ClientSettings;
 use quorate_net::identity::{KeyFileError, SecretKeys};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+use zeroize::Zeroizing;
 
 /// The folder of one process.
 #[derive(Clone, Debug)]
@@ -39,6 +40,13 @@ pub struct Membership {
     pub cluster: Cluster,
     /// Its secret keys.
     pub keys: SecretKeys,
+}
+
+impl Membership {
+    /// The key with which the member signs.
+    pub fn signing_key(&self) -> SigningKey {
+        SigningKey::from_seed(Zeroizing::new(*self.keys.signing_seed()))
+    }
 }
 
 /// Why a folder cannot be used.

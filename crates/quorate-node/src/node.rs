@@ -5,7 +5,7 @@
 //!   a message;
 //! - `outer`: accepts connections, serves clients' sockets and the admin endpoint;
 //! - `journal`: writes records, many with one sync;
-//! - `snapshot`, `hash`, `evidence`: what may take long;
+//! - `snapshot`, `hash`, `evidence`, `record`: what may take long;
 //! - `verify`: checks signatures when more than one message waits, those of replicas and those of
 //!   clients apart, so that replicas never wait behind clients.
 //!
@@ -22,6 +22,7 @@ pub mod laboratory;
 mod links;
 mod memory;
 mod outer;
+mod recorder;
 mod verifier;
 
 pub use quorate_replica::{HaltCause, Services};
@@ -33,15 +34,14 @@ use checker::Checker;
 use core::Ground;
 use laboratory::Laboratory;
 use memory::{Memory, Opened};
-use pbft::{ReplicaId, SigningKey};
+use pbft::ReplicaId;
 use quorate_net::ListenError;
-use quorate_net::identity::SecretKeys;
 use quorate_replica::{BackendError, FolderError, StateError};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc as sync_mpsc;
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
-use zeroize::Zeroizing;
 
 /// What a replica is started with.
 pub struct NodeConfig {
@@ -55,6 +55,8 @@ pub struct NodeConfig {
     pub rejoin: bool,
     /// What a laboratory does to it; anywhere else it does not start with this.
     pub laboratory: Option<Laboratory>,
+    /// The folder into which this start's inputs are recorded, if they are.
+    pub recordings: Option<PathBuf>,
 }
 
 impl NodeConfig {
@@ -66,6 +68,7 @@ impl NodeConfig {
             forge: quorate_adversary::flip_last_byte,
             rejoin: false,
             laboratory: None,
+            recordings: None,
         }
     }
 }
@@ -105,7 +108,7 @@ pub enum NodeError {
     #[error("{path}: {source}")]
     Backend {
         /// The folder of the memory.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// Why.
         source: BackendError,
     },
@@ -113,7 +116,7 @@ pub enum NodeError {
     #[error("{path}: {source}{}", remedy(.source))]
     Folder {
         /// The folder of the memory.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// Why.
         source: FolderError,
     },
@@ -125,7 +128,7 @@ pub enum NodeError {
     )]
     NotLost {
         /// The folder of the memory.
-        path: std::path::PathBuf,
+        path: PathBuf,
     },
     /// Its state cannot be used.
     #[error(transparent)]
@@ -166,9 +169,10 @@ impl Node {
     /// # Errors
     /// See [`NodeError`]; each says what to do.
     pub fn start(config: NodeConfig) -> Result<Self, NodeError> {
-        let NodeConfig { home, services, forge, rejoin, laboratory } = config;
-        let Membership { cluster, keys } = home.membership()?;
-        let id = home.replica(&Membership { cluster: cluster.clone(), keys: keys.clone() })?;
+        let NodeConfig { home, services, forge, rejoin, laboratory, recordings } = config;
+        let membership = home.membership()?;
+        let (id, signing_key) = (home.replica(&membership)?, membership.signing_key());
+        let Membership { cluster, keys } = membership;
         if laboratory.is_some() && !cluster.lab {
             return Err(NodeError::NotALaboratory);
         }
@@ -198,10 +202,11 @@ impl Node {
             home,
             cluster,
             id,
-            signing_key: signing_key(&keys),
+            signing_key,
             keys,
             forge,
             laboratory: laboratory.unwrap_or_default(),
+            recordings,
             services,
             opened,
             commands: received,
@@ -286,8 +291,4 @@ impl Control {
         // Fails only if the replica has already ended.
         let _ = self.commands.send(Command::Stop).await;
     }
-}
-
-fn signing_key(keys: &SecretKeys) -> SigningKey {
-    SigningKey::from_seed(Zeroizing::new(*keys.signing_seed()))
 }

@@ -10,13 +10,14 @@
 //! messages go, each not before what it depends on is durable. The formats are in
 //! `docs/storage.md`.
 //!
-//! Reading order: `host`, `executor`, `tree`, `journal`, `snapshot`, `transfer`, `backend`.
+//! Reading order: `host`, `executor`, `tree`, `journal`, `snapshot`, `transfer`, `backend`, `recording`.
 
 mod backend;
 mod executor;
 mod history;
 mod host;
 mod journal;
+pub mod recording;
 mod snapshot;
 #[cfg(test)]
 mod testing;

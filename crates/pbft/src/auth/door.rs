@@ -9,9 +9,10 @@ use crate::message::{
 };
 use crate::{ClientId, Config, Reject, ReplicaId, SeqNum, Session, Timestamp, View};
 use alloc::collections::BTreeSet;
+use borsh::{BorshDeserialize, BorshSerialize};
 
 /// Whose link a message arrived on.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, BorshSerialize, BorshDeserialize)]
 pub enum Sender {
     /// A replica of the cluster.
     Replica(ReplicaId),

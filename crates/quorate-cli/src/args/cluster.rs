@@ -143,7 +143,8 @@ pub(crate) struct Verify {
 #[command(after_help = "Examples:\n  \
     quorate replica --dir alice --confirm 3f2a-91c0-…   # once, after comparing it\n  \
     quorate replica --dir alice\n  \
-    quorate replica --dir alice --rejoin                # its data folder was lost or rolled back")]
+    quorate replica --dir alice --rejoin                # its data folder was lost or rolled back\n  \
+    quorate replica --dir alice --record-inputs alice/recordings")]
 pub(crate) struct Replica {
     /// The replica's folder
     #[arg(long)]
@@ -155,6 +156,10 @@ pub(crate) struct Replica {
     /// kept beside what is left of the old, and vote again only when that can contradict nothing
     #[arg(long)]
     pub(crate) rejoin: bool,
+    /// Record every input into a new file in this folder, for `quorate lab replay`. It holds what
+    /// clients write
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) record_inputs: Option<PathBuf>,
     /// End when standard input ends, so that no replica outlives who started it
     #[arg(long, hide = true)]
     pub(crate) tied: bool,

@@ -21,7 +21,7 @@ pub(crate) enum LabCommand {
     Run(Run),
     /// Run random worlds, each with faults and adversaries within the budget
     Swarm(Swarm),
-    /// Run what a report is about once more and check that everything happens again
+    /// Run what a report or a recording is about once more and check that everything happens again
     Replay(Replay),
     /// Leave out of a failing scenario whatever it fails without
     Shrink(Shrink),
@@ -85,9 +85,16 @@ pub(crate) struct Swarm {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:\n  \
+    quorate lab replay lab-reports/honest-seed-1\n  \
+    quorate lab replay alice/recordings/inputs-0 --dir alice")]
 pub(crate) struct Replay {
-    /// A report's folder, or a scenario file
+    /// A report's folder, a scenario file, or a recording that `quorate replica --record-inputs`
+    /// made
     pub(crate) path: PathBuf,
+    /// For a recording: the folder of the replica that made it, for its keys and its cluster.toml
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
     /// Print the outcome as one JSON object
     #[arg(long)]
     pub(crate) json: bool,

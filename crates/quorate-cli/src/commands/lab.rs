@@ -5,6 +5,7 @@ mod calibrate;
 mod list;
 #[cfg(feature = "cluster")]
 mod processes;
+mod recording;
 mod replay;
 mod report;
 mod run;

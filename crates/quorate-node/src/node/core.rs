@@ -11,6 +11,7 @@ use super::evidence::Archive;
 use super::laboratory::{Arrival, Laboratory, Seen, Watcher};
 use super::links::{self, Links};
 use super::outer::Ends;
+use super::recorder::Recorder;
 use super::verifier::{Checked, Company, Verifier};
 use super::{Command, Ended, NodeError, Opened};
 use crate::admin::{NodeStatus, Request, Response};
@@ -24,6 +25,7 @@ use quorate_net::{Class, PeerEvent, Peers};
 use quorate_replica::{
     Effect, HaltCause, Host, HostInput, HostStatus, Services, SnapshotPolicy, Start, TornTail,
 };
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc as sync_mpsc;
 use std::time::Duration;
@@ -41,6 +43,7 @@ pub(super) struct Ground {
     pub(super) signing_key: SigningKey,
     pub(super) forge: fn(&[u8]) -> Vec<u8>,
     pub(super) laboratory: Laboratory,
+    pub(super) recordings: Option<PathBuf>,
     pub(super) services: Services,
     pub(super) opened: Opened,
     pub(super) commands: mpsc::Receiver<Command>,
@@ -80,6 +83,7 @@ struct Core {
     home: Home,
     lab: bool,
     watcher: Option<Watcher>,
+    recorder: Option<Recorder>,
     config: Arc<Config>,
     clock: Clock,
     host: Host,
@@ -122,7 +126,13 @@ impl Core {
             stored,
             is_lost,
         };
-        let host = Host::start(start, clock.now(), &mut effects)?;
+        let now = clock.now();
+        let folder = ground.recordings.as_deref();
+        let recorder = folder.map(|folder| Recorder::start(folder, &start, now)).transpose()?;
+        let host = Host::start(start, now, &mut effects)?;
+        if let Some(recorder) = &recorder {
+            recorder.outputs(&effects);
+        }
         checker.publish(&host.core().status());
         // Bounded by the work handed to the disk, of which each piece is answered once.
         let (done, done_received) = mpsc::unbounded_channel();
@@ -150,6 +160,7 @@ impl Core {
             home,
             lab: cluster.lab,
             watcher,
+            recorder,
             config,
             clock,
             host,
@@ -185,10 +196,11 @@ impl Core {
             self.on_time();
             tokio::task::yield_now().await;
         }
-        let Self { disk, archive, verifier, ended, .. } = self;
+        let Self { disk, archive, verifier, recorder, ended, .. } = self;
         verifier.finish();
         disk.finish();
         archive.finish();
+        drop(recorder);
         ended.unwrap_or(Ended::Stopped)
     }
 
@@ -301,7 +313,14 @@ impl Core {
     }
 
     fn give(&mut self, input: HostInput) {
-        self.host.handle(self.clock.now(), input, &mut self.effects);
+        let now = self.clock.now();
+        if let Some(recorder) = &self.recorder {
+            recorder.input(now, &input);
+        }
+        self.host.handle(now, input, &mut self.effects);
+        if let Some(recorder) = &self.recorder {
+            recorder.outputs(&self.effects);
+        }
         self.checker.publish(&self.host.core().status());
         self.carry_out();
     }

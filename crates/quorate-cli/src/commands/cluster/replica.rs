@@ -29,7 +29,8 @@ pub(super) fn run(args: Replica) -> Result<()> {
         laboratory = Some(Laboratory { behaviour: args.behave, seed: args.seed, watcher });
     }
     let (forge, rejoin) = (services::forge, args.rejoin);
-    let config = NodeConfig { home, services, forge, rejoin, laboratory };
+    let recordings = args.record_inputs;
+    let config = NodeConfig { home, services, forge, rejoin, laboratory, recordings };
     let mut node = Node::start(config).map_err(explain)?;
     render::line(format_args!("replica {} listens on {}", node.id(), node.address()))?;
     let ended = super::runtime()?.block_on(async {

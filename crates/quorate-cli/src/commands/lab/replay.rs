@@ -1,7 +1,7 @@
 //! `quorate lab replay`: the same again, bit for bit.
 
 use super::run as single;
-use super::{load, report};
+use super::{load, recording, report};
 use crate::args::lab::Replay;
 use crate::failure::Negative;
 use crate::render;
@@ -9,6 +9,12 @@ use anyhow::{Context, Result};
 use std::path::Path;
 
 pub(super) fn run(args: &Replay) -> Result<()> {
+    if let Some(recording) = recording::open(&args.path)? {
+        return recording::run(recording, args);
+    }
+    if args.dir.is_some() {
+        anyhow::bail!("--dir is for recordings, and {} is none", args.path.display());
+    }
     if !args.path.is_dir() {
         let scenario = load(&args.path)?;
         let dir = Path::new("lab-reports").join(format!("{}-replay", super::stem(&args.path)));

@@ -1,0 +1,115 @@
+//! `quorate lab replay` of a recording: the inputs of a real replica once more.
+
+use crate::args::lab::Replay;
+use crate::failure::Shown;
+use crate::{render, services};
+use anyhow::{Context, Result};
+use quorate_lab::replay::{Replayed, is_recording, replay};
+use quorate_node::home::Home;
+use serde::Serialize;
+use std::fs::File;
+use std::io::{BufReader, Seek};
+use std::path::Path;
+
+/// Opens a file if it is a recording.
+pub(super) fn open(path: &Path) -> Result<Option<BufReader<File>>> {
+    if path.is_dir() {
+        return Ok(None);
+    }
+    let reading = || format!("cannot read {}", path.display());
+    let mut file = BufReader::new(File::open(path).with_context(reading)?);
+    let found = is_recording(&mut file).with_context(reading)?;
+    file.rewind().with_context(reading)?;
+    Ok(found.then_some(file))
+}
+
+pub(super) fn run(recording: BufReader<File>, args: &Replay) -> Result<()> {
+    let dir = args.dir.as_ref().context(
+        "a replica signs what it sends, so its keys are needed: say --dir and the folder of the \
+         replica that made the recording",
+    )?;
+    let home = Home::new(dir);
+    let membership = home.membership()?;
+    let id = home.replica(&membership)?;
+    let key = membership.keys.signing_key();
+    let replayed = replay(recording, &membership.cluster.config, id, key, services::all())
+        .with_context(|| format!("cannot replay {}", args.path.display()))?;
+    let verdict = Verdict::of(&args.path, id.get(), &replayed);
+    if args.json {
+        render::line(format_args!("{}", serde_json::to_string(&verdict)?))?;
+    } else {
+        show(&verdict, &replayed)?;
+    }
+    if replayed.divergence.is_some() { Err(Shown.into()) } else { Ok(()) }
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Verdict<'a> {
+    recording: String,
+    replica: u32,
+    verdict: &'static str,
+    records_recovered: usize,
+    started_at: u64,
+    inputs: u64,
+    outputs_compared: u64,
+    checkpoints_compared: u64,
+    view: u64,
+    last_executed: u64,
+    torn: bool,
+    divergence: Option<Sides<'a>>,
+}
+
+#[derive(Serialize)]
+struct Sides<'a> {
+    input: u64,
+    what: &'a str,
+    recorded: &'a str,
+    replayed: &'a str,
+}
+
+impl<'a> Verdict<'a> {
+    fn of(path: &Path, replica: u32, replayed: &'a Replayed) -> Self {
+        let divergence = replayed.divergence.as_ref().map(|found| Sides {
+            input: found.input,
+            what: &found.what,
+            recorded: &found.recorded,
+            replayed: &found.replayed,
+        });
+        Self {
+            recording: path.display().to_string(),
+            replica,
+            verdict: if divergence.is_none() { "identical" } else { "diverged" },
+            records_recovered: replayed.records_recovered,
+            started_at: replayed.started_at.get(),
+            inputs: replayed.inputs,
+            outputs_compared: replayed.outputs_compared,
+            checkpoints_compared: replayed.checkpoints_compared,
+            view: replayed.view.get(),
+            last_executed: replayed.last_executed.get(),
+            torn: replayed.is_torn,
+            divergence,
+        }
+    }
+}
+
+fn show(verdict: &Verdict<'_>, replayed: &Replayed) -> Result<()> {
+    let Verdict { started_at, records_recovered, view, last_executed, .. } = verdict;
+    let rows = [
+        ("replica", verdict.replica.to_string()),
+        ("started from", format!("checkpoint {started_at} and {records_recovered} records")),
+        ("ended", format!("in view {view}, {last_executed} executed")),
+        ("inputs", verdict.inputs.to_string()),
+        ("outputs compared", verdict.outputs_compared.to_string()),
+        ("checkpoints compared", verdict.checkpoints_compared.to_string()),
+    ];
+    for (name, value) in rows {
+        render::line(format_args!("{name:25}  {value}"))?;
+    }
+    if verdict.torn {
+        render::note(format_args!("the last entry was not written to its end and is left out"));
+    }
+    let said = replayed.divergence.as_ref();
+    let said = said.map_or("identical".to_owned(), |found| format!("diverged at {found}"));
+    render::line(format_args!("{}", render::verdict(verdict.divergence.is_none(), &said)))
+}
