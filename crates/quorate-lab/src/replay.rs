@@ -248,3 +248,6 @@ fn describe(config: &Config, input: &RecordedInput) -> String {
         other => format!("{other:?}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

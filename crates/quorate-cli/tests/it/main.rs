@@ -9,6 +9,7 @@ mod errors;
 mod faults;
 mod lab;
 mod processes;
+mod recordings;
 mod rejoin;
 mod strangers;
 mod syscalls;
