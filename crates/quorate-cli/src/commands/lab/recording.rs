@@ -31,7 +31,7 @@ pub(super) fn run(recording: BufReader<File>, args: &Replay) -> Result<()> {
     let home = Home::new(dir);
     let membership = home.membership()?;
     let id = home.replica(&membership)?;
-    let key = membership.keys.signing_key();
+    let key = membership.signing_key();
     let replayed = replay(recording, &membership.cluster.config, id, key, services::all())
         .with_context(|| format!("cannot replay {}", args.path.display()))?;
     let verdict = Verdict::of(&args.path, id.get(), &replayed);
