@@ -27,7 +27,7 @@ pub enum Behaviour {
     NonResponding,
     /// As primary, sends PRE-PREPAREs with a digest that is not the batch's.
     FaultyPrimary,
-    /// Sends one of its votes with a wrong digest.
+    /// Names a wrong digest in its votes of one phase, or in what it says is committed.
     FaultyNode {
         /// Which.
         phase: Phase,

@@ -4,7 +4,7 @@ mod lies;
 mod silences;
 
 use super::*;
-use pbft::message::{Batch, Outcome, PrePrepare, Reply, ReplyBody, Vote};
+use pbft::message::{Batch, Committed, Outcome, PrePrepare, Reply, ReplyBody, Vote};
 use pbft::{
     Digest, Domain, Epoch, Parameters, Sender, SeqNum, Session, Signed, Timestamp, View, WallTime,
 };
@@ -138,6 +138,21 @@ fn a_faulty_node_corrupts_prepare_and_commits_honestly() {
     assert_eq!(only(adversary.on_send(replica(1), commit.clone())), commit);
     let mut other = self::adversary(Behaviour::FaultyNode { phase: Phase::Commit });
     assert_ne!(only(other.on_send(replica(1), commit.clone())), commit);
+}
+
+#[test]
+fn a_faulty_node_claims_that_null_is_committed_where_it_is_not() {
+    let mut adversary = adversary(Behaviour::FaultyNode { phase: Phase::Committed });
+    let Vote { seq, digest, .. } = vote();
+    let mut claimed = |digest| {
+        let claim = Message::Committed(Committed { seq, digest });
+        let Message::Committed(shown) = only(adversary.on_send(replica(1), claim)) else {
+            panic!("another kind")
+        };
+        shown.digest
+    };
+    assert_eq!(claimed(digest), Batch::NULL);
+    assert_ne!(claimed(Batch::NULL), Batch::NULL);
 }
 
 #[test]

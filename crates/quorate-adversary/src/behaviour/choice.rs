@@ -41,12 +41,14 @@ choice! {
 }
 
 choice! {
-    /// In which of the votes a faulty replica names a wrong digest.
+    /// In which of its words on a batch a faulty replica names a wrong digest.
     Phase {
         /// PREPARE.
         Prepare = "prepare",
         /// COMMIT.
         Commit = "commit",
+        /// COMMITTED, in which it names the null request.
+        Committed = "committed",
     }
 }
 

@@ -14,7 +14,7 @@ impl Behaviour {
     const fn parameters(self) -> &'static str {
         match self {
             Self::Slow { .. } => "delay=20s, where=all|reply",
-            Self::FaultyNode { .. } => "phase=prepare|commit",
+            Self::FaultyNode { .. } => "phase=prepare|commit|committed",
             Self::DosAttacker { .. } | Self::Flooding { .. } => "factor=20",
             Self::EquivocatingPrimary { .. } => "second=2+3, both=true|false",
             Self::IsolatingPrimary { .. } => "dark=3",

@@ -3,7 +3,7 @@
 use super::{Vice, another, now};
 use crate::{Endpoint, Identity, Phase, Sending};
 use pbft::Message;
-use pbft::message::{PrePrepare, Vote};
+use pbft::message::{Batch, Committed, PrePrepare, Vote};
 
 /// As primary: a well-signed PRE-PREPARE whose digest is not that of its batch. Refused at the
 /// door; *masked after a view change*.
@@ -23,8 +23,9 @@ impl Vice for WrongPrePrepare {
     }
 }
 
-/// A vote of one phase for another digest, and an honest one in the other phase. It passes the
-/// door and counts for nothing; *masked*.
+/// Another digest in the votes of one phase, or in COMMITTED, and the truth in the others. It passes
+/// the door; a vote for what nobody proposed counts for nothing, and f false claims are too few;
+/// *masked*. A claim names the null request, which needs no batch: so f+1 of them are believed.
 #[derive(Debug)]
 pub(super) struct WrongVote(pub(super) Phase);
 
@@ -33,6 +34,11 @@ impl Vice for WrongVote {
         let message = match (self.0, message) {
             (Phase::Prepare, Message::Prepare(vote)) => Message::Prepare(corrupted(vote)),
             (Phase::Commit, Message::Commit(vote)) => Message::Commit(corrupted(vote)),
+            (Phase::Committed, Message::Committed(claim)) => {
+                let is_null = claim.digest == Batch::NULL;
+                let digest = if is_null { another(claim.digest) } else { Batch::NULL };
+                Message::Committed(Committed { digest, ..claim })
+            }
             (_, other) => other,
         };
         vec![now(to, message)]

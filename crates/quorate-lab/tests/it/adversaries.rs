@@ -3,7 +3,7 @@
 use super::{pass, replica};
 use core::time::Duration;
 use pbft::ReplyRule;
-use quorate_adversary::{Behaviour, Slowed};
+use quorate_adversary::{Behaviour, Phase, Slowed};
 use quorate_lab::rng::Seed;
 use quorate_lab::world::{Fault, Options, Verdict, run};
 
@@ -80,7 +80,26 @@ fn more_liars_than_are_tolerated_are_caught_when_clients_believe_f_plus_1() {
         options.workload.operations = 600;
         options.client.reply_rule = ReplyRule::WeakUnlessTentative;
         let outcome = run(Seed::new(1), &options);
-        assert!(matches!(outcome.verdict, Verdict::Violation(_)), "{}", outcome.verdict);
+        let Verdict::Violation(violation) = &outcome.verdict else { panic!("{}", outcome.verdict) };
+        let property = "accepted results are results of correct replicas";
+        assert_eq!(violation.property, property, "{violation}");
+    }
+}
+
+/// Nobody proposed what they vote for, so no correct replica counts it. What makes f+1 of them
+/// dangerous is in `scenarios/beyond`.
+#[test]
+fn more_wrong_votes_than_are_tolerated_break_nothing() {
+    for phase in [Phase::Prepare, Phase::Commit] {
+        for (replica_count, liars) in [(4, vec![1, 2]), (7, vec![1, 2, 4])] {
+            let mut options = with(replica_count, &liars, Behaviour::FaultyNode { phase });
+            options.recovery_max = Duration::from_secs(20);
+            for seed in 0..4 {
+                let outcome = run(Seed::new(seed), &options);
+                let is_broken = matches!(outcome.verdict, Verdict::Violation(_));
+                assert!(!is_broken, "{phase:?}, seed {seed}: {}", outcome.verdict);
+            }
+        }
     }
 }
 

@@ -5,10 +5,11 @@ use core::time::Duration;
 use pbft::ReplicaId;
 use quorate_adversary::Behaviour;
 use quorate_lab::rng::Seed;
-use quorate_lab::scenario::Scenario;
+use quorate_lab::scenario::{Scenario, VerdictName};
 use quorate_lab::swarm;
 use quorate_lab::trace::{EVENT_NAMES, Fate, Line};
 use quorate_lab::world::{ClientLie, Fault, Outcome, Verdict, run, run_observed};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The scenarios of all files below a folder.
@@ -88,9 +89,39 @@ fn scenarios_for_load_and_regressions_end_as_they_say() {
     }
 }
 
-/// The acceptance scenarios whose names end in this.
-fn acceptance(ending: &str) -> Vec<(PathBuf, Scenario)> {
-    let mut files = scenarios_below("acceptance");
+/// The test of the tests: with f+1 liars the checkers find what they are there to find, and each
+/// file says what. `docs/testing.md` lists them.
+#[test]
+fn scenarios_with_more_liars_than_f_violate_the_property_that_they_name() {
+    for (path, scenario) in scenarios_below("beyond") {
+        let shown = path.display();
+        let Scenario { options, beyond_budget, expect, .. } = &scenario;
+        assert!(*beyond_budget, "{shown}");
+        assert_eq!(expect.verdict, VerdictName::Violation, "{shown}");
+        assert!(expect.property.is_some(), "{shown}");
+        let faulty: BTreeSet<ReplicaId> = options
+            .timeline
+            .iter()
+            .filter_map(|(_, fault)| match fault {
+                Fault::RollBack(id) => Some(*id),
+                other => other.corrupted(),
+            })
+            .collect();
+        assert_eq!(faulty.len(), options.fault_bound() as usize + 1, "{shown}");
+        assert_keeps_its_word(&path, &scenario);
+    }
+    assert_eq!(names("beyond", "-n4.toml"), names("beyond", "-n7.toml"));
+}
+
+/// The names of the files of a folder that end in this, without it.
+fn names(folder: &str, ending: &str) -> Vec<String> {
+    let files = ending_in(folder, ending).into_iter();
+    files.map(|(path, _)| path.to_string_lossy().replace(ending, "")).collect()
+}
+
+/// The scenarios of a folder whose names end in this.
+fn ending_in(folder: &str, ending: &str) -> Vec<(PathBuf, Scenario)> {
+    let mut files = scenarios_below(folder);
     files.retain(|(path, _)| path.to_string_lossy().ends_with(ending));
     files.sort_by(|(one, _), (other, _)| one.cmp(other));
     files
@@ -98,7 +129,7 @@ fn acceptance(ending: &str) -> Vec<(PathBuf, Scenario)> {
 
 #[test]
 fn acceptance_scenarios_of_four_replicas_end_as_they_say() {
-    for (path, scenario) in acceptance("-n4.toml") {
+    for (path, scenario) in ending_in("acceptance", "-n4.toml") {
         assert_eq!(scenario.options.replica_count, 4, "{}", path.display());
         assert_keeps_its_word(&path, &scenario);
     }
@@ -118,11 +149,7 @@ fn acceptance_scenarios_of_more_replicas_end_as_they_say() {
 /// What is shown with four replicas is shown with seven as well.
 #[test]
 fn every_acceptance_scenario_is_there_for_seven_replicas_too() {
-    let names = |ending: &str| -> Vec<String> {
-        let files = acceptance(ending).into_iter();
-        files.map(|(path, _)| path.to_string_lossy().replace(ending, "")).collect()
-    };
-    assert_eq!(names("-n4.toml"), names("-n7.toml"));
+    assert_eq!(names("acceptance", "-n4.toml"), names("acceptance", "-n7.toml"));
 }
 
 const HEAD: &str = "format = 1\ntitle = \"t\"\n";

@@ -3,8 +3,8 @@
 use super::{backups, masked, named, pass, primaries, world};
 
 #[test]
-fn votes_for_another_digest_are_masked_in_both_phases() {
-    for phase in ["prepare", "commit"] {
+fn another_digest_in_votes_and_claims_is_masked() {
+    for phase in ["prepare", "commit", "committed"] {
         for replica_count in [4, 7] {
             let behaviour = format!("faulty_node:phase={phase}");
             masked(&world(replica_count, &primaries(replica_count), &behaviour));
