@@ -12,11 +12,13 @@ mod determinism;
 mod equivocation;
 mod exactly_once;
 mod left_views;
+mod rates;
 mod state;
 mod view_changes;
 
 use crate::watched::Step;
 use core::fmt;
+use core::time::Duration;
 use pbft::message::{Request, ViewChange};
 use pbft::{ClientId, Event, Message, Parameters, ReplicaId, SeqNum, Time};
 use quorate_adversary::Endpoint;
@@ -33,6 +35,22 @@ pub(crate) enum Observation<'a> {
         to: Endpoint,
         /// What.
         message: &'a Message,
+    },
+    /// A replica takes a message that has passed the door.
+    Handled {
+        /// Who.
+        at: ReplicaId,
+        /// From whom.
+        from: Endpoint,
+        /// What.
+        message: &'a Message,
+    },
+    /// A replica learns that a link was established.
+    Linked {
+        /// Who.
+        at: ReplicaId,
+        /// With whom.
+        peer: ReplicaId,
     },
     /// A replica says that something happened.
     Happened {
@@ -106,6 +124,9 @@ pub(crate) trait Checker: fmt::Debug {
     /// The property in a few words.
     fn property(&self) -> &'static str;
 
+    /// It is `now` when the next observation is made.
+    fn pass_time(&mut self, _now: Time) {}
+
     /// Judges the next observation.
     fn observe(&mut self, observation: &Observation<'_>) -> Result<(), String>;
 }
@@ -141,9 +162,22 @@ impl Checkers {
         }
     }
 
+    /// What bounds a replica's messages too. It needs to be shown what replicas handle, and times that do not depend on how busy a machine is.
+    pub(crate) fn with_bounds(
+        mut self,
+        replica_count: u32,
+        parameters: &Parameters,
+        slowest_sync: Duration,
+    ) -> Self {
+        let rates = rates::Rates::new(replica_count, parameters.clone(), slowest_sync);
+        self.all.push(Box::new(rates));
+        self
+    }
+
     /// Shows the observation to every property; returns the first that does not hold.
     pub(crate) fn observe(&mut self, at: Time, observation: &Observation<'_>) -> Option<Violation> {
         self.all.iter_mut().find_map(|checker| {
+            checker.pass_time(at);
             let what = checker.observe(observation).err()?;
             Some(Violation { property: checker.property(), at, what })
         })

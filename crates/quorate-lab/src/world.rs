@@ -186,7 +186,11 @@ impl<'a> World<'a> {
             signatures: KnownSignatures::default(),
             clients,
             lying_clients,
-            checkers: Checkers::new(options.replica_count, &options.parameters),
+            checkers: Checkers::new(options.replica_count, &options.parameters).with_bounds(
+                options.replica_count,
+                &options.parameters,
+                options.sync.1,
+            ),
             trace: Trace::default(),
             violation: None,
             interference,
@@ -273,6 +277,7 @@ impl<'a> World<'a> {
             }
             Happening::Linked { at, peer } => {
                 let peer = self.identity(peer);
+                self.check(&Observation::Linked { at, peer });
                 self.with(at, |machine, now, sent| machine.on_linked(now, peer, sent));
             }
             Happening::Deadline { at, start } => {

@@ -1,5 +1,7 @@
 //! Each property, shown a world in which it does not hold.
 
+mod bounds;
+
 use super::*;
 use pbft::message::{
     Batch, Checkpoint, CheckpointId, Operation, Outcome, PrePrepare, PreparedEntry, Reply,

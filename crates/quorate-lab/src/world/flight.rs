@@ -2,6 +2,7 @@
 
 use super::signatures::KnownSignatures;
 use super::{Happening, World};
+use crate::checker::Observation;
 use crate::trace::{Fate, Line, MessageLine};
 use core::time::Duration;
 use pbft::{
@@ -191,6 +192,9 @@ impl World<'_> {
         }
         match (admitted, fate) {
             (Ok(verified), Fate::Handled) => {
+                if !self.machine(to).is_faulty() {
+                    self.check(&Observation::Handled { at: to, from, message: verified.message() });
+                }
                 self.with(to, |machine, now, sent| machine.on_message(now, verified, sent));
             }
             (Err(reason), Fate::Refused) => self.on_rejected(from, to, reason),
