@@ -189,11 +189,9 @@ impl Rates {
         let repairs_max = repairs * (3 + ratio(self.slowest_sync, half));
         let link = self.link(at, from);
         match message {
-            Message::Status(_) => {
-                if link.repaired.is_none_or(|last| now.since(last) >= half) {
-                    link.repaired = Some(now);
-                    link.repairs = (link.repairs + repairs).min(repairs_max);
-                }
+            Message::Status(_) if link.repaired.is_none_or(|last| now.since(last) >= half) => {
+                link.repaired = Some(now);
+                link.repairs = (link.repairs + repairs).min(repairs_max);
             }
             Message::Hello(_) => {
                 link.hello.gain(1);
