@@ -5,6 +5,7 @@ mod calibrate;
 mod list;
 #[cfg(feature = "cluster")]
 mod processes;
+#[cfg(feature = "cluster")]
 mod recording;
 mod replay;
 mod report;

@@ -4,24 +4,12 @@ use crate::args::lab::Replay;
 use crate::failure::Shown;
 use crate::{render, services};
 use anyhow::{Context, Result};
-use quorate_lab::replay::{Replayed, is_recording, replay};
+use quorate_lab::replay::{Replayed, replay};
 use quorate_node::home::Home;
 use serde::Serialize;
 use std::fs::File;
-use std::io::{BufReader, Seek};
+use std::io::BufReader;
 use std::path::Path;
-
-/// Opens a file if it is a recording.
-pub(super) fn open(path: &Path) -> Result<Option<BufReader<File>>> {
-    if path.is_dir() {
-        return Ok(None);
-    }
-    let reading = || format!("cannot read {}", path.display());
-    let mut file = BufReader::new(File::open(path).with_context(reading)?);
-    let found = is_recording(&mut file).with_context(reading)?;
-    file.rewind().with_context(reading)?;
-    Ok(found.then_some(file))
-}
 
 pub(super) fn run(recording: BufReader<File>, args: &Replay) -> Result<()> {
     let dir = args.dir.as_ref().context(

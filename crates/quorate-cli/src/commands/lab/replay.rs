@@ -1,16 +1,18 @@
 //! `quorate lab replay`: the same again, bit for bit.
 
 use super::run as single;
-use super::{load, recording, report};
+use super::{load, report};
 use crate::args::lab::Replay;
 use crate::failure::Negative;
 use crate::render;
 use anyhow::{Context, Result};
+use std::fs::File;
+use std::io::{BufReader, Seek};
 use std::path::Path;
 
 pub(super) fn run(args: &Replay) -> Result<()> {
-    if let Some(recording) = recording::open(&args.path)? {
-        return recording::run(recording, args);
+    if let Some(recording) = open_recording(&args.path)? {
+        return replay_recording(recording, args);
     }
     if args.dir.is_some() {
         anyhow::bail!("--dir is for recordings, and {} is none", args.path.display());
@@ -36,6 +38,32 @@ pub(super) fn run(args: &Replay) -> Result<()> {
     }
     render::note(format_args!("everything happened again: trace hash {recorded}"));
     single::conclude(&summary)
+}
+
+/// Opens a file if it is a recording.
+fn open_recording(path: &Path) -> Result<Option<BufReader<File>>> {
+    if path.is_dir() {
+        return Ok(None);
+    }
+    let reading = || format!("cannot read {}", path.display());
+    let mut file = BufReader::new(File::open(path).with_context(reading)?);
+    let found = quorate_lab::replay::is_recording(&mut file).with_context(reading)?;
+    file.rewind().with_context(reading)?;
+    Ok(found.then_some(file))
+}
+
+#[cfg(feature = "cluster")]
+fn replay_recording(recording: BufReader<File>, args: &Replay) -> Result<()> {
+    super::recording::run(recording, args)
+}
+
+#[cfg(not(feature = "cluster"))]
+fn replay_recording(_: BufReader<File>, _: &Replay) -> Result<()> {
+    anyhow::bail!(
+        "this quorate is the simulator alone and does not know the keys and the store of a real \
+         replica; for recordings, build it with its default features: \
+         cargo build --release --package quorate-cli"
+    )
 }
 
 fn recorded_hash(file: &Path) -> Result<String> {
