@@ -69,7 +69,7 @@ pub use output::{Output, Recipients};
 pub use quorum::Quorums;
 pub use record::Record;
 pub use rejoin::{Rejoined, Rejoins};
-pub use replica::{Boot, Recovered, Replica, ReplicaStatus};
+pub use replica::{Boot, Held, Recovered, Replica, ReplicaStatus};
 pub use service::{CHOICE_BYTES_MAX, Context, KEY_BYTES_MAX, Service, State, StateRead};
 pub use types::{
     ClientId, Epoch, Incarnation, Now, Position, ReplicaId, SeqNum, Session, Time, Timestamp, View,

@@ -5,6 +5,7 @@ mod admission;
 mod checkpoint;
 mod evidence;
 mod execute;
+mod held;
 mod new_view;
 mod normal;
 mod recovery;
@@ -15,6 +16,7 @@ mod status;
 mod timer;
 mod view_change;
 
+pub use held::Held;
 pub use recovery::Recovered;
 
 use crate::auth::{Sender, Signed, SignedRequest, SigningKey, Verified};

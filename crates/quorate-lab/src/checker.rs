@@ -12,6 +12,7 @@ mod determinism;
 mod equivocation;
 mod exactly_once;
 mod left_views;
+mod memory;
 mod rates;
 mod state;
 mod view_changes;
@@ -20,7 +21,7 @@ use crate::watched::Step;
 use core::fmt;
 use core::time::Duration;
 use pbft::message::{Request, ViewChange};
-use pbft::{ClientId, Event, Message, Parameters, ReplicaId, SeqNum, Time};
+use pbft::{ClientId, Event, Held, Message, Parameters, ReplicaId, SeqNum, Time};
 use quorate_adversary::Endpoint;
 use std::collections::BTreeMap;
 
@@ -51,6 +52,15 @@ pub(crate) enum Observation<'a> {
         at: ReplicaId,
         /// With whom.
         peer: ReplicaId,
+    },
+    /// How much a replica holds in memory, whenever it has recorded something.
+    Holds {
+        /// Who.
+        at: ReplicaId,
+        /// Its core.
+        held: &'a Held,
+        /// How many messages wait for its disk.
+        messages: usize,
     },
     /// A replica says that something happened.
     Happened {
@@ -162,15 +172,23 @@ impl Checkers {
         }
     }
 
-    /// What bounds a replica's messages too. It needs to be shown what replicas handle, and times that do not depend on how busy a machine is.
+    /// What bounds a replica's messages and memory too. It needs to be shown what replicas handle and
+    /// hold, and times that do not depend on how busy a machine is.
     pub(crate) fn with_bounds(
         mut self,
         replica_count: u32,
+        client_count: u32,
         parameters: &Parameters,
         slowest_sync: Duration,
     ) -> Self {
         let rates = rates::Rates::new(replica_count, parameters.clone(), slowest_sync);
+        let memory = memory::Memory {
+            replica_count: replica_count as usize,
+            client_count: client_count as usize,
+            parameters: parameters.clone(),
+        };
         self.all.push(Box::new(rates));
+        self.all.push(Box::new(memory));
         self
     }
 

@@ -188,6 +188,7 @@ impl<'a> World<'a> {
             lying_clients,
             checkers: Checkers::new(options.replica_count, &options.parameters).with_bounds(
                 options.replica_count,
+                options.client_count(),
                 &options.parameters,
                 options.sync.1,
             ),
@@ -371,6 +372,9 @@ impl<'a> World<'a> {
         if is_correct && self.machine(at).take_memory_changed() {
             let tells = self.machine(at).would_tell();
             self.check(&Observation::Remembers { at, tells: tells.as_ref() });
+            if let Some((held, messages)) = self.machine(at).held() {
+                self.check(&Observation::Holds { at, held: &held, messages });
+            }
         }
         let busy = self.leaves_after();
         let mut flights: Vec<Rc<Flight>> = Vec::new();

@@ -214,9 +214,14 @@ impl Host {
             replica: self.core.status(),
             fetch: self.fetch.as_ref().map(Fetch::progress),
             durable_snapshot: self.snapshots.durable(),
-            messages_held: self.outbox.held_count(),
+            messages_held: self.messages_held(),
             halted: self.halted.clone(),
         }
+    }
+
+    /// How many messages wait for the disk.
+    pub fn messages_held(&self) -> usize {
+        self.outbox.held_count()
     }
 
     /// The state as it is now.

@@ -70,7 +70,9 @@ impl Replica {
         self.last_executed = seq;
         self.behind_since = self.behind_since.map(|_| step.now.monotonic);
         let digest = self.committed_digest(seq).unwrap_or(Batch::NULL);
-        self.replay.remove(&seq);
+        if self.replay.remove(&seq).is_some() && self.replay.is_empty() {
+            self.forget_unused_batches();
+        }
         step.event(Event::Executed { seq, digest, requests: executions.len() });
         let replaying = seq <= self.replay_until;
         let answers = !replaying && self.admission.is_admitted();

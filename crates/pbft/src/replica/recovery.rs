@@ -234,10 +234,11 @@ impl Replica {
         for (seq, digest) in in_log {
             self.slot(seq).committed = Some(digest);
         }
-        self.replay = self.replay.split_off(&snapshot_seq.next());
-        self.replay_until = self.replay.keys().next_back().copied().unwrap_or(snapshot_seq);
         self.latest_batch_time =
             self.batches.values().map(|batch| batch.time).max().unwrap_or_default();
+        self.replay = self.replay.split_off(&snapshot_seq.next());
+        self.replay_until = self.replay.keys().next_back().copied().unwrap_or(snapshot_seq);
+        self.forget_unused_batches();
         Ok(())
     }
 

@@ -39,6 +39,11 @@ impl RequestQueue {
         self.waiting.len()
     }
 
+    /// The bytes of all that wait.
+    pub(super) fn byte_count(&self) -> usize {
+        self.bytes
+    }
+
     /// The next place in the order of arrival.
     pub(super) fn next_arrival(&mut self) -> u64 {
         let arrival = self.next_arrival;

@@ -11,7 +11,7 @@ use crate::workload::SERVICE;
 use core::time::Duration;
 use pbft::message::ViewChange;
 use pbft::{
-    Config, Event, Evidence, HaltReason, Message, Now, Recipients, Reject, ReplicaId, SeqNum,
+    Config, Event, Evidence, HaltReason, Held, Message, Now, Recipients, Reject, ReplicaId, SeqNum,
     SigningKey, Time, Verified, View,
 };
 use quorate_adversary::{Adversary, Behaviour, Endpoint, Identity, Payload, Sending};
@@ -389,6 +389,12 @@ impl Machine {
         let status = core.status();
         let may_tell = status.admitted && status.halted.is_none();
         may_tell.then(|| core.view_change(status.view.next()))
+    }
+
+    /// What its core holds, and how many messages wait for its disk; nothing while it is down.
+    pub(crate) fn held(&self) -> Option<(Held, usize)> {
+        let host = &self.process.as_ref()?.host;
+        Some((host.core().held(), host.messages_held()))
     }
 
     /// What does not hold at this replica although it is correct.

@@ -1,15 +1,15 @@
-//! What a replica sends beyond its bounds.
+//! What a replica sends and holds, beyond its bounds.
 
 use super::*;
 use pbft::message::{Committed, SlotSet, Status};
 
-/// The property about time that does not hold after these observations, each observation with its time in milliseconds.
+/// The property about time or memory that does not hold after these observations, each observation with its time in milliseconds.
 fn judge_bounds<'a>(
     observations: impl IntoIterator<Item = (u64, Observation<'a>)>,
 ) -> Option<&'static str> {
     let parameters = Parameters::default();
     let mut checkers =
-        Checkers::new(4, &parameters).with_bounds(4, &parameters, Duration::from_millis(1));
+        Checkers::new(4, &parameters).with_bounds(4, 1, &parameters, Duration::from_millis(1));
     let violation = observations.into_iter().find_map(|(millis, observation)| {
         checkers.observe(Time::from_micros(millis * 1_000), &observation)
     });
@@ -106,4 +106,57 @@ fn replies_without_end_are_noticed() {
     let window = Parameters::default().client_window as usize;
     assert_eq!(judge_bounds(vec![(0, replied); window]), None);
     assert_eq!(judge_bounds(vec![(0, replied); window + 1]), RATE);
+}
+
+#[test]
+fn whatever_is_held_without_bound_is_noticed() {
+    let holds = |held: &Held, messages| {
+        judge_bounds([(0, Observation::Holds { at: replica(0), held, messages })])
+    };
+    let memory = Some("bounded memory");
+    let (l, k) = (512, 128);
+    let full = Held {
+        slots: l,
+        prepared: l,
+        pre_prepared: l,
+        early_pre_prepares: l,
+        signed_pre_prepares: l,
+        batches: 4 * l,
+        batch_bytes: 64 << 20,
+        replayed: 0,
+        waiting_requests: 65,
+        waiting_bytes: 64 << 20,
+        view_changes: 8,
+        new_views: 2 * l + 1,
+        checkpoints: l / k * 4,
+        own_checkpoints: l / k + 2,
+        proofs_ahead: 8,
+        replies: 64,
+        evidence: 1024,
+    };
+    assert_eq!(holds(&full, 1 << 16), None);
+    assert_eq!(holds(&full, (1 << 16) + 1), memory);
+    let more: [fn(&mut Held); 16] = [
+        |held| held.slots += 1,
+        |held| held.prepared += 1,
+        |held| held.pre_prepared += 1,
+        |held| held.early_pre_prepares += 1,
+        |held| held.signed_pre_prepares += 1,
+        |held| held.batches += 1,
+        |held| held.batch_bytes <<= 10,
+        |held| held.waiting_requests += 1,
+        |held| held.waiting_bytes += 1,
+        |held| held.view_changes += 1,
+        |held| held.new_views += 1,
+        |held| held.checkpoints += 1,
+        |held| held.own_checkpoints += 1,
+        |held| held.proofs_ahead += 1,
+        |held| held.replies += 1,
+        |held| held.evidence += 1,
+    ];
+    for (index, one_more) in more.iter().enumerate() {
+        let mut held = full;
+        one_more(&mut held);
+        assert_eq!(holds(&held, 0), memory, "{index}");
+    }
 }
