@@ -9,10 +9,13 @@ mod amnesia;
 mod certificates;
 mod decisions;
 mod determinism;
+mod durability;
 mod equivocation;
 mod exactly_once;
 mod left_views;
 mod memory;
+mod new_views;
+mod quorums;
 mod rates;
 mod state;
 mod view_changes;
@@ -21,7 +24,7 @@ use crate::watched::Step;
 use core::fmt;
 use core::time::Duration;
 use pbft::message::{Request, ViewChange};
-use pbft::{ClientId, Event, Held, Message, Parameters, ReplicaId, SeqNum, Time};
+use pbft::{ClientId, Event, Held, Message, Parameters, Record, ReplicaId, SeqNum, Time};
 use quorate_adversary::Endpoint;
 use std::collections::BTreeMap;
 
@@ -52,6 +55,15 @@ pub(crate) enum Observation<'a> {
         at: ReplicaId,
         /// With whom.
         peer: ReplicaId,
+    },
+    /// A replica's disk has made records durable.
+    Durable {
+        /// Who.
+        at: ReplicaId,
+        /// Whether the replica starts, and these are all that its disk remembers.
+        starts: bool,
+        /// Which.
+        records: &'a [Record],
     },
     /// How much a replica holds in memory, whenever it has recorded something.
     Holds {
@@ -166,13 +178,21 @@ impl Checkers {
                     lost: BTreeMap::new(),
                 }),
                 Box::new(decisions::Decisions::new(replica_count)),
+                Box::new(new_views::NewViews::new(replica_count, log_window)),
                 Box::<exactly_once::ExactlyOnce>::default(),
                 Box::<certificates::ReplyCertificates>::default(),
             ],
         }
     }
 
-    /// What bounds a replica's messages and memory too. It needs to be shown what replicas handle and
+    /// What a replica may say because of its disk and of what it was handed. Only a world shows both.
+    pub(crate) fn with_promises(mut self, replica_count: u32) -> Self {
+        self.all.push(Box::<durability::Durability>::default());
+        self.all.push(Box::new(quorums::WholeCertificates::new(replica_count)));
+        self
+    }
+
+    /// What bounds a replica's messages and memory. It needs to be shown what replicas handle and
     /// hold, and times that do not depend on how busy a machine is.
     pub(crate) fn with_bounds(
         mut self,

@@ -29,7 +29,7 @@ pub(crate) use cluster::cluster;
 use core::time::Duration;
 use flight::Flight;
 use lying_clients::LyingClients;
-use machine::{Chore, Machine, Sent, Standing};
+use machine::{Chore, Machine, Sent, Standing, Written};
 use outcome::Trace;
 use pbft::{ClientId, Config, Event, Evidence, Message, Now, ReplicaId, Time, WallTime};
 use processor::Processors;
@@ -186,12 +186,14 @@ impl<'a> World<'a> {
             signatures: KnownSignatures::default(),
             clients,
             lying_clients,
-            checkers: Checkers::new(options.replica_count, &options.parameters).with_bounds(
-                options.replica_count,
-                options.client_count(),
-                &options.parameters,
-                options.sync.1,
-            ),
+            checkers: Checkers::new(options.replica_count, &options.parameters)
+                .with_promises(options.replica_count)
+                .with_bounds(
+                    options.replica_count,
+                    options.client_count(),
+                    &options.parameters,
+                    options.sync.1,
+                ),
             trace: Trace::default(),
             violation: None,
             interference,
@@ -368,6 +370,12 @@ impl<'a> World<'a> {
                 at: self.now,
                 what: format!("replica {at}: {rule}"),
             });
+        }
+        for written in self.machine(at).take_written() {
+            if is_correct {
+                let Written { starts, records } = &written;
+                self.check(&Observation::Durable { at, starts: *starts, records });
+            }
         }
         if is_correct && self.machine(at).take_memory_changed() {
             let tells = self.machine(at).would_tell();

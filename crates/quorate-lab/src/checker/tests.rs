@@ -1,6 +1,7 @@
 //! Each property, shown a world in which it does not hold.
 
 mod bounds;
+mod promises;
 
 use super::*;
 use pbft::message::{

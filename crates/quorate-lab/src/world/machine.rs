@@ -11,8 +11,8 @@ use crate::workload::SERVICE;
 use core::time::Duration;
 use pbft::message::ViewChange;
 use pbft::{
-    Config, Event, Evidence, HaltReason, Held, Message, Now, Recipients, Reject, ReplicaId, SeqNum,
-    SigningKey, Time, Verified, View,
+    Config, Event, Evidence, HaltReason, Held, Message, Now, Recipients, Record, Reject, ReplicaId,
+    SeqNum, SigningKey, Time, Verified, View,
 };
 use quorate_adversary::{Adversary, Behaviour, Endpoint, Identity, Payload, Sending};
 use quorate_replica::{
@@ -66,8 +66,17 @@ pub(crate) struct Machine {
     starts: u64,
     /// The last start that was let in.
     admitted_start: u64,
+    /// What its disk has made durable since that was last asked.
+    written: Vec<Written>,
     log: ExecutionLog,
     flip: BitFlip,
+}
+
+/// Records that are durable.
+pub(crate) struct Written {
+    /// Whether a start found them: then they are all there is.
+    pub(crate) starts: bool,
+    pub(crate) records: Vec<Record>,
 }
 
 /// A disk as it once was.
@@ -187,6 +196,7 @@ impl Machine {
             rng: seed.stream_of("machine", u64::from(id.get())),
             starts: 0,
             admitted_start: 0,
+            written: Vec::new(),
             log: ExecutionLog::default(),
             flip: BitFlip::default(),
         }
@@ -333,9 +343,13 @@ impl Machine {
             Chore::Sync => {
                 process.is_syncing = false;
                 let tasks = std::mem::take(&mut process.tasks);
+                let records = tasks.iter().flat_map(written_by).collect();
                 match Folder::perform(&mut process.folder.journal, tasks) {
                     Ok(None) => return,
-                    Ok(Some(position)) => HostInput::Durable(position),
+                    Ok(Some(position)) => {
+                        self.written.push(Written { starts: false, records });
+                        HostInput::Durable(position)
+                    }
                     Err(error) => return self.on_disk_error(&error.into()),
                 }
             }
@@ -374,6 +388,11 @@ impl Machine {
     /// What the service executed since this was last asked.
     pub(crate) fn take_executions(&mut self) -> Vec<Execution> {
         std::mem::take(&mut self.log.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What its disk has made durable since this was last asked.
+    pub(crate) fn take_written(&mut self) -> Vec<Written> {
+        std::mem::take(&mut self.written)
     }
 
     /// Whether what it would tell may have changed since this was last asked: only a record does
@@ -468,6 +487,7 @@ impl Machine {
         };
         self.has_folder = true;
         self.has_found_torn_tail |= stored.torn_tail.is_some();
+        self.written = vec![Written { starts: true, records: stored.records.clone() }];
         let is_lost = self.is_lost && stored.records.is_empty();
         let service = self
             .subject
@@ -592,3 +612,9 @@ impl Machine {
 
 /// The journal's segments are small, so that short runs rotate them too.
 const SEGMENT_BYTES: u64 = 32 << 10;
+
+/// The records that a task appends.
+fn written_by(task: &JournalTask) -> Vec<Record> {
+    let JournalTask::Append { records, .. } = task else { return Vec::new() };
+    records.iter().filter_map(|bytes| Record::decode(bytes)).collect()
+}

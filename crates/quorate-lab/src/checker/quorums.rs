@@ -1,0 +1,130 @@
+//! A correct replica commits itself on whole certificates only, counted again from what it was
+//! handed:
+//!
+//! - It sends a COMMIT only with PREPAREs for the same view, number and digest of a quorum less one
+//!   of backups, its own included.
+//! - A number commits only with COMMITs for the same number and digest of a quorum, its own included,
+//!   or with COMMITTEDs of f+1 others.
+//!
+//! What the replica refused is counted too, so this asks for no more than the rules do.
+
+use super::{Checker, Observation};
+use crate::restated::Thresholds;
+use pbft::message::{Committed, Vote};
+use pbft::{Digest, Event, Message, ReplicaId, SeqNum, View};
+use quorate_adversary::Endpoint;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Debug)]
+pub(super) struct WholeCertificates {
+    replica_count: u64,
+    thresholds: Thresholds,
+    /// What each replica was handed above its stable checkpoint.
+    handed: BTreeMap<ReplicaId, BTreeMap<SeqNum, Handed>>,
+    /// Where each replica's stable checkpoint is. What waited for the disk may leave below it.
+    stable: BTreeMap<ReplicaId, SeqNum>,
+}
+
+/// Who said what about a number.
+#[derive(Debug, Default)]
+struct Handed {
+    prepares: BTreeSet<(View, Digest, ReplicaId)>,
+    commits: BTreeSet<(Digest, ReplicaId)>,
+    committed: BTreeSet<(Digest, ReplicaId)>,
+}
+
+impl WholeCertificates {
+    pub(super) fn new(replica_count: u32) -> Self {
+        Self {
+            replica_count: replica_count.into(),
+            thresholds: Thresholds::of(replica_count as usize),
+            handed: BTreeMap::new(),
+            stable: BTreeMap::new(),
+        }
+    }
+
+    fn handed(&mut self, at: ReplicaId, seq: SeqNum) -> &mut Handed {
+        self.handed.entry(at).or_default().entry(seq).or_default()
+    }
+
+    fn is_primary(&self, id: ReplicaId, view: View) -> bool {
+        u64::from(id.get()) == view.get() % self.replica_count
+    }
+
+    fn hand(&mut self, at: ReplicaId, from: ReplicaId, message: &Message) {
+        match *message {
+            Message::Prepare(Vote { view, seq, digest }) if !self.is_primary(from, view) => {
+                self.handed(at, seq).prepares.insert((view, digest, from));
+            }
+            Message::Commit(Vote { seq, digest, .. }) => {
+                self.handed(at, seq).commits.insert((digest, from));
+            }
+            Message::Committed(Committed { seq, digest }) => {
+                self.handed(at, seq).committed.insert((digest, from));
+            }
+            _ => {}
+        }
+    }
+
+    fn judge_commit(&mut self, at: ReplicaId, vote: &Vote) -> Result<(), String> {
+        let Vote { view, seq, digest } = *vote;
+        let own = usize::from(!self.is_primary(at, view));
+        let needed = self.thresholds.quorum - 1;
+        let prepares = &self.handed(at, seq).prepares;
+        let count = own + prepares.iter().filter(|(v, d, _)| (*v, *d) == (view, digest)).count();
+        if count >= needed {
+            return Ok(());
+        }
+        Err(format!("replica {at} sent a COMMIT for {seq} in view {view} on {count} PREPAREs"))
+    }
+
+    fn judge_committed(
+        &mut self,
+        at: ReplicaId,
+        seq: SeqNum,
+        digest: Digest,
+    ) -> Result<(), String> {
+        let Thresholds { quorum, weak } = self.thresholds;
+        let Handed { commits, committed, .. } = self.handed(at, seq);
+        let count = |said: &BTreeSet<(Digest, ReplicaId)>| {
+            said.iter().filter(|(said, _)| *said == digest).count()
+        };
+        let (commits, committed) = (1 + count(commits), count(committed));
+        if commits >= quorum || committed >= weak {
+            return Ok(());
+        }
+        Err(format!(
+            "{seq} is committed at replica {at} on {commits} COMMITs and {committed} COMMITTEDs"
+        ))
+    }
+}
+
+impl Checker for WholeCertificates {
+    fn property(&self) -> &'static str {
+        "certificates are whole"
+    }
+
+    fn observe(&mut self, observation: &Observation<'_>) -> Result<(), String> {
+        match *observation {
+            Observation::Handled { at, from: Endpoint::Replica(from), message } => {
+                self.hand(at, from, message);
+                Ok(())
+            }
+            Observation::Sent { from, message: Message::Commit(vote), .. }
+                if self.stable.get(&from).is_none_or(|stable| vote.seq > *stable) =>
+            {
+                self.judge_commit(from, vote)
+            }
+            Observation::Happened { at, event: Event::Committed { seq, digest } } => {
+                self.judge_committed(at, *seq, *digest)
+            }
+            Observation::Happened { at, event: Event::CheckpointStable { seq, .. } } => {
+                self.stable.insert(at, *seq);
+                let numbers = self.handed.entry(at).or_default();
+                *numbers = numbers.split_off(&seq.next());
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What a replica says without its disk, without a certificate or without a reason.
+
+use super::*;
+use pbft::Record;
+use pbft::message::{Committed, NewView, NewViewProof};
+
+/// The property that does not hold in a world of four with these observations.
+fn judge_world(observations: &[Observation<'_>]) -> Option<&'static str> {
+    let mut checkers = Checkers::new(4, &Parameters::default()).with_promises(4);
+    let violation =
+        observations.iter().find_map(|observation| checkers.observe(Time::ZERO, observation));
+    violation.map(|violation| violation.property)
+}
+
+fn durable(records: &[Record]) -> Observation<'_> {
+    Observation::Durable { at: replica(1), starts: false, records }
+}
+
+fn handed(from: u32, message: &Message) -> Observation<'_> {
+    Observation::Handled { at: replica(1), from: Endpoint::Replica(replica(from)), message }
+}
+
+fn pre_prepared(view: u64, byte: u8) -> Record {
+    let Vote { view, seq, digest } = vote(view, byte);
+    Record::PrePrepared { entry: PrePrepare { view, seq, digest }, signed: None }
+}
+
+fn prepared(view: u64, byte: u8) -> Record {
+    let Vote { view, seq, digest } = vote(view, byte);
+    Record::Prepared(PrePrepare { view, seq, digest })
+}
+
+const DURABLE: Option<&str> = Some("promises are durable before they leave");
+
+#[test]
+fn prepare_without_its_q_entry_on_disk_is_noticed() {
+    let prepare = Message::Prepare(vote(0, 1));
+    let (same, other) = ([pre_prepared(0, 1)], [pre_prepared(0, 2)]);
+    assert_eq!(judge_world(&[durable(&same), sent(1, &prepare)]), None);
+    assert_eq!(judge_world(&[sent(1, &prepare), durable(&same)]), DURABLE);
+    assert_eq!(judge_world(&[durable(&other), sent(1, &prepare)]), DURABLE);
+    let starts_empty = Observation::Durable { at: replica(1), starts: true, records: &[] };
+    assert_eq!(judge_world(&[durable(&same), starts_empty, sent(1, &prepare)]), DURABLE);
+}
+
+#[test]
+fn commit_needs_both_entries_on_disk_and_its_prepares() {
+    let (prepare, commit) = (Message::Prepare(vote(0, 1)), Message::Commit(vote(0, 1)));
+    let both = [pre_prepared(0, 1), prepared(0, 1)];
+    let enough = handed(2, &prepare);
+    assert_eq!(judge_world(&[durable(&both), enough, sent(1, &commit)]), None);
+    assert_eq!(judge_world(&[durable(&both[..1]), enough, sent(1, &commit)]), DURABLE);
+    assert_eq!(judge_world(&[durable(&both[1..]), enough, sent(1, &commit)]), DURABLE);
+    let whole = Some("certificates are whole");
+    assert_eq!(judge_world(&[durable(&both), sent(1, &commit)]), whole);
+    let of_the_primary = handed(0, &prepare);
+    assert_eq!(judge_world(&[durable(&both), of_the_primary, sent(1, &commit)]), whole);
+    let other = Message::Prepare(vote(0, 2));
+    assert_eq!(judge_world(&[durable(&both), handed(2, &other), sent(1, &commit)]), whole);
+}
+
+#[test]
+fn number_committed_without_a_quorum_is_noticed() {
+    let commit = Message::Commit(vote(0, 1));
+    let Vote { seq, digest, .. } = vote(0, 1);
+    let event = Event::Committed { seq, digest };
+    let happened = Observation::Happened { at: replica(1), event: &event };
+    let whole = Some("certificates are whole");
+    assert_eq!(judge_world(&[handed(2, &commit), handed(3, &commit), happened]), None);
+    assert_eq!(judge_world(&[handed(2, &commit), happened]), whole);
+    let committed = Message::Committed(Committed { seq, digest });
+    assert_eq!(judge_world(&[handed(2, &committed), handed(3, &committed), happened]), None);
+    assert_eq!(judge_world(&[handed(2, &committed), happened]), whole);
+}
+
+#[test]
+fn new_view_that_does_not_follow_from_its_view_changes_is_noticed() {
+    let genesis = CheckpointId { state_root: digest(0), history_root: digest(0) };
+    let entry = PreparedEntry { seq: SeqNum::new(1), digest: digest(1), view: View::ZERO };
+    let view_change = |id: u32, vouches: bool| {
+        let body = ViewChange {
+            new_view: View::new(1),
+            replica: replica(id),
+            low_water_mark: SeqNum::ZERO,
+            checkpoints: vec![(SeqNum::ZERO, genesis)],
+            prepared: if id == 1 { vec![entry] } else { Vec::new() },
+            pre_prepared: if vouches { vec![entry] } else { Vec::new() },
+        };
+        Arc::new(signed(id, body))
+    };
+    let verdict = |vouchers: usize, chosen: Vec<Digest>| {
+        let view_changes: Vec<_> =
+            (1..=3).map(|id| view_change(id, id <= vouchers as u32)).collect();
+        let body = NewView {
+            view: View::new(1),
+            checkpoint: (SeqNum::ZERO, genesis),
+            chosen,
+            view_changes: Vec::new(),
+        };
+        let proof = NewViewProof { new_view: signed(1, body), view_changes };
+        let message = Message::NewView(Arc::new(proof));
+        let records = [match &message {
+            Message::NewView(proof) => Record::NewView(Arc::clone(proof)),
+            _ => unreachable!("it is one"),
+        }];
+        judge_world(&[durable(&records), sent(1, &message)])
+    };
+    let unfounded = Some("a new view follows from its VIEW-CHANGEs");
+    assert_eq!(verdict(2, vec![digest(1)]), None);
+    assert_eq!(verdict(1, vec![digest(1)]), unfounded, "f+1 must vouch");
+    assert_eq!(verdict(2, vec![]), unfounded, "null needs a quorum that is silent");
+    assert_eq!(verdict(2, vec![digest(2)]), unfounded);
+}
