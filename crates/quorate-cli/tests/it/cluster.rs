@@ -118,8 +118,9 @@ impl Up {
         let arguments = [&["up", "--dir", dir, "--listen", "127.0.0.1:0"], more].concat();
         let (up, endpoint) = Running::start(&arguments, &folder.path().join("log"));
         let etcd = Etcd::connect(&endpoint);
-        eventually("the cluster serves", || etcd.put("ready", "yes"));
-        Self { folder, up, etcd, endpoint }
+        let up = Self { folder, up, etcd, endpoint };
+        eventually("the cluster serves", || up.etcd.put("ready", "yes"));
+        up
     }
 
     pub(crate) fn dir(&self) -> PathBuf {
@@ -157,6 +158,15 @@ impl Up {
             let rows = status["replicas"].as_array().unwrap();
             rows.iter().all(is_well).then_some(status)
         })
+    }
+}
+
+/// What the cluster said is lost with its folder, and a failed test is not understood without it.
+impl Drop for Up {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the cluster said:\n{}", self.said());
+        }
     }
 }
 
