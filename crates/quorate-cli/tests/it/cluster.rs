@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -44,9 +44,16 @@ pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) ->
 /// A process that is killed when the test ends, however it ends.
 pub(crate) struct Running {
     pub(crate) child: Child,
+    /// Open as long as the process runs: a program whose output nobody can read any more stops.
+    #[expect(dead_code, reason = "held so that the pipe stays open")]
+    stdout: Option<BufReader<ChildStdout>>,
 }
 
 impl Running {
+    pub(crate) fn of(child: Child) -> Self {
+        Self { child, stdout: None }
+    }
+
     /// Starts a process and reads the address at the end of the first line it prints.
     pub(crate) fn start(arguments: &[&str], log: &Path) -> (Self, String) {
         let child = quorate()
@@ -56,10 +63,11 @@ impl Running {
             .stderr(fs::File::create(log).unwrap())
             .spawn()
             .unwrap();
-        let mut running = Self { child };
+        let mut running = Self::of(child);
         let mut line = String::new();
-        let stdout = running.child.stdout.take().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let mut stdout = BufReader::new(running.child.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
+        running.stdout = Some(stdout);
         let said = || fs::read_to_string(log).unwrap_or_default();
         let address = line.trim().rsplit(' ').next().unwrap_or_default().to_owned();
         assert!(address.contains(':'), "{arguments:?} said {line:?} and {}", said());
@@ -161,11 +169,14 @@ impl Up {
     }
 }
 
-/// What the cluster said is lost with its folder, and a failed test is not understood without it.
+/// What the cluster said and how it stands is lost with its folder, and a failed test is not
+/// understood without it.
 impl Drop for Up {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            let status = run(&["status", "--dir", self.dir().to_str().unwrap()]);
             eprintln!("the cluster said:\n{}", self.said());
+            eprintln!("its status:\n{}", text(&status.stdout));
         }
     }
 }

@@ -93,7 +93,7 @@ impl Tracer {
             Ok(Some(_refused)) => Some(false),
             _ => is_attached().then_some(true),
         });
-        if went_well { Some(Self(Running { child })) } else { without_trace(&said()) }
+        if went_well { Some(Self(Running::of(child))) } else { without_trace(&said()) }
     }
 
     /// Lets the processes go on by themselves and closes the file.

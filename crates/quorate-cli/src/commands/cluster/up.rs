@@ -106,8 +106,10 @@ fn refuse_to_run_twice(args: &Up, local: &LocalCluster) -> Result<()> {
 fn announce(args: &Up, local: &LocalCluster, endpoint: &str) -> Result<()> {
     let cluster = &local.cluster;
     let (count, f) = (cluster.config.replica_count(), cluster.config.quorums.fault_bound());
-    render::line(format_args!("etcd endpoint {endpoint}"))?;
-    render::line(format_args!("try: etcdctl --endpoints={endpoint} put greeting hello"))?;
+    // At once: whoever wants the endpoint alone reads a line and closes the pipe.
+    render::line(format_args!(
+        "etcd endpoint {endpoint}\ntry: etcdctl --endpoints={endpoint} put greeting hello"
+    ))?;
     let lab = if cluster.lab { ", a laboratory" } else { "" };
     render::note(format_args!(
         "{count} replicas in {}, any {f} of them may fail in any way; durability {}{lab}; \
