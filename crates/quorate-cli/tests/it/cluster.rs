@@ -45,7 +45,6 @@ pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) ->
 pub(crate) struct Running {
     pub(crate) child: Child,
     /// Open as long as the process runs: a program whose output nobody can read any more stops.
-    #[expect(dead_code, reason = "held so that the pipe stays open")]
     stdout: Option<BufReader<ChildStdout>>,
 }
 
