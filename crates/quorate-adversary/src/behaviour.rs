@@ -1,11 +1,14 @@
 //! The behaviours by name, as scenario files and the command line spell them.
 
 mod choice;
+mod nearest;
 mod sets;
+mod span;
 mod text;
 
 pub use choice::{Disproof, Fabricated, Field, Jump, Phase, Repeated, Slowed, StateLie, Step};
 pub use sets::{KindSet, ReplicaSet};
+pub use span::parse_time;
 pub use text::UnknownBehaviour;
 
 use core::time::Duration;
@@ -175,6 +178,9 @@ impl Behaviour {
 
     /// How late a slow primary is unless told otherwise, in percent of the timeout.
     pub const PERCENT: u32 = 80;
+
+    /// It is at most so late.
+    pub const PERCENT_MAX: u32 = 1_000;
 
     /// In which view a replica claims to be that is far beyond the others, unless told otherwise.
     pub const VIEW: View = View::new(1 << 60);

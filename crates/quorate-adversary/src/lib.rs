@@ -16,7 +16,7 @@ mod vice;
 
 pub use behaviour::{
     Behaviour, Disproof, Fabricated, Field, Jump, KindSet, Phase, Repeated, ReplicaSet, Slowed,
-    StateLie, Step, UnknownBehaviour,
+    StateLie, Step, UnknownBehaviour, parse_time,
 };
 pub use vice::mutants;
 

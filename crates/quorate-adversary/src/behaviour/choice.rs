@@ -23,6 +23,12 @@ macro_rules! choice {
                 }
             }
 
+            /// Every name, for people.
+            pub(super) fn names() -> String {
+                let names: Vec<&str> = Self::ALL.iter().map(|known| known.name()).collect();
+                format!("one of {}", names.join(", "))
+            }
+
             pub(super) fn parse(text: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|known| known.name() == text)
             }

@@ -1,8 +1,9 @@
 //! Reading and writing a behaviour: `name`, or `name:key=value,key=value`.
 
+use super::nearest::nearest;
 use super::{
     Behaviour, Disproof, Fabricated, Field, Jump, KindSet, Phase, Repeated, ReplicaSet, Slowed,
-    StateLie, Step,
+    StateLie, Step, parse_time,
 };
 use core::fmt;
 use core::str::FromStr;
@@ -41,9 +42,51 @@ impl Behaviour {
         }
     }
 
+    /// The names of its parameters.
+    fn keys(self) -> impl Iterator<Item = &'static str> {
+        let parameters = self.parameters().split(", ");
+        parameters.filter_map(|parameter| parameter.split_once('=')).map(|(key, _)| key)
+    }
+
+    /// The values that one of its parameters takes, for people.
+    fn allowed(self, key: &str) -> String {
+        match (self, key) {
+            (Self::Slow { .. }, "where") => Slowed::names(),
+            (Self::FaultyNode { .. }, _) => Phase::names(),
+            (Self::JumpingPrimary { .. }, _) => Jump::names(),
+            (Self::RepeatingPrimary { .. }, _) => Repeated::names(),
+            (Self::Fabricating { .. }, _) => Fabricated::names(),
+            (Self::LyingNewPrimary { .. }, _) => Disproof::names(),
+            (Self::LyingStateServer { .. }, _) => StateLie::names(),
+            (Self::Mutant { .. }, "by") => Step::names(),
+            (Self::Mutant { .. }, _) => Field::names(),
+            (Self::Slow { .. }, _) => {
+                "seconds, or a number with us, ms, s, m or h, as in 500ms or 0.5s".to_owned()
+            }
+            (Self::DosAttacker { .. } | Self::Flooding { .. }, _) => {
+                format!("a whole number from 1 to {}", Self::FACTOR_MAX)
+            }
+            (Self::SlowPrimary { .. }, _) => {
+                format!("a whole number from 0 to {}, per cent of the timeout", Self::PERCENT_MAX)
+            }
+            (Self::EquivocatingPrimary { .. }, "both") => "true or false".to_owned(),
+            (Self::SelectivelySilent { .. }, "kinds") => {
+                "kinds of messages with a plus between them, as in prepare+commit".to_owned()
+            }
+            (
+                Self::EquivocatingPrimary { .. }
+                | Self::IsolatingPrimary { .. }
+                | Self::SelectivelySilent { .. },
+                _,
+            ) => "numbers of replicas with a plus between them, as in 2+3".to_owned(),
+            (Self::Forging { .. }, _) => "the number of a replica".to_owned(),
+            _ => "a whole number from 0".to_owned(),
+        }
+    }
+
     fn set(&mut self, key: &str, value: &str) -> Option<()> {
         match (self, key) {
-            (Self::Slow { delay, .. }, "delay") => *delay = parse_duration(value)?,
+            (Self::Slow { delay, .. }, "delay") => *delay = parse_delay(value)?,
             (Self::Slow { slowed, .. }, "where") => *slowed = Slowed::parse(value)?,
             (Self::FaultyNode { phase }, "phase") => *phase = Phase::parse(value)?,
             (Self::DosAttacker { factor } | Self::Flooding { factor }, "factor") => {
@@ -59,7 +102,7 @@ impl Behaviour {
                 *kinds = Some(KindSet::parse(value)?);
             }
             (Self::SlowPrimary { percent }, "percent") => {
-                *percent = value.parse().ok().filter(|percent| *percent <= 1_000)?;
+                *percent = value.parse().ok().filter(|percent| *percent <= Self::PERCENT_MAX)?;
             }
             (Self::StarvingPrimary { client }, "client") => {
                 *client = ClientId::new(value.parse().ok()?);
@@ -84,10 +127,9 @@ impl Behaviour {
     /// Every parameter that has a value, and the value.
     fn values(self) -> Vec<(&'static str, String)> {
         match self {
-            Self::Slow { delay, slowed } => vec![
-                ("delay", format!("{}ms", delay.as_millis())),
-                ("where", slowed.name().to_owned()),
-            ],
+            Self::Slow { delay, slowed } => {
+                vec![("delay", delay_text(delay)), ("where", slowed.name().to_owned())]
+            }
             Self::FaultyNode { phase } => vec![("phase", phase.name().to_owned())],
             Self::DosAttacker { factor } | Self::Flooding { factor } => {
                 vec![("factor", factor.to_string())]
@@ -155,16 +197,22 @@ impl FromStr for Behaviour {
 
     /// Reads `name` or `name:key=value,key=value`; what is not given has its default.
     fn from_str(text: &str) -> Result<Self, UnknownBehaviour> {
-        let unknown = || UnknownBehaviour(text.to_owned());
         let (name, parameters) = match text.split_once(':') {
             Some((name, parameters)) => (name, parameters.split(',').collect()),
             None => (text, Vec::new()),
         };
-        let mut behaviour =
-            Self::ALL.into_iter().find(|known| known.name() == name).ok_or_else(unknown)?;
+        let known = Self::ALL.into_iter().find(|known| known.name() == name);
+        let mut behaviour = known.ok_or_else(|| UnknownBehaviour::Kind(name.to_owned()))?;
         for parameter in parameters {
-            let (key, value) = parameter.split_once('=').ok_or_else(unknown)?;
-            behaviour.set(key, value).ok_or_else(unknown)?;
+            let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            if !behaviour.keys().any(|known| known == key) {
+                return Err(UnknownBehaviour::Parameter { kind: behaviour, key: key.to_owned() });
+            }
+            behaviour.set(key, value).ok_or_else(|| UnknownBehaviour::Value {
+                kind: behaviour,
+                key: key.to_owned(),
+                value: value.to_owned(),
+            })?;
         }
         Ok(behaviour)
     }
@@ -172,28 +220,71 @@ impl FromStr for Behaviour {
 
 /// No behaviour is written like this.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct UnknownBehaviour(String);
+pub enum UnknownBehaviour {
+    /// No kind has this name.
+    Kind(String),
+    /// The kind has no parameter of this name.
+    Parameter {
+        /// The kind.
+        kind: Behaviour,
+        /// The name.
+        key: String,
+    },
+    /// The parameter does not take this value.
+    Value {
+        /// The kind.
+        kind: Behaviour,
+        /// The parameter.
+        key: String,
+        /// The value.
+        value: String,
+    },
+}
 
 impl fmt::Display for UnknownBehaviour {
+    /// In one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = Behaviour::list();
-        write!(
-            f,
-            "unknown behaviour '{}': it is one of these, with parameters as in \
-             slow_nodes:delay=500ms,where=reply\n{list}",
-            self.0
-        )
+        match self {
+            Self::Kind(name) => {
+                let names = Behaviour::ALL.map(Behaviour::name);
+                write!(f, "unknown kind of node '{name}'")?;
+                match nearest(name, names) {
+                    Some(meant) => write!(f, "; did you mean {meant}? quorate lab list shows all"),
+                    None => write!(f, ": it is one of {}", names.join(", ")),
+                }
+            }
+            Self::Parameter { kind, key } => {
+                write!(f, "{} has no parameter '{key}'", kind.name())?;
+                match kind.parameters() {
+                    "" => write!(f, ", nor any other"),
+                    parameters => write!(f, ": it takes {parameters}"),
+                }
+            }
+            Self::Value { kind, key, value } => {
+                let allowed = kind.allowed(key);
+                write!(
+                    f,
+                    "'{value}' is not allowed for {key} of {}, which is {allowed}",
+                    kind.name()
+                )
+            }
+        }
     }
 }
 
 impl core::error::Error for UnknownBehaviour {}
 
-/// Reads whole milliseconds or seconds: `500ms`, `20s`.
-fn parse_duration(text: &str) -> Option<Duration> {
-    if let Some(millis) = text.strip_suffix("ms") {
-        return millis.parse().ok().map(Duration::from_millis);
+/// Reads a time: a number of seconds, or a number and its unit.
+fn parse_delay(text: &str) -> Option<Duration> {
+    let has_unit = text.ends_with(|c: char| c.is_ascii_alphabetic());
+    if has_unit { parse_time(text) } else { parse_time(&format!("{text}s")) }
+}
+
+fn delay_text(delay: Duration) -> String {
+    match delay.subsec_micros() % 1_000 {
+        0 => format!("{}ms", delay.as_millis()),
+        _ => format!("{}us", delay.as_micros()),
     }
-    text.strip_suffix('s')?.parse().ok().map(Duration::from_secs)
 }
 
 #[cfg(test)]
@@ -236,20 +327,65 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_refused_with_the_names_that_are_known() {
-        for text in [
-            "",
-            "evil",
-            "slow_nodes:delay=-1s",
-            "slow_nodes:speed=1s",
-            "dos_attacker:factor=0",
-            "equivocating_primary:second=",
-            "selectively_silent_node:to=1+200",
-            "mutant:field=prepare.colour",
-            "honest_node:where=all",
+    fn a_delay_is_seconds_or_has_a_unit() {
+        let delay = |text: &str| match format!("slow_nodes:delay={text}").parse() {
+            Ok(Behaviour::Slow { delay, .. }) => Some(delay),
+            _ => None,
+        };
+        assert_eq!(delay("5"), Some(Duration::from_secs(5)));
+        assert_eq!(delay("5 s"), Some(Duration::from_secs(5)));
+        assert_eq!(delay("0.5s"), Some(Duration::from_millis(500)));
+        assert_eq!(delay("0.5"), Some(Duration::from_millis(500)));
+        assert_eq!(delay("250us"), Some(Duration::from_micros(250)));
+        assert_eq!(delay("1.5m"), Some(Duration::from_secs(90)));
+        for wrong in ["", "-1s", "1 parsec", "s", "nan", "1e300h"] {
+            assert_eq!(delay(wrong), None, "{wrong}");
+        }
+        let short =
+            Behaviour::Slow { delay: Duration::from_micros(1_250), slowed: Slowed::Everything };
+        assert_eq!(short.to_string().parse(), Ok(short));
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused_in_one_line_that_says_what_is_allowed() {
+        for (text, says) in [
+            ("", "''"),
+            ("evil", "one of honest_node, slow_nodes, non_responding_node, faulty_primary"),
+            ("HonestNode", "'HonestNode'; did you mean honest_node?"),
+            ("slow_node", "did you mean slow_nodes?"),
+            (
+                "slow_nodes:delay=-1s",
+                "'-1s' is not allowed for delay of slow_nodes, which is seconds",
+            ),
+            (
+                "slow_nodes:where=replies",
+                "not allowed for where of slow_nodes, which is one of all, reply",
+            ),
+            ("slow_nodes:n=2", "slow_nodes has no parameter 'n': it takes delay=20s, where=all"),
+            ("slow_nodes:delay", "'' is not allowed for delay"),
+            ("dos_attacker:factor=0", "from 1 to 1000"),
+            ("slow_primary:percent=1001", "from 0 to 1000"),
+            ("equivocating_primary:second=", "as in 2+3"),
+            ("equivocating_primary:both=2", "true or false"),
+            ("selectively_silent_node:to=1+200", "as in 2+3"),
+            ("selectively_silent_node:kinds=vote", "as in prepare+commit"),
+            ("mutant:field=prepare.colour", "prepare.seq"),
+            ("mutant:by=2", "one of +1, -1"),
+            ("forging_node:victim=me", "the number of a replica"),
+            ("huge_view_node:view=-1", "a whole number from 0"),
+            ("honest_node:where=all", "honest_node has no parameter 'where', nor any other"),
         ] {
             let error = text.parse::<Behaviour>().unwrap_err().to_string();
-            assert!(error.contains(&format!("'{text}'")) && error.contains("faulty_primary"));
+            assert!(error.contains(says) && !error.contains('\n'), "{text}: {error}");
+        }
+    }
+
+    /// Every parameter has words for what it takes, and they are not those of another one.
+    #[test]
+    fn every_parameter_says_what_it_takes() {
+        for kind in Behaviour::ALL {
+            let allowed: Vec<String> = kind.keys().map(|key| kind.allowed(key)).collect();
+            assert!(allowed.windows(2).all(|two| two[0] != two[1]), "{}", kind.name());
         }
     }
 }

@@ -37,22 +37,15 @@ impl Time {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || {
+        if text.starts_with('-') {
+            return Err("a time cannot be negative".to_owned());
+        }
+        let time = quorate_adversary::parse_time(text).ok_or_else(|| {
             format!(
                 "'{text}' is no time: write seconds, or a number with us, ms, s, m or h, as in \"20ms\""
             )
-        };
-        let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let unit = match text.get(number.len()..) {
-            Some("us") => 1e-6,
-            Some("ms") => 1e-3,
-            Some("s") => 1.0,
-            Some("m") => 60.0,
-            Some("h") => 3600.0,
-            _ => return Err(wrong()),
-        };
-        let number: f64 = number.parse().map_err(|_| wrong())?;
-        Self::from_seconds(number * unit)
+        })?;
+        Self::from_seconds(time.as_secs_f64())
     }
 }
 
