@@ -5,9 +5,9 @@
 //! says about another may itself be a lie, so f+1 of them must say it; silence and slowness may
 //! always be the network's.
 
-use crate::trace::subject;
+use crate::trace::{answer, subject};
 use core::time::Duration;
-use pbft::message::{Kind, ReplyBody};
+use pbft::message::Kind;
 use pbft::{
     ClientId, Conviction, Digest, Event, Evidence, Message, Reject, ReplicaId, SeqNum, Time,
     Timestamp, View, ViewChangeCause,
@@ -159,12 +159,8 @@ impl Suspicions {
         message: Option<&Message>,
     ) {
         let Some(Message::Reply(reply)) = message else { return };
-        let digest = match &reply.body {
-            ReplyBody::Full(outcome) => outcome.digest(),
-            ReplyBody::Digest(digest) => *digest,
-        };
         let replies = self.replies.entry((client, reply.timestamp)).or_default();
-        replies.each.entry(from).or_insert((now, digest));
+        replies.each.entry(from).or_insert((now, answer(reply)));
     }
 
     fn refused(&mut self, at: ReplicaId, from: ReplicaId, kind: Option<Kind>, reason: Reject) {

@@ -3,6 +3,7 @@
 //! One seed decides everything that happens in a run, so a run is replayed by its seed alone.
 #![warn(missing_docs)]
 
+pub mod answers;
 pub mod calibrate;
 pub mod corner;
 pub mod counts;

@@ -14,6 +14,7 @@ use crate::linearizability::History;
 use crate::record::{Arrival, Entry, What, mark};
 use crate::scenario::Scenario;
 use crate::trace::{EventLine, Fate, Line, MessageLine, Party, event_name, is_agreement};
+use crate::workload::describe_answer;
 use crate::world::outcome::linearizability;
 use crate::world::{Counts, Outcome, Verdict};
 use flights::Flights;
@@ -280,11 +281,11 @@ impl Judge<'_> {
                 });
             }
             ClientSaw::Answered { operation, bytes, result } => {
-                let (at_micros, client_number) = (at.as_micros(), entry.client);
                 self.show(Line::Answered {
-                    at: at_micros,
-                    client: client_number,
+                    at: at.as_micros(),
+                    client: entry.client,
                     operation: *operation,
+                    result: describe_answer(result),
                 });
                 self.completed.extend(self.carried.get(bytes));
                 let since = self.called.get(operation).map_or(at, |called| *called);

@@ -4,11 +4,13 @@ mod html;
 
 pub use html::page;
 
+use crate::answers::Answers;
 use crate::counts::MessageCounts;
 use crate::scenario::{Scenario, processor, verdict_name};
-use crate::world::{Outcome, Processor, Verdict};
-use pbft::Evidence;
+use crate::world::{Fault, Options, Outcome, Processor, Verdict};
+use pbft::{Evidence, ReplicaId};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// The machine-readable outcome of a run. Its format is stable: fields are only added.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -52,6 +54,12 @@ pub struct Summary {
     pub culprits: Vec<CulpritSummary>,
     /// The folder with everything about the run.
     pub report: String,
+    /// What the clients called and got; for people only.
+    #[serde(skip)]
+    pub answers: Answers,
+    /// What a reader may not expect of a run like this; for people only.
+    #[serde(skip)]
+    pub remarks: Vec<String>,
 }
 
 /// A replica that did wrong, or seems to have.
@@ -104,6 +112,8 @@ impl Summary {
                 })
                 .collect(),
             report: report.to_owned(),
+            answers: Answers::default(),
+            remarks: Vec::new(),
         }
     }
 
@@ -123,6 +133,12 @@ impl Summary {
         }
     }
 
+    /// The same with what the clients of the run called and got.
+    #[must_use]
+    pub fn with_answers(self, scenario: &Scenario, answers: Answers) -> Self {
+        Self { remarks: late(&scenario.options, &answers), answers, ..self }
+    }
+
     /// How long the run took, in its own time.
     pub fn seconds(&self) -> f64 {
         self.virtual_seconds.or(self.real_seconds).unwrap_or_default()
@@ -135,9 +151,36 @@ impl Summary {
     }
 }
 
+/// A number for people: with two decimals at most.
+pub fn rounded(number: f64) -> String {
+    ((number * 100.0).round() / 100.0).to_string()
+}
+
 /// The costs in one line.
 fn costs(costs: &Processor) -> String {
     processor(costs).trim_end().replace('\n', ", ").replace('"', "")
+}
+
+/// Who started when every request had been answered.
+fn late(options: &Options, answers: &Answers) -> Vec<String> {
+    let Some(last) = answers.last_reply() else { return Vec::new() };
+    let starts = options.timeline.iter().filter_map(|(at, fault)| match fault {
+        Fault::Restart(id) if options.late.contains(id) => Some((*id, at.as_secs_f64())),
+        _ => None,
+    });
+    // Of the starts of one replica the first counts, and the timeline is in order.
+    let mut first = BTreeMap::new();
+    starts.for_each(|(id, at)| {
+        first.entry(id).or_insert(at);
+    });
+    let remark = |(id, at): (ReplicaId, f64)| {
+        let (at, last) = (rounded(at), rounded(last));
+        format!(
+            "replica {id} started at {at} s, after the last reply, at {last} s, and had no part in \
+             it: raise workload.operations or workload.begins_at"
+        )
+    };
+    first.into_iter().filter(|(_, at)| *at > last).map(remark).collect()
 }
 
 fn seconds(outcome: &Outcome) -> f64 {

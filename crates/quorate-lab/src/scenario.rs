@@ -15,6 +15,7 @@ pub use format::VerdictName;
 pub(crate) use write::time;
 pub use write::{processor, write};
 
+use crate::report::rounded;
 use crate::rng::Seed;
 use crate::world::{Options, Outcome, Verdict};
 use core::fmt;
@@ -100,7 +101,7 @@ impl Scenario {
             // A parser's message may have several lines; the reader is promised one.
             message: message.lines().map(str::trim).collect::<Vec<_>>().join("; "),
         };
-        refuse_newer_format(text).map_err(|(at, message)| error(at, message))?;
+        check_head(text).map_err(|(at, message)| error(at, message))?;
         let parsed: File = toml::from_str(text).map_err(|e| {
             let at = At(e.span().map_or(0, |span| span.start));
             error(at, e.message().to_owned())
@@ -132,53 +133,72 @@ impl Scenario {
         let mut miss = |what: String| misses.push(what);
         let verdict = verdict_name(&outcome.verdict);
         if verdict != expect.verdict {
-            miss(format!("the verdict is {}, not {}", verdict.name(), expect.verdict.name()));
+            miss(format!("expected verdict {}, found {}", expect.verdict.name(), verdict.name()));
         }
         if let (Some(expected), Verdict::Violation(violation)) =
             (&expect.property, &outcome.verdict)
             && expected != violation.property
         {
-            miss(format!("the violation is of '{}', not of '{expected}'", violation.property));
+            let found = violation.property;
+            miss(format!("expected a violation of '{expected}', found one of '{found}'"));
         }
         let view = outcome.counts.view.get();
-        if expect.view.is_some_and(|expected| expected != view) {
-            miss(format!("the cluster ended in view {view}"));
+        if let Some(expected) = expect.view.filter(|expected| *expected != view) {
+            miss(format!("expected view {expected} at the end, found {view}"));
         }
-        if expect.view_at_least.is_some_and(|least| view < least)
-            || expect.view_at_most.is_some_and(|most| view > most)
-        {
-            miss(format!("the cluster ended in view {view}"));
+        if let Some(least) = expect.view_at_least.filter(|least| view < *least) {
+            miss(format!("expected view {least} or a higher one at the end, found {view}"));
+        }
+        if let Some(most) = expect.view_at_most.filter(|most| view > *most) {
+            miss(format!("expected view {most} or a lower one at the end, found {view}"));
         }
         let of = |proved: bool| -> BTreeSet<ReplicaId> {
             let culprits = outcome.culprits.iter().filter(|culprit| culprit.proved == proved);
             culprits.map(|culprit| culprit.replica).collect()
         };
-        if expect.proved.as_ref().is_some_and(|proved| *proved != of(true)) {
-            miss(format!("proved to have lied are {:?}", of(true)));
+        if let Some(expected) = expect.proved.as_ref().filter(|expected| **expected != of(true)) {
+            let (expected, found) = (listed(expected), listed(&of(true)));
+            miss(format!("expected {expected} to be proved to have lied, found {found}"));
         }
-        if expect.suspected.as_ref().is_some_and(|named| !named.is_subset(&of(false))) {
-            miss(format!("suspected are {:?}", of(false)));
+        let suspected = of(false);
+        if let Some(expected) = expect.suspected.as_ref().filter(|e| !e.is_subset(&suspected)) {
+            let (expected, found) = (listed(expected), listed(&suspected));
+            miss(format!("expected {expected} to be suspected, found {found}"));
         }
         let stopped: BTreeSet<ReplicaId> = outcome.counts.stopped.keys().copied().collect();
-        if expect.stopped.as_ref().is_some_and(|expected| *expected != stopped) {
-            miss(format!("these stopped of themselves: {:?}", outcome.counts.stopped));
+        if let Some(expected) = expect.stopped.as_ref().filter(|expected| **expected != stopped) {
+            let (expected, found) = (listed(expected), listed(&stopped));
+            miss(format!("expected {expected} to stop of themselves, found {found}"));
         }
         let happened = |event: &String| outcome.counts.events.contains_key(event.as_str());
         for event in expect.happens.iter().filter(|event| !happened(event)) {
-            miss(format!("nowhere this happened: {event}"));
+            miss(format!("expected '{event}' to happen, found it nowhere"));
         }
         for event in expect.never.iter().filter(|event| happened(event)) {
-            miss(format!("this happened: {event}"));
+            miss(format!("expected '{event}' never to happen, found that it did"));
         }
         let slowest = outcome.counts.slowest_answer;
-        if expect.answered_within.is_some_and(|within| slowest > within) {
-            miss(format!("an operation took {} s", slowest.as_secs_f64()));
+        if let Some(within) = expect.answered_within.filter(|within| slowest > *within) {
+            let (within, slowest) = (within.as_secs_f64(), slowest.as_secs_f64());
+            miss(format!("expected every answer within {within} s, found one after {slowest} s"));
         }
-        let messages = outcome.messages.per_request_with_self;
-        if expect.messages_per_request.is_some_and(|expected| messages != expected as f64) {
-            miss(format!("each request took {messages} messages"));
+        let found = outcome.messages.per_request_with_self;
+        if let Some(expected) = expect.messages_per_request.filter(|it| found != *it as f64) {
+            let found = rounded(found);
+            miss(format!("expected {expected} messages for each request, found {found}"));
         }
         misses
+    }
+}
+
+/// Replicas in words.
+fn listed(replicas: &BTreeSet<ReplicaId>) -> String {
+    match replicas.len() {
+        0 => "no replica".to_owned(),
+        _ => {
+            let ids: Vec<String> = replicas.iter().map(ToString::to_string).collect();
+            format!("replicas {}", ids.join(", "))
+        }
     }
 }
 
@@ -191,22 +211,40 @@ pub fn verdict_name(verdict: &Verdict) -> VerdictName {
     }
 }
 
-/// A newer format may have keys that are unknown here: the reader is told about the format, not
-/// about the first such key.
-fn refuse_newer_format(text: &str) -> Result<(), (At, String)> {
+/// Looks at what every file must have, before anything else: the reader is told of all of it that is
+/// missing at once. A newer format may have keys that are unknown here, and then the reader is told
+/// about the format, not about the first such key.
+fn check_head(text: &str) -> Result<(), (At, String)> {
     #[derive(serde::Deserialize)]
     struct Head {
         format: Option<toml::Spanned<i64>>,
+        title: Option<toml::Value>,
+        start: Option<toml::Value>,
     }
-    let Ok(Head { format: Some(format) }) = toml::from_str(text) else { return Ok(()) };
-    if (1..=i64::from(FORMAT)).contains(format.get_ref()) {
+    // What cannot be read as this is told of with its place when the whole file is read.
+    let Ok(Head { format, title, start }) = toml::from_str(text) else { return Ok(()) };
+    if let Some(format) = &format
+        && !(1..=i64::from(FORMAT)).contains(format.get_ref())
+    {
+        let message = format!(
+            "format {} is not understood by this version, which reads format {FORMAT}",
+            format.get_ref()
+        );
+        return Err((format::at(format), message));
+    }
+    let keys =
+        [("format", format.is_some()), ("title", title.is_some()), ("[[start]]", start.is_some())];
+    let missing: Vec<&str> =
+        keys.iter().filter(|(_, is_there)| !is_there).map(|(key, _)| *key).collect();
+    if missing.is_empty() {
         return Ok(());
     }
     let message = format!(
-        "format {} is not understood by this version, which reads format {FORMAT}",
-        format.get_ref()
+        "{} missing: a scenario begins with the lines format = {FORMAT} and title = \"…\", and has a \
+         [[start]] with the replicas",
+        missing.join(" and ")
     );
-    Err((format::at(&format), message))
+    Err((At(0), message))
 }
 
 impl fmt::Display for ScenarioError {
@@ -216,6 +254,3 @@ impl fmt::Display for ScenarioError {
 }
 
 impl core::error::Error for ScenarioError {}
-
-/// How long a scenario may take to get all work done after it healed, unless it says otherwise.
-const WITHIN: Duration = Duration::from_secs(60);

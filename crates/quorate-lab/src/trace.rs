@@ -1,7 +1,7 @@
 //! What happened in a run, line by line: for people, pictures and counts.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use pbft::message::Kind;
+use pbft::message::{Kind, Reply, ReplyBody};
 use pbft::{ClientId, Digest, Event, Message, ReplicaId, SeqNum, Time, View, ViewChangeCause};
 use quorate_adversary::Endpoint;
 use serde::Serialize;
@@ -49,6 +49,8 @@ pub enum Line {
         client: u32,
         /// Which operation of the run, from 0.
         operation: usize,
+        /// What the answer says.
+        result: String,
     },
 }
 
@@ -199,7 +201,7 @@ pub(crate) fn subject(message: &Message) -> Subject {
         Message::Committed(committed) => (None, Some(committed.seq), Some(committed.digest)),
         Message::FetchBatch(digest) => (None, None, Some(*digest)),
         Message::Batch(batch) => (None, None, Some(batch.digest())),
-        Message::Reply(reply) => (Some(reply.view), None, None),
+        Message::Reply(reply) => (Some(reply.view), None, Some(answer(reply))),
         Message::FetchPrePrepare(view, seq) => (Some(*view), Some(*seq), None),
         Message::PrePrepareSeen(signed) => {
             (Some(signed.body.view), Some(signed.body.seq), Some(signed.body.digest))
@@ -207,6 +209,14 @@ pub(crate) fn subject(message: &Message) -> Subject {
         _ => (None, None, None),
     };
     Subject { view, seq, digest }
+}
+
+/// The digest of what a REPLY says, by which equal answers are known.
+pub(crate) fn answer(reply: &Reply) -> Digest {
+    match &reply.body {
+        ReplyBody::Full(outcome) => outcome.digest(),
+        ReplyBody::Digest(digest) => *digest,
+    }
 }
 
 /// The part of a digest that people compare.

@@ -1,6 +1,10 @@
 //! What clients do: operations on a few keys of the store, as etcd's clients would ask for them,
 //! and what the answers mean to the linearizability checker.
 
+mod lie;
+
+pub use lie::forge_store_outcome;
+
 use crate::linearizability::{Answer, Call, Expected, Found, Response};
 use crate::rng::Stream;
 use pbft::message::ServiceId;
@@ -83,16 +87,19 @@ pub fn decode(result: &[u8]) -> Option<Answer> {
     Some(Answer { revision: u64::try_from(outcome.revision).ok()?, response })
 }
 
-/// A well-formed lie about an outcome of the store: a value that nobody wrote where a value was
-/// read. Everything else it leaves as it is.
-pub fn forge_store_outcome(result: &[u8]) -> Vec<u8> {
-    let Some(mut outcome) = Outcome::decode(result) else { return result.to_vec() };
-    if let Ok(StoreResponse::Range(range)) = &mut outcome.result {
-        for kv in &mut range.kvs {
-            kv.value = b"a lie".to_vec();
-        }
-    }
-    outcome.encode()
+/// An answer in words.
+pub fn describe_answer(result: &[u8]) -> String {
+    let Some(Answer { revision, response }) = decode(result) else {
+        return format!("{} bytes", result.len());
+    };
+    let what = match response {
+        Response::Got(None) => "nothing there".to_owned(),
+        Response::Got(Some(found)) => String::from_utf8_lossy(&found.value).into_owned(),
+        Response::Put | Response::Deleted(true) | Response::Swapped(true) => "done".to_owned(),
+        Response::Deleted(false) => "nothing was there".to_owned(),
+        Response::Swapped(false) => "not done, since it was not as expected".to_owned(),
+    };
+    format!("{what}, at revision {revision}")
 }
 
 /// What the workload's operations are for.

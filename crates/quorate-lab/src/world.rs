@@ -10,6 +10,7 @@ mod lying_clients;
 mod machine;
 mod options;
 pub(crate) mod outcome;
+mod patience;
 mod processor;
 mod signatures;
 
@@ -24,6 +25,7 @@ use crate::rng::Seed;
 use crate::small_scope::Tampering;
 use crate::subject::Subject;
 use crate::trace::{EventLine, Fate, Line};
+use crate::workload;
 use clients::Clients;
 pub(crate) use cluster::cluster;
 use core::time::Duration;
@@ -466,12 +468,11 @@ impl<'a> World<'a> {
             let (operation, what) = (*operation, what.clone());
             self.show(|| Line::Called { at, client, operation, what });
         }
-        for operation in &doings.answered {
-            let (at, client, operation) = (self.now.as_micros(), client.get(), *operation);
-            self.show(|| Line::Answered { at, client, operation });
-        }
-        for (operation, result) in &doings.accepted {
-            self.check(&Observation::Accepted { client, operation, result });
+        for (number, bytes, result) in &doings.accepted {
+            let (at, operation) = (self.now.as_micros(), *number);
+            let what = || workload::describe_answer(result);
+            self.show(|| Line::Answered { at, client: client.get(), operation, result: what() });
+            self.check(&Observation::Accepted { client, operation: bytes, result });
         }
         for message in doings.to_all {
             if let Message::Request(request) = &*message {
@@ -550,8 +551,12 @@ impl<'a> World<'a> {
 
     /// Where everybody stands, for a run that did not finish.
     fn describe(&self) -> String {
-        let replicas: Vec<String> = self.machines.iter().map(Machine::describe).collect();
-        format!("{}\n{}", self.clients.describe(), replicas.join("\n"))
+        let taking_part = self.machines.iter().filter(|m| m.takes_part()).count();
+        let mut lines = vec![self.clients.describe()];
+        lines.extend(self.options.too_few(taking_part));
+        lines.extend(self.options.impatience());
+        lines.extend(self.machines.iter().map(Machine::describe));
+        lines.join("\n")
     }
 
     fn check(&mut self, observation: &Observation<'_>) {

@@ -1,5 +1,5 @@
-//! Answering clients with a wrong result, well formed, and the same as every replica that lies
-//! with it. No correct client believes f liars; *masked*.
+//! Answering clients with a wrong result, whatever they asked, and the same as every replica that
+//! lies with it. Sessions it opens honestly. No correct client believes f liars; *masked*.
 
 use super::{Vice, now};
 use crate::{Endpoint, Identity, Sending};

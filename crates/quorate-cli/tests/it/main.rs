@@ -7,6 +7,7 @@ mod cluster;
 mod demo;
 mod errors;
 mod faults;
+mod from_python;
 mod lab;
 mod processes;
 mod recordings;

@@ -4,14 +4,14 @@ use super::events::{behaviour, faults, ids};
 use super::format::{Believes, Expect, File, Network, Start, at as place};
 use super::places::distances;
 use super::span::{At, Share, Time};
-use super::{Expectation, Scenario, WITHIN};
+use super::{Expectation, Scenario};
 use crate::network::NetworkOptions;
 use crate::rng::Seed;
 use crate::trace::EVENT_NAMES;
 use crate::world::{Fault, Options, Processor};
 use core::time::Duration;
 use pbft::{ReplicaId, ReplyRule};
-use quorate_adversary::Behaviour;
+use quorate_adversary::{Behaviour, UnknownBehaviour};
 use std::collections::BTreeSet;
 use toml::Spanned;
 
@@ -86,7 +86,7 @@ fn nodes(file: &File) -> Result<Vec<Node>, Refused> {
     let mut nodes = Vec::new();
     for start in starts {
         for (kind, count) in &start.kinds {
-            let behaviour = behaviour(kind, &count.parameters)?;
+            let behaviour = behaviour(kind, &count.parameters).map_err(refused)?;
             if nodes.len() + count.count as usize > 10_000 {
                 return Err((place(kind), "that is more replicas than any cluster has".to_owned()));
             }
@@ -99,6 +99,15 @@ fn nodes(file: &File) -> Result<Vec<Node>, Refused> {
         }
     }
     Ok(nodes)
+}
+
+/// Why no such nodes can be started. Their number stands among their parameters.
+fn refused((at, error): (At, UnknownBehaviour)) -> Refused {
+    let count = match error {
+        UnknownBehaviour::Parameter { .. } => "; how many there are is said by count",
+        UnknownBehaviour::Kind(_) | UnknownBehaviour::Value { .. } => "",
+    };
+    (at, format!("{error}{count}"))
 }
 
 /// Whose part of the budget a fault takes. A replica without its memory takes one too, since
@@ -270,7 +279,7 @@ fn set_healing(file: &File, options: &mut Options) -> Result<(), Refused> {
         }
     }
     options.recovery_max = match &file.expect.within {
-        None => WITHIN,
+        None => options.patience(),
         Some(within) => *time_above_zero(within, "within")?,
     };
     Ok(())

@@ -54,10 +54,8 @@ pub(crate) struct Doings {
     pub(crate) to_all: Vec<Arc<Message>>,
     /// Operations called: which of the run, and what, in words.
     pub(crate) called: Vec<(usize, String)>,
-    /// Operations answered.
-    pub(crate) answered: Vec<usize>,
-    /// Results accepted: the operation and its result.
-    pub(crate) accepted: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Results accepted: which operation of the run, the operation itself, and its result.
+    pub(crate) accepted: Vec<(usize, Vec<u8>, Vec<u8>)>,
     /// When it will call again.
     pub(crate) calls_at: Vec<Time>,
     /// A deadline that was not known before.
@@ -211,8 +209,7 @@ impl Clients {
                         if let Some(timestamp) = caller.requests.remove(&call.bytes) {
                             self.requests_completed.insert((id, timestamp));
                         }
-                        doings.answered.push(call.number);
-                        doings.accepted.push((call.bytes, result));
+                        doings.accepted.push((call.number, call.bytes, result));
                     }
                     let think = caller.rng.within(0..=super::micros(self.workload.think_max));
                     doings.calls_at.push(now.after(Duration::from_micros(think)));

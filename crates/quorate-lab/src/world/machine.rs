@@ -446,6 +446,11 @@ impl Machine {
         self.process.as_ref().map(|process| process.host.status())
     }
 
+    /// Whether the others have let it in.
+    pub(crate) fn takes_part(&self) -> bool {
+        self.status().is_some_and(|status| status.replica.admitted)
+    }
+
     pub(crate) fn describe(&self) -> String {
         let fault = if self.is_faulty { " (faulty)" } else { "" };
         match (&self.halted, self.status()) {

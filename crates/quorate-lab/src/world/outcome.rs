@@ -6,7 +6,7 @@ use crate::checker::Violation;
 use crate::counts::{Counter, MessageCounts};
 use crate::culprits::{Culprit, Suspicions};
 use crate::linearizability::{self, History};
-use crate::trace::{Fate, event_name};
+use crate::trace::{Fate, Subject, event_name, subject};
 use core::fmt;
 use pbft::message::{Batch, Kind};
 use pbft::{Config, Conviction, Event, Evidence, Message, Reject, ReplicaId, SeqNum, Time, View};
@@ -107,22 +107,16 @@ impl Trace {
         let Some(message) = message else {
             return self.mix(&[at.as_micros(), number(from), number(to)]);
         };
-        let (view, seq) = match message {
-            Message::PrePrepare(signed, _) => (signed.body.view, signed.body.seq),
-            Message::Prepare(vote) | Message::Commit(vote) => (vote.view, vote.seq),
-            Message::ViewChange(signed) => (signed.body.new_view, signed.body.low_water_mark),
-            Message::NewView(proof) => (proof.new_view.body.view, SeqNum::ZERO),
-            Message::Checkpoint(signed) => (View::ZERO, signed.body.seq),
-            Message::Status(status) => (status.view, status.last_executed),
-            _ => (View::ZERO, SeqNum::ZERO),
-        };
+        let Subject { view, seq, digest } = subject(message);
+        let [a, b, c, d, e, f, g, h, ..] = *digest.unwrap_or_default().as_bytes();
         self.mix(&[
             at.as_micros(),
             number(from),
             number(to),
             message.kind() as u64,
-            view.get(),
-            seq.get(),
+            view.unwrap_or_default().get(),
+            seq.unwrap_or_default().get(),
+            u64::from_le_bytes([a, b, c, d, e, f, g, h]),
         ]);
     }
 

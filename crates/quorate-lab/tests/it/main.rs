@@ -5,6 +5,7 @@ mod adversaries;
 mod calm;
 mod catching_up;
 mod corner;
+mod from_python;
 mod network;
 mod own_service;
 mod processors;

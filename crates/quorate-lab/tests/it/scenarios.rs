@@ -285,7 +285,7 @@ fn parameters_of_kinds_are_read_from_tables() {
         assert_eq!(read, [written], "{table}");
     }
     let wrong = "[[start]]\nat = 0\nhonest_node = 3\nmutant = { count = 1, field = \"colour\" }\n";
-    assert!(refusal(&format!("{HEAD}{wrong}")).contains("field=prepare.seq"));
+    assert!(refusal(&format!("{HEAD}{wrong}")).contains("prepare.seq"));
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(super) fn run(args: Replica) -> Result<()> {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         laboratory = Some(Laboratory { behaviour: args.behave, seed: args.seed, watcher });
     }
-    let (forge, rejoin) = (services::forge, args.rejoin);
+    let (forge, rejoin) = (quorate_lab::forge_store_outcome, args.rejoin);
     let recordings = args.record_inputs;
     let config = NodeConfig { home, services, forge, rejoin, laboratory, recordings };
     let mut node = Node::start(config).map_err(explain)?;

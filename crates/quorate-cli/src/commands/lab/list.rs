@@ -40,7 +40,11 @@ pub(super) fn run(args: &List) -> Result<()> {
 
 fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     let entries = std::fs::read_dir(dir).with_context(|| {
-        format!("cannot read {}; name the folder with the scenarios", dir.display())
+        format!(
+            "cannot read the folder {}: those that come with the project are in scenarios, in the \
+             folder of its source, so call this there, or name a folder: quorate lab list DIR",
+            dir.display()
+        )
     })?;
     for entry in entries {
         let path = entry?.path();

@@ -1,6 +1,7 @@
 //! The folder that a run leaves behind.
 
 use anyhow::{Context, Result};
+use quorate_lab::answers::Answers;
 use quorate_lab::report::{Summary, page};
 use quorate_lab::scenario::Scenario;
 use quorate_lab::trace::Line;
@@ -21,11 +22,13 @@ pub(super) fn run_and_write(scenario: &Scenario, dir: &Path) -> Result<Summary> 
     write("scenario.toml", &scenario.text)?;
     let mut trace = BufWriter::new(File::create(dir.join("trace.jsonl")).with_context(place)?);
     let mut shown: Vec<Line> = Vec::new();
+    let mut answers = Answers::default();
     let mut written = Ok(());
     let outcome = world::run_observed(scenario.seed, &scenario.options, &mut |line| {
         if written.is_ok() {
             written = write_line(&mut trace, &line);
         }
+        answers.see(&line);
         if shown.len() < LINES_SHOWN_MAX {
             shown.push(line);
         }
@@ -38,7 +41,8 @@ pub(super) fn run_and_write(scenario: &Scenario, dir: &Path) -> Result<Summary> 
                 .with_context(place)?;
         }
     }
-    let summary = Summary::new(scenario, &outcome, &dir.display().to_string());
+    let report = dir.display().to_string();
+    let summary = Summary::new(scenario, &outcome, &report).with_answers(scenario, answers);
     write("verdict.json", &serde_json::to_string_pretty(&summary)?)?;
     write("report.html", &page(scenario, &summary, &shown))?;
     Ok(summary)

@@ -5,7 +5,7 @@ use crate::args::lab::Run;
 use crate::failure::Shown;
 use crate::render;
 use anyhow::Result;
-use quorate_lab::report::Summary;
+use quorate_lab::report::{Summary, rounded};
 use quorate_lab::scenario::Scenario;
 use std::path::{Path, PathBuf};
 
@@ -86,10 +86,10 @@ pub(super) fn show(summary: &Summary, dir: &Path, json: bool) -> Result<()> {
         .collect();
     render::table(&["replica", "handled", "sent", "share"], &rows)?;
     let mut facts = vec![
-        ("messages for each request", summary.counts.per_request_with_self.to_string()),
+        ("messages for each request", rounded(counts.per_request_with_self)),
         ("requests completed", summary.requests_completed.to_string()),
         ("view changes", format!("{}, ended in view {}", summary.view_changes, summary.final_view)),
-        ("took", summary.took()),
+        ("the run took", took(summary)),
     ];
     if let Some(scale) = summary.time_scale {
         facts.push(("times", format!("as in the file × {scale}")));
@@ -108,21 +108,37 @@ pub(super) fn show(summary: &Summary, dir: &Path, json: bool) -> Result<()> {
         let what = format!("replica {}: {}", culprit.replica, culprit.evidence);
         render::line(format_args!("{how:25}  {what}"))?;
     }
-    for miss in &summary.misses {
-        render::line(format_args!("{:25}  {miss}", "not as the file says"))?;
-    }
     if let Some(explanation) = &summary.explanation {
         render::line(format_args!("{explanation}"))?;
     }
-    let verdict = render::verdict(summary.verdict == "pass", summary.verdict);
+    for remark in &summary.remarks {
+        render::line(format_args!("{:25}  {remark}", "note"))?;
+    }
+    let is_good = summary.verdict == "pass" && summary.misses.is_empty();
+    let but = if summary.misses.is_empty() { "" } else { "; the run is not as the file says" };
+    let verdict = render::verdict(is_good, &format!("{}{but}", summary.verdict));
     render::line(format_args!("{:25}  {verdict}", "verdict"))?;
     let page = dir.join("report.html");
     render::line(format_args!("{:25}  {}", "report", page.display()))?;
-    match &summary.trace_hash {
-        Some(_) => {
-            let dir = dir.display();
-            render::line(format_args!("{:25}  quorate lab replay {dir}", "to replay"))
-        }
-        None => Ok(()),
+    if summary.trace_hash.is_some() {
+        render::line(format_args!("{:25}  quorate lab replay {}", "to replay", dir.display()))?;
     }
+    for line in summary.answers.lines() {
+        render::line(format_args!("{line}"))?;
+    }
+    render::line(format_args!(
+        "the network exchanged {} messages, and {} with each replica's own",
+        counts.total, counts.total_with_self
+    ))?;
+    for miss in &summary.misses {
+        render::line(format_args!("{:25}  {miss}", "not as the file says"))?;
+    }
+    Ok(())
+}
+
+/// How long the run took, which is not how long its clients waited.
+fn took(summary: &Summary) -> String {
+    let calls = summary.answers.first_call();
+    let calls = calls.map(|at| format!("; clients call from second {} on", rounded(at)));
+    summary.took() + &calls.unwrap_or_default()
 }

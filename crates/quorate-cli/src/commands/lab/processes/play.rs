@@ -304,6 +304,9 @@ impl Run<'_> {
 /// Where everybody stood when time was up.
 fn describe(options: &Options, callers: &Callers, standing: &[(ReplicaId, NodeStatus)]) -> String {
     let mut lines = vec![callers.describe()];
+    let taking_part = standing.iter().filter(|(_, status)| status.admitted).count();
+    lines.extend(options.too_few(taking_part));
+    lines.extend(options.impatience());
     for id in (0..options.replica_count).map(ReplicaId::new) {
         let fault = if options.is_faulty(id) { " (faulty)" } else { "" };
         let status = standing.iter().find(|(other, _)| *other == id).map(|(_, status)| status);

@@ -4,6 +4,7 @@ use super::play::Played;
 use crate::commands::lab::report::{LINES_SHOWN_MAX, write_line};
 use anyhow::{Context, Result};
 use pbft::Evidence;
+use quorate_lab::answers::Answers;
 use quorate_lab::linearizability::History;
 use quorate_lab::processes::{self, Recorded};
 use quorate_lab::report::{Summary, page};
@@ -46,17 +47,21 @@ pub(super) fn write(
     };
     let mut trace = BufWriter::new(File::create(dir.join("trace.jsonl")).with_context(place)?);
     let mut shown: Vec<Line> = Vec::new();
+    let mut answers = Answers::default();
     let mut written = Ok(());
     let outcome = processes::judge(&recorded, &mut |line| {
         if written.is_ok() {
             written = write_line(&mut trace, &line);
         }
+        answers.see(&line);
         if shown.len() < LINES_SHOWN_MAX {
             shown.push(line);
         }
     });
     written.and_then(|()| Ok(trace.flush()?)).with_context(place)?;
-    let summary = Summary::of_processes(scenario, &outcome, &dir.display().to_string(), time_scale);
+    let report = dir.display().to_string();
+    let summary = Summary::of_processes(scenario, &outcome, &report, time_scale)
+        .with_answers(scenario, answers);
     write("verdict.json", &serde_json::to_string_pretty(&summary)?)?;
     write("report.html", &page(scenario, &summary, &shown))?;
     forget_state(local);
