@@ -144,7 +144,7 @@ fn what_stands_still_and_what_is_not_as_expected_end_with_exit_code_1() {
     assert!(summary["explanation"].as_str().unwrap().contains("1 were not answered"), "{summary}");
     let (code, summary) = outcome(root.path(), &format!("{HEAD}[expect]\nview = 1\n"));
     assert_eq!((code, &summary["verdict"]), (Some(1), &Value::from("pass")), "{summary}");
-    assert_eq!(summary["misses"][0], "the cluster ended in view 0", "{summary}");
+    assert_eq!(summary["misses"][0], "expected view 1 at the end, found 0", "{summary}");
 }
 
 /// f+1 replicas that lie alike are believed by a client that believes f+1: the checkers must see it.

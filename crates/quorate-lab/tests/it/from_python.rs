@@ -126,7 +126,10 @@ fn what_is_not_as_the_file_says_is_told_with_what_was_expected() {
         ("suspected = [1]", "expected replicas 1 to be suspected, found replicas 3"),
         ("stopped = [0, 1]", "expected replicas 0, 1 to stop of themselves, found no replica"),
         ("verdict = \"violation\"", "expected verdict violation, found pass"),
-        ("happens = [\"view entered\"]", "expected 'view entered' to happen, found it nowhere"),
+        (
+            "happens = [\"view change started\"]",
+            "expected 'view change started' to happen, found it nowhere",
+        ),
     ] {
         assert_eq!(expecting(expectation), told);
     }

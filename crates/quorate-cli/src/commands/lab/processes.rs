@@ -23,10 +23,12 @@ pub(super) fn run(name: &str, scenario: Scenario, time_scale: f64, dir: &Path) -
     let scenario = scenario.in_time_scale(time_scale);
     let local = make_cluster(&scenario, dir)?;
     render::note(format_args!(
-        "{} replicas and {} clients in {}, times as in the file × {time_scale}",
+        "{} replicas and {} clients in {}, times as in the file × {time_scale}; without progress it \
+         ends after {:.0} s",
         scenario.options.replica_count,
         scenario.options.workload.clients,
         dir.display(),
+        (scenario.options.heals_at + scenario.options.recovery_max).as_secs_f64(),
     ));
     let played = crate::commands::cluster::runtime()?.block_on(async {
         let mut machines = Machines::new(&local, scenario.seed);
