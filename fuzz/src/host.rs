@@ -1,10 +1,10 @@
 //! A replica whose peers send it whatever the fuzzer thinks of.
 
-use crate::{admitted, config};
+use crate::{CONFIG, admitted};
 use pbft::message::{CheckpointId, HelloReply};
 use pbft::{
-    Config, Digest, Incarnation, Input, Message, Now, Output, Recovered, Replica, ReplicaId, Sender,
-    SeqNum, SigningKey, Time, View, WallTime,
+    Config, Digest, Incarnation, Input, Message, Now, Output, Recovered, Replica, ReplicaId,
+    ReplicaStatus, Sender, SeqNum, SigningKey, Time, View, WallTime,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,19 +18,19 @@ const BOOT_ID: [u8; 16] = [7; 16];
 
 /// Frames one after the other: the sender, two bytes of length, the frame. A length of zero lets
 /// time pass instead. The replica keeps its invariants after every step and does not panic.
-pub fn replica(data: &[u8]) {
-    let config = Arc::new(config());
-    let mut host = Host::start(&config);
+pub fn replica(data: &[u8]) -> ReplicaStatus {
+    let mut host = Host::start(&CONFIG);
     let mut rest = data;
     while let Some((frame, tail)) = split_frame(rest) {
         rest = tail;
         if frame.len() == 1 {
             host.now = host.now.after(Duration::from_millis(u64::from(frame[0])));
             host.feed(Input::Tick);
-        } else if let Some(verified) = admitted(&config, &frame) {
+        } else if let Some(verified) = admitted(&CONFIG, &frame) {
             host.feed(Input::Message(verified));
         }
     }
+    host.replica.status()
 }
 
 /// The next sender and frame, put together, and what comes behind.
@@ -63,8 +63,7 @@ impl Host {
         let now = Time::from_micros(1_000_000);
         let config_of = Arc::clone(config);
         let clock = Now { monotonic: now, wall: WallTime::from_millis(0) };
-        let replica =
-            Replica::recover(config_of, id, key, BOOT_ID, clock, recovered, &mut outputs);
+        let replica = Replica::recover(config_of, id, key, BOOT_ID, clock, recovered, &mut outputs);
         let mut host = Self { replica, now };
         for peer in [0, 2, 3] {
             let (boot_id, incarnation, view) = (BOOT_ID, Incarnation::ZERO, View::ZERO);
@@ -94,11 +93,9 @@ impl Host {
 fn answer(output: Output) -> Option<Input> {
     match output {
         Output::Choose => Some(Input::Chosen(Vec::new())),
-        Output::Execute { seq, .. } => Some(Input::Executed {
-            seq,
-            executions: Vec::new(),
-            rejoined: Vec::new(),
-        }),
+        Output::Execute { seq, .. } => {
+            Some(Input::Executed { seq, executions: Vec::new(), rejoined: Vec::new() })
+        }
         Output::TakeCheckpoint { seq } => Some(Input::CheckpointTaken { seq, id: state() }),
         Output::FetchState { seq, id } => {
             Some(Input::StateInstalled { seq, id, clients: Vec::new(), rejoined: Vec::new() })

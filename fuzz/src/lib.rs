@@ -1,17 +1,21 @@
 //! What the fuzzer runs, as plain functions of bytes, so that a corpus can be replayed without it.
 //! Each panics on a broken promise and on nothing else.
-#![forbid(unsafe_code)]
 
+mod gateway;
 mod host;
 mod journal;
+mod script;
 
+pub use gateway::{Answered, Gateway, RPCS, Rpc, gateway};
 pub use host::replica;
-pub use journal::journal;
+pub use journal::{Opened, journal};
 
 use pbft::{
     ClientId, Config, Digest, Domain, Epoch, Evidence, Message, Parameters, Record, ReplicaId,
     Sender, SigningKey, Verified, wire as codec,
 };
+use std::mem::{Discriminant, discriminant};
+use std::sync::{Arc, LazyLock};
 use zeroize::Zeroizing;
 
 /// Replicas of the cluster that is attacked.
@@ -21,23 +25,56 @@ const CLIENT_COUNT: u8 = 4;
 
 /// Bytes from a link: the first names the sender, the others are a frame. What decodes encodes to
 /// the same bytes, and the door takes any message without a panic.
-pub fn wire(data: &[u8]) {
-    admitted(&config(), data);
+pub fn wire(data: &[u8]) -> Option<Decoded> {
+    let (sender, message) = decoded(&CONFIG, data)?;
+    let variant = discriminant(&message);
+    Some(match CONFIG.admit(sender, message) {
+        Ok(_) => Decoded::Admitted(variant),
+        Err(_) => Decoded::Refused(variant),
+    })
+}
+
+/// Which message bytes were, and whether the door let it in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Decoded {
+    /// It was admitted.
+    Admitted(Discriminant<Message>),
+    /// It was not.
+    Refused(Discriminant<Message>),
 }
 
 /// A record of the journal and a piece of evidence: what decodes encodes to the same bytes, and
 /// evidence is judged without a panic.
-pub fn record(data: &[u8]) {
-    if let Some(record) = Record::decode(data) {
+pub fn record(data: &[u8]) -> Recorded {
+    let record = Record::decode(data);
+    if let Some(record) = &record {
         assert_eq!(record.encode(), data, "a record has one encoding");
     }
-    if let Ok(evidence) = borsh::from_slice::<Evidence>(data) {
-        let _ = evidence.verify(&config());
+    let evidence = borsh::from_slice::<Evidence>(data).ok();
+    let convicts = |evidence: Evidence| evidence.verify(&CONFIG).is_some();
+    Recorded {
+        record: record.as_ref().map(discriminant),
+        evidence: evidence.map(|evidence| (discriminant(&evidence), convicts(evidence))),
     }
+}
+
+/// What bytes on a disk were; a few are both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// The record.
+    pub record: Option<Discriminant<Record>>,
+    /// The evidence, and whether it convicts anybody.
+    pub evidence: Option<(Discriminant<Evidence>, bool)>,
 }
 
 /// The message in these bytes, if it passes the door.
 fn admitted(config: &Config, data: &[u8]) -> Option<Verified> {
+    let (sender, message) = decoded(config, data)?;
+    config.admit(sender, message).ok()
+}
+
+/// The message in these bytes and whom it is from.
+fn decoded(config: &Config, data: &[u8]) -> Option<(Sender, Message)> {
     let (sender, frame) = data.split_first()?;
     let epoch = config.domain.epoch;
     let message: Message = codec::decode(epoch, frame).ok()?;
@@ -48,8 +85,11 @@ fn admitted(config: &Config, data: &[u8]) -> Option<Verified> {
     } else {
         Sender::Client(ClientId::new(number - 128))
     };
-    config.admit(sender, message).ok()
+    Some((sender, message))
 }
+
+/// The cluster that is attacked, made once because its keys take longer than most inputs.
+static CONFIG: LazyLock<Arc<Config>> = LazyLock::new(|| Arc::new(config()));
 
 /// The keys are those of the golden messages in `crates/pbft/tests/golden`, so that these pass the
 /// door and make good seeds.

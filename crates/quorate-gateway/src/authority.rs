@@ -28,16 +28,21 @@ const HEADERS_FRAME: u8 = 1;
 const PADDED: u8 = 0x08;
 const PRIORITY: u8 = 0x20;
 
-/// The bytes of one connection, on their way from the client to the HTTP/2 library.
-#[derive(Debug)]
-pub(crate) struct AuthorityFilter {
+/// The bytes of one connection, on their way from the client to the HTTP/2 library, with every
+/// malformed `:authority` replaced by an acceptable one of the same length.
+///
+/// How the bytes are cut into pieces makes no difference. What is not HTTP/2, or not understood,
+/// passes unchanged.
+#[derive(Debug, Default)]
+pub struct AuthorityFilter {
     state: State,
     /// The beginning of what `state` waits for.
     held: Vec<u8>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
+    #[default]
     Preface,
     FrameHeader,
     /// The rest of a frame that holds no request, with so many bytes to come.
@@ -49,17 +54,13 @@ enum State {
 }
 
 impl AuthorityFilter {
-    pub(crate) fn new() -> Self {
-        Self { state: State::Preface, held: Vec::new() }
-    }
-
     /// Whether the client has sent all of the preface, or something else.
-    pub(crate) fn has_begun(&self) -> bool {
+    pub fn has_begun(&self) -> bool {
         self.state != State::Preface
     }
 
     /// Takes the next bytes of the client and appends to `output` what is ready to be passed on.
-    pub(crate) fn filter(&mut self, mut input: &[u8], output: &mut Vec<u8>) {
+    pub fn filter(&mut self, mut input: &[u8], output: &mut Vec<u8>) {
         while !input.is_empty() {
             let wanted = match self.state {
                 State::Preface => PREFACE.len() - self.held.len(),
@@ -87,7 +88,7 @@ impl AuthorityFilter {
     }
 
     /// The client will send nothing more: passes on what is held.
-    pub(crate) fn finish(&mut self, output: &mut Vec<u8>) {
+    pub fn finish(&mut self, output: &mut Vec<u8>) {
         output.append(&mut self.held);
         self.state = State::Unknown;
     }
@@ -167,7 +168,7 @@ mod tests {
     }
 
     fn filtered(pieces: &[&[u8]]) -> Vec<u8> {
-        let mut filter = AuthorityFilter::new();
+        let mut filter = AuthorityFilter::default();
         let mut output = Vec::new();
         pieces.iter().for_each(|piece| filter.filter(piece, &mut output));
         filter.finish(&mut output);
@@ -231,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_client_has_begun_once_its_preface_is_complete() {
-        let mut filter = AuthorityFilter::new();
+        let mut filter = AuthorityFilter::default();
         let mut output = Vec::new();
         filter.filter(&PREFACE[..23], &mut output);
         assert!(!filter.has_begun());

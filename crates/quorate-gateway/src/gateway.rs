@@ -184,7 +184,8 @@ fn server() -> Server {
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
 }
 
-fn routes(backend: Arc<Backend>, local_addr: SocketAddr) -> Routes {
+/// The services behind the limits, and a sentence for every other call.
+pub(crate) fn routes(backend: Arc<Backend>, local_addr: SocketAddr) -> Routes {
     let kv = KvServer::new(Kv::new(Arc::clone(&backend)))
         .max_decoding_message_size(REQUEST_BYTES_READ_MAX);
     let cluster = ClusterServer::new(Cluster::new(Arc::clone(&backend), local_addr));

@@ -24,6 +24,7 @@ mod backend;
 mod deadline;
 pub mod etcd;
 mod gateway;
+mod in_process;
 pub mod limits;
 mod listener;
 mod members;
@@ -32,6 +33,8 @@ mod submit;
 mod transaction_size;
 mod translate;
 
+pub use authority::AuthorityFilter;
 pub use gateway::{Bound, Config, Exposure, Gateway, GatewayError};
+pub use in_process::InProcess;
 pub use members::Members;
 pub use submit::{Answer, SUBMISSION_QUEUE_COUNT_MAX, Submission, Submitter};

@@ -96,7 +96,7 @@ impl Connection {
             has_begun: false,
             gateway,
             handle,
-            filter: AuthorityFilter::new(),
+            filter: AuthorityFilter::default(),
             filtered: Vec::new(),
             passed_on: 0,
             _permit: permit,

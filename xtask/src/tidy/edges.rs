@@ -33,6 +33,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "quorate-services",
         ],
     ),
+    ("quorate-fuzz", &["pbft", "quorate-gateway", "quorate-replica", "quorate-services"]),
     ("xtask", &[]),
 ];
 

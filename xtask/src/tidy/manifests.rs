@@ -18,10 +18,10 @@ pub(super) struct Package {
     pub(super) own_versions: BTreeSet<String>,
 }
 
-/// The packages of the workspace, xtask included.
+/// The packages of the workspace, those beside `crates` included.
 pub(super) fn packages(tree: &Tree) -> Result<Vec<Package>> {
     tree.under("", "Cargo.toml")
-        .filter(|(path, _)| path.starts_with("crates/") || path.starts_with("xtask/"))
+        .filter(|(path, _)| ["crates/", "fuzz/", "xtask/"].iter().any(|it| path.starts_with(it)))
         .map(|(path, text)| package(path, text))
         .collect()
 }

@@ -122,7 +122,7 @@ impl State for Memory {
 }
 
 /// Four replicas.
-fn members() -> Members {
+pub(crate) fn members() -> Members {
     let addresses = (0..4).map(|index| format!("10.0.0.{index}:7000")).collect();
     Members::new(&Digest::from_bytes([7; 32]), ClientId::new(0), addresses)
 }
