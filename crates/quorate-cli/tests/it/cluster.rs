@@ -170,6 +170,7 @@ impl Up {
 
 /// What the cluster said and how it stands is lost with its folder, and a failed test is not
 /// understood without it.
+#[expect(clippy::print_stderr, reason = "it belongs to the failure")]
 impl Drop for Up {
     fn drop(&mut self) {
         if std::thread::panicking() {

@@ -86,7 +86,8 @@ fn nodes(file: &File) -> Result<Vec<Node>, Refused> {
     let mut nodes = Vec::new();
     for start in starts {
         for (kind, count) in &start.kinds {
-            let behaviour = behaviour(kind, &count.parameters).map_err(refused)?;
+            let behaviour =
+                behaviour(kind, &count.parameters).map_err(|error| refused(place(kind), error))?;
             if nodes.len() + count.count as usize > 10_000 {
                 return Err((place(kind), "that is more replicas than any cluster has".to_owned()));
             }
@@ -102,7 +103,7 @@ fn nodes(file: &File) -> Result<Vec<Node>, Refused> {
 }
 
 /// Why no such nodes can be started. Their number stands among their parameters.
-fn refused((at, error): (At, UnknownBehaviour)) -> Refused {
+fn refused(at: At, error: UnknownBehaviour) -> Refused {
     let count = match error {
         UnknownBehaviour::Parameter { .. } => "; how many there are is said by count",
         UnknownBehaviour::Kind(_) | UnknownBehaviour::Value { .. } => "",

@@ -83,7 +83,7 @@ pub(super) fn faults(event: &Event, options: &Options) -> Result<Vec<Fault>, Ref
     if let Some(behave) = &event.behave {
         let Behave { replicas, kind, parameters } = behave.get_ref();
         let behaviour =
-            behaviour(kind, parameters).map_err(|(at, error)| (at, error.to_string()))?;
+            behaviour(kind, parameters).map_err(|error| (place(kind), error.to_string()))?;
         let ids = ids(replicas, place(behave), count)?;
         actions.push(ids.into_iter().map(|id| Fault::Behave(id, behaviour)).collect());
     }
@@ -156,7 +156,7 @@ fn partition_faults(partition: &Spanned<Vec<Vec<u32>>>, count: u32) -> Result<Ve
 pub(super) fn behaviour(
     kind: &Spanned<String>,
     parameters: &toml::Table,
-) -> Result<Behaviour, (At, UnknownBehaviour)> {
+) -> Result<Behaviour, UnknownBehaviour> {
     let mut text = kind.get_ref().clone();
     for (index, (key, value)) in parameters.iter().enumerate() {
         text.push(if index == 0 { ':' } else { ',' });
@@ -164,7 +164,7 @@ pub(super) fn behaviour(
         text.push('=');
         text.push_str(&parameter(value));
     }
-    text.parse().map_err(|error| (place(kind), error))
+    text.parse()
 }
 
 /// A parameter's value as the command line writes it.
