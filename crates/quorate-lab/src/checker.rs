@@ -21,6 +21,7 @@ mod state;
 mod view_changes;
 
 use crate::watched::Step;
+use crate::world::Options;
 use core::fmt;
 use core::time::Duration;
 use pbft::message::{Request, ViewChange};
@@ -153,6 +154,12 @@ pub(crate) trait Checker: fmt::Debug {
     fn observe(&mut self, observation: &Observation<'_>) -> Result<(), String>;
 }
 
+/// What is judged beside the properties of [`Checkers`]: of every proof and every replica when it
+/// happens, of all answers at the end.
+pub(crate) const ONLY_THE_FAULTY_ARE_CONVICTED: &str = "only the faulty are convicted";
+pub(crate) const OWN_INVARIANTS: &str = "the replica's own invariants";
+pub(crate) const LINEARIZABILITY: &str = "linearizability";
+
 /// All properties that can be judged step by step.
 #[derive(Debug)]
 pub(crate) struct Checkers {
@@ -185,8 +192,19 @@ impl Checkers {
         }
     }
 
+    /// All that can be judged of a world with these options.
+    pub(crate) fn of_a_world(options: &Options) -> Self {
+        let Options { replica_count, parameters, sync: (_, slowest_sync), .. } = options;
+        Self::new(*replica_count, parameters).with_promises(*replica_count).with_bounds(
+            *replica_count,
+            options.client_count(),
+            parameters,
+            *slowest_sync,
+        )
+    }
+
     /// What a replica may say because of its disk and of what it was handed. Only a world shows both.
-    pub(crate) fn with_promises(mut self, replica_count: u32) -> Self {
+    fn with_promises(mut self, replica_count: u32) -> Self {
         self.all.push(Box::<durability::Durability>::default());
         self.all.push(Box::new(quorums::WholeCertificates::new(replica_count)));
         self
@@ -194,7 +212,7 @@ impl Checkers {
 
     /// What bounds a replica's messages and memory. It needs to be shown what replicas handle and
     /// hold, and times that do not depend on how busy a machine is.
-    pub(crate) fn with_bounds(
+    fn with_bounds(
         mut self,
         replica_count: u32,
         client_count: u32,
@@ -210,6 +228,11 @@ impl Checkers {
         self.all.push(Box::new(rates));
         self.all.push(Box::new(memory));
         self
+    }
+
+    /// The properties in a few words each.
+    pub(crate) fn properties(&self) -> Vec<&'static str> {
+        self.all.iter().map(|checker| checker.property()).collect()
     }
 
     /// Shows the observation to every property; returns the first that does not hold.

@@ -5,7 +5,7 @@
 //! says about another may itself be a lie, so f+1 of them must say it; silence and slowness may
 //! always be the network's.
 
-use crate::trace::{answer, subject};
+use crate::trace::{result_digest, subject};
 use core::time::Duration;
 use pbft::message::Kind;
 use pbft::{
@@ -160,11 +160,11 @@ impl Suspicions {
     ) {
         let Some(Message::Reply(reply)) = message else { return };
         let replies = self.replies.entry((client, reply.timestamp)).or_default();
-        replies.each.entry(from).or_insert((now, answer(reply)));
+        replies.each.entry(from).or_insert((now, result_digest(reply)));
     }
 
     fn refused(&mut self, at: ReplicaId, from: ReplicaId, kind: Option<Kind>, reason: Reject) {
-        if is_a_lie(reason) {
+        if broken_rule(reason).is_some() {
             let accusation = Accusation::Refused(kind, reason);
             self.accusations.entry((from, accusation)).or_default().insert(at);
         }
@@ -187,7 +187,14 @@ impl Suspicions {
             culprits.push(Culprit { replica, proved: false, what, evidence: None });
         };
         for ((replica, accusation), by) in &self.accusations {
-            if by.len() >= weak_quorum {
+            // Who left a view because of a proof says nothing that the proof does not say.
+            let is_proved = match accusation {
+                Accusation::AsPrimary(view, ViewChangeCause::PrimaryLied) => {
+                    self.proofs.iter().any(|((liar, _), (at, _))| (liar, at) == (replica, view))
+                }
+                _ => false,
+            };
+            if by.len() >= weak_quorum && !is_proved {
                 suspect(*replica, accusation.to_string());
             }
         }
@@ -251,26 +258,44 @@ impl Suspicions {
     }
 }
 
-/// Whether a correct replica never gives this reason to refuse what it sent.
-fn is_a_lie(reason: Reject) -> bool {
-    matches!(
-        reason,
-        Reject::Undecodable
-            | Reject::OutOfRange
-            | Reject::OverLimit
-            | Reject::BadSignature
-            | Reject::WrongDigest
-            | Reject::ForgedSender
-            | Reject::NotThePrimary
-            | Reject::NotACheckpoint
-            | Reject::MalformedProof
-            | Reject::MalformedBatch
-            | Reject::MalformedViewChange
-            | Reject::MalformedNewView
-            | Reject::PrepareFromPrimary
-            | Reject::Contradiction
-            | Reject::Unjustified
-    )
+/// The rule that a message broke which was refused for this reason; none if correct replicas send
+/// such messages too.
+pub(crate) const fn broken_rule(reason: Reject) -> Option<&'static str> {
+    Some(match reason {
+        Reject::Undecodable => "its bytes are no message",
+        Reject::OutOfRange => "it names a view or number beyond what can be reached",
+        Reject::OverLimit => "it is longer than a limit allows",
+        Reject::BadSignature => "its signature does not verify",
+        Reject::WrongDigest => "its digest is not that of what it carries",
+        Reject::ForgedSender => "it speaks in the name of another",
+        Reject::NotThePrimary => "only the primary of that view may send it",
+        Reject::NotACheckpoint => "no checkpoint is taken at that number",
+        Reject::MalformedProof => "its proof of a stable checkpoint proves nothing",
+        Reject::MalformedBatch => "its batch contains a request twice",
+        Reject::MalformedViewChange => "it breaks a rule that every VIEW-CHANGE keeps",
+        Reject::MalformedNewView => "it does not match the VIEW-CHANGEs that come with it",
+        Reject::PrepareFromPrimary => {
+            "a primary must not send PREPARE, since its PRE-PREPARE stands for it"
+        }
+        Reject::Contradiction => "it contradicts what the sender said first in its place",
+        Reject::Unjustified => "it does not follow from the VIEW-CHANGEs that justify it",
+        Reject::UnknownVersion
+        | Reject::WrongEpoch
+        | Reject::UnknownReplica
+        | Reject::UnknownClient
+        | Reject::NotForClients
+        | Reject::NotForReplicas
+        | Reject::Incompatible
+        | Reject::Starting
+        | Reject::WrongView
+        | Reject::OutsideWindow
+        | Reject::Duplicate
+        | Reject::ClockSkew
+        | Reject::Stale
+        | Reject::ClientWindow
+        | Reject::Unsolicited
+        | Reject::TooOften => return None,
+    })
 }
 
 impl core::fmt::Display for Accusation {
@@ -293,7 +318,8 @@ impl core::fmt::Display for Accusation {
             }
             Self::Refused(kind, reason) => {
                 let what = kind.map_or("garbage", Kind::name);
-                write!(f, "its {what} was refused: {reason}")
+                let rule = broken_rule(*reason).unwrap_or("it breaks a rule");
+                write!(f, "its {what} was refused: {rule}")
             }
         }
     }

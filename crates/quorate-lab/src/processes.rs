@@ -7,7 +7,9 @@ mod flights;
 pub use clients::{ClientEntry, ClientSaw};
 pub use flights::UnderWay;
 
-use crate::checker::{Checkers, Observation, Violation};
+use crate::checker::{
+    Checkers, ONLY_THE_FAULTY_ARE_CONVICTED, OWN_INVARIANTS, Observation, Violation,
+};
 use crate::counts::Counter;
 use crate::culprits::{SLOW, Suspicions};
 use crate::linearizability::History;
@@ -223,7 +225,7 @@ impl Judge<'_> {
         }
         let mut line = MessageLine::new(times, (from, to), message, fate);
         line.session = message.is_some_and(|message| self.messages.opens_sessions(message));
-        line.reason = refusal.map(|reason| reason.to_string());
+        line.reason = refusal;
         self.show(Line::Message(line));
     }
 
@@ -318,7 +320,7 @@ impl Judge<'_> {
         }
         for (id, why) in recorded.stopped.iter().filter(|(id, _)| !options.is_faulty(*id)) {
             self.violation.get_or_insert_with(|| Violation {
-                property: "the replica's own invariants",
+                property: OWN_INVARIANTS,
                 at: ended,
                 what: format!("replica {id}: it stopped: {why}"),
             });
@@ -350,7 +352,7 @@ impl Judge<'_> {
                 "correct replica {} is convicted of {}",
                 conviction.replica, conviction.lie
             );
-            let property = "only the faulty are convicted";
+            let property = ONLY_THE_FAULTY_ARE_CONVICTED;
             self.violation.get_or_insert(Violation { property, at, what });
         }
     }

@@ -1,6 +1,10 @@
 //! What a run leaves behind: one JSON object, and one page for people.
 
+mod checked;
 mod html;
+mod reading;
+mod story;
+pub mod wording;
 
 pub use html::page;
 
@@ -11,6 +15,7 @@ use crate::world::{Fault, Options, Outcome, Processor, Verdict};
 use pbft::{Evidence, ReplicaId};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use wording::rounded;
 
 /// The machine-readable outcome of a run. Its format is stable: fields are only added.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -151,9 +156,22 @@ impl Summary {
     }
 }
 
-/// A number for people: with two decimals at most.
-pub fn rounded(number: f64) -> String {
-    ((number * 100.0).round() / 100.0).to_string()
+/// The counts of a run with their names, for tables.
+pub fn count_rows(counts: &MessageCounts) -> [(&'static str, u64); 12] {
+    [
+        ("PRE-PREPARE", counts.pre_prepare),
+        ("PREPARE", counts.prepare),
+        ("COMMIT", counts.commit),
+        ("REPLY", counts.reply),
+        ("the four phases together", counts.total),
+        ("and with each replica's own", counts.total_with_self),
+        ("CHECKPOINT", counts.checkpoint),
+        ("VIEW-CHANGE", counts.view_change),
+        ("NEW-VIEW", counts.new_view),
+        ("STATUS", counts.status),
+        ("state transfer", counts.state_transfer),
+        ("other: HELLO, REQUEST, repair, sessions", counts.other),
+    ]
 }
 
 /// The costs in one line.

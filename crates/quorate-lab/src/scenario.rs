@@ -15,7 +15,7 @@ pub use format::VerdictName;
 pub(crate) use write::time;
 pub use write::{processor, write};
 
-use crate::report::rounded;
+use crate::report::wording::rounded;
 use crate::rng::Seed;
 use crate::world::{Options, Outcome, Verdict};
 use core::fmt;

@@ -2,7 +2,9 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use pbft::message::{Kind, Reply, ReplyBody};
-use pbft::{ClientId, Digest, Event, Message, ReplicaId, SeqNum, Time, View, ViewChangeCause};
+use pbft::{
+    ClientId, Digest, Event, Message, Reject, ReplicaId, SeqNum, Time, View, ViewChangeCause,
+};
 use quorate_adversary::Endpoint;
 use serde::Serialize;
 
@@ -73,7 +75,7 @@ pub struct MessageLine {
     /// The sequence number it speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
-    /// The beginning of the digest it speaks of.
+    /// The beginning of the digest it speaks of; of a REPLY, that of the result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
     /// Which request, for REQUEST and REPLY: session and timestamp.
@@ -85,12 +87,28 @@ pub struct MessageLine {
     /// What became of it.
     pub fate: Fate,
     /// Why the receiver refused it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "in_words")]
+    pub reason: Option<Reject>,
+}
+
+fn in_words<S: serde::Serializer>(
+    reason: &Option<Reject>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match reason {
+        Some(reason) => serializer.collect_str(reason),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// What stands in the place of a kind where bytes were no message.
 pub(crate) const GARBAGE: &str = "GARBAGE";
+
+/// What a world says when everything is mended.
+pub const HEALED: &str = "everything is mended, and only faulty replicas stay as they are";
+
+/// What a world says when all links are mended.
+pub(crate) const MENDED: &str = "every link carries again";
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -138,6 +156,21 @@ pub struct EventLine {
     /// More, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// What the words say of another replica, for those who do not read words.
+    #[serde(skip)]
+    pub against: Option<Against>,
+    /// How many requests a batch has, if it is about one.
+    #[serde(skip)]
+    pub requests: Option<usize>,
+}
+
+/// What a replica found fault with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Against {
+    /// A message of this replica, for this reason.
+    Message(ReplicaId, Kind, Reject),
+    /// This replica, with a proof.
+    Proved(ReplicaId),
 }
 
 impl MessageLine {
@@ -148,6 +181,10 @@ impl MessageLine {
         fate: Fate,
     ) -> Self {
         let Subject { view, seq, digest } = message.map(subject).unwrap_or_default();
+        let digest = digest.or(match message {
+            Some(Message::Reply(reply)) => Some(result_digest(reply)),
+            _ => None,
+        });
         let request = match message {
             Some(Message::Request(signed)) => {
                 let request = signed.request();
@@ -201,7 +238,7 @@ pub(crate) fn subject(message: &Message) -> Subject {
         Message::Committed(committed) => (None, Some(committed.seq), Some(committed.digest)),
         Message::FetchBatch(digest) => (None, None, Some(*digest)),
         Message::Batch(batch) => (None, None, Some(batch.digest())),
-        Message::Reply(reply) => (Some(reply.view), None, Some(answer(reply))),
+        Message::Reply(reply) => (Some(reply.view), None, Some(result_digest(reply))),
         Message::FetchPrePrepare(view, seq) => (Some(*view), Some(*seq), None),
         Message::PrePrepareSeen(signed) => {
             (Some(signed.body.view), Some(signed.body.seq), Some(signed.body.digest))
@@ -211,8 +248,8 @@ pub(crate) fn subject(message: &Message) -> Subject {
     Subject { view, seq, digest }
 }
 
-/// The digest of what a REPLY says, by which equal answers are known.
-pub(crate) fn answer(reply: &Reply) -> Digest {
+/// The digest of the result that a REPLY brings, whole or as its digest.
+pub(crate) fn result_digest(reply: &Reply) -> Digest {
     match &reply.body {
         ReplyBody::Full(outcome) => outcome.digest(),
         ReplyBody::Digest(digest) => *digest,
@@ -234,10 +271,13 @@ impl EventLine {
             seq: None,
             digest: None,
             detail: None,
+            against: None,
+            requests: None,
         };
         match *event {
             Event::Admitted => {}
             Event::Rejected { from, kind, reason } => {
+                line.against = Some(Against::Message(from, kind, reason));
                 line.detail = Some(format!("{} from replica {from}: {reason}", kind.name()));
             }
             Event::RequestWaiting { client, timestamp, .. } => {
@@ -246,6 +286,7 @@ impl EventLine {
             Event::PrePrepared { view, seq, digest, requests } => {
                 line.about(Some(view), Some(seq), Some(digest));
                 line.detail = Some(format!("{requests} requests"));
+                line.requests = Some(requests);
             }
             Event::Prepared { view, seq, digest } => {
                 line.about(Some(view), Some(seq), Some(digest));
@@ -254,6 +295,7 @@ impl EventLine {
             Event::Executed { seq, digest, requests } => {
                 line.about(None, Some(seq), Some(digest));
                 line.detail = Some(format!("{requests} requests"));
+                line.requests = Some(requests);
             }
             Event::CheckpointTaken { seq, id } | Event::CheckpointStable { seq, id } => {
                 line.about(None, Some(seq), Some(id.state_root));
@@ -277,6 +319,7 @@ impl EventLine {
             Event::EvidenceFound { replica, view } => {
                 line.about(Some(view), None, None);
                 line.detail = Some(format!("against replica {replica}"));
+                line.against = Some(Against::Proved(replica));
             }
             Event::Halted(reason) => line.detail = Some(reason.to_string()),
         }
@@ -299,11 +342,15 @@ impl EventLine {
     }
 }
 
+/// Why replicas leave a view, as far as others ask for it by name.
+pub(crate) const WAITED: &str = "a request waited too long";
+pub(crate) const JOINED: &str = "f+1 others have left";
+
 fn cause_text(cause: ViewChangeCause) -> &'static str {
     match cause {
-        ViewChangeCause::RequestTimeout => "a request waited too long",
+        ViewChangeCause::RequestTimeout => WAITED,
         ViewChangeCause::NewViewTimeout => "the new view did not begin in time",
-        ViewChangeCause::Joined => "f+1 others have left",
+        ViewChangeCause::Joined => JOINED,
         ViewChangeCause::BadNewView => "the NEW-VIEW does not follow from its VIEW-CHANGEs",
         ViewChangeCause::PrimaryLied => "the primary was caught lying",
         ViewChangeCause::Rejoin => "a replica rejoins",

@@ -19,7 +19,9 @@ pub use options::{ClientLie, CrashKind, Fault, Options, Workload};
 pub use outcome::{Counts, Outcome, Verdict};
 pub use processor::Processor;
 
-use crate::checker::{Checkers, Observation, Violation};
+use crate::checker::{
+    Checkers, ONLY_THE_FAULTY_ARE_CONVICTED, OWN_INVARIANTS, Observation, Violation,
+};
 use crate::network::Network;
 use crate::rng::Seed;
 use crate::small_scope::Tampering;
@@ -188,14 +190,7 @@ impl<'a> World<'a> {
             signatures: KnownSignatures::default(),
             clients,
             lying_clients,
-            checkers: Checkers::new(options.replica_count, &options.parameters)
-                .with_promises(options.replica_count)
-                .with_bounds(
-                    options.replica_count,
-                    options.client_count(),
-                    &options.parameters,
-                    options.sync.1,
-                ),
+            checkers: Checkers::of_a_world(options),
             trace: Trace::default(),
             violation: None,
             interference,
@@ -368,7 +363,7 @@ impl<'a> World<'a> {
         }
         if let Some(rule) = self.machine(at).broken_invariant() {
             self.violation.get_or_insert(Violation {
-                property: "the replica's own invariants",
+                property: OWN_INVARIANTS,
                 at: self.now,
                 what: format!("replica {at}: {rule}"),
             });
@@ -452,7 +447,7 @@ impl<'a> World<'a> {
             Some(_) if self.machine(at).is_faulty() => return,
             Some(conviction) => return self.trace.convicted(self.now, conviction, evidence),
         };
-        let property = "only the faulty are convicted";
+        let property = ONLY_THE_FAULTY_ARE_CONVICTED;
         self.violation.get_or_insert(Violation { property, at: self.now, what });
     }
 

@@ -3,7 +3,7 @@
 use super::{Fault, World};
 use crate::checker::Observation;
 use crate::network::NetworkOptions;
-use crate::trace::Line;
+use crate::trace::{HEALED, Line};
 use pbft::ReplicaId;
 use quorate_adversary::Endpoint;
 
@@ -107,6 +107,6 @@ impl World<'_> {
         }
         self.trace.healed(self.now);
         let at = self.now.as_micros();
-        self.show(|| Line::Fault { at, what: "the world heals".to_owned() });
+        self.show(|| Line::Fault { at, what: HEALED.to_owned() });
     }
 }

@@ -224,8 +224,7 @@ impl World<'_> {
         self.show(|| {
             let mut line = MessageLine::new(times, ends, message, fate);
             line.session = for_session;
-            line.reason =
-                refusal.filter(|_| fate == Fate::Refused).map(|reason| reason.to_string());
+            line.reason = refusal.filter(|_| fate == Fate::Refused);
             Line::Message(line)
         });
     }

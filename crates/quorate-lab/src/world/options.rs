@@ -2,6 +2,7 @@
 
 use super::processor::Processor;
 use crate::network::{Distances, NetworkOptions, Traffic};
+use crate::trace::MENDED;
 use core::fmt;
 use core::time::Duration;
 use pbft::{ClientParameters, Parameters, ReplicaId};
@@ -271,7 +272,7 @@ impl fmt::Display for Fault {
                 let (min, max) = (min.as_secs_f64(), max.as_secs_f64());
                 write!(f, "{traffic} takes {min} to {max} s")
             }
-            Self::Mend => f.write_str("every link carries again"),
+            Self::Mend => f.write_str(MENDED),
             Self::CutFromClients(replica) => {
                 write!(f, "replica {replica} is cut off from clients")
             }

@@ -2,7 +2,7 @@
 
 use super::clients::Clients;
 use super::machine::Machine;
-use crate::checker::Violation;
+use crate::checker::{LINEARIZABILITY, Violation};
 use crate::counts::{Counter, MessageCounts};
 use crate::culprits::{Culprit, Suspicions};
 use crate::linearizability::{self, History};
@@ -269,7 +269,7 @@ pub(crate) fn linearizability(at: Time, history: &History) -> Option<Violation> 
         Ok(linearizability::Verdict::Violation(violation)) => violation.to_string(),
         Err(error) => error.to_string(),
     };
-    Some(Violation { property: "linearizability", at, what })
+    Some(Violation { property: LINEARIZABILITY, at, what })
 }
 
 fn number(endpoint: Endpoint) -> u64 {

@@ -10,6 +10,7 @@ mod network;
 mod own_service;
 mod processors;
 mod rejoin;
+mod reports;
 mod restarts;
 mod scenarios;
 mod small_scope;

@@ -5,7 +5,8 @@ use crate::args::lab::Run;
 use crate::failure::Shown;
 use crate::render;
 use anyhow::Result;
-use quorate_lab::report::{Summary, rounded};
+use quorate_lab::report::wording::rounded;
+use quorate_lab::report::{Summary, count_rows};
 use quorate_lab::scenario::Scenario;
 use std::path::{Path, PathBuf};
 
@@ -58,22 +59,10 @@ pub(super) fn show(summary: &Summary, dir: &Path, json: bool) -> Result<()> {
     }
     let counts = &summary.counts;
     render::line(format_args!("{}, seed {}", summary.scenario, summary.seed))?;
-    let rows = [
-        ("PRE-PREPARE", counts.pre_prepare),
-        ("PREPARE", counts.prepare),
-        ("COMMIT", counts.commit),
-        ("REPLY", counts.reply),
-        ("these four", counts.total),
-        ("and each replica's own", counts.total_with_self),
-        ("CHECKPOINT", counts.checkpoint),
-        ("VIEW-CHANGE", counts.view_change),
-        ("NEW-VIEW", counts.new_view),
-        ("STATUS", counts.status),
-        ("state transfer", counts.state_transfer),
-        ("other", counts.other),
-    ];
-    let rows: Vec<Vec<String>> =
-        rows.iter().map(|(name, count)| vec![(*name).to_owned(), count.to_string()]).collect();
+    let rows: Vec<Vec<String>> = count_rows(counts)
+        .iter()
+        .map(|(name, count)| vec![(*name).to_owned(), count.to_string()])
+        .collect();
     render::table(&["messages handled", "number"], &rows)?;
     let rows: Vec<Vec<String>> = counts
         .per_replica
@@ -84,7 +73,7 @@ pub(super) fn show(summary: &Summary, dir: &Path, json: bool) -> Result<()> {
             vec![numbers[0].clone(), part.handled.to_string(), part.sent.to_string(), share]
         })
         .collect();
-    render::table(&["replica", "handled", "sent", "share"], &rows)?;
+    render::table(&["replica", "handled", "sent", "share of all sent"], &rows)?;
     let mut facts = vec![
         ("messages for each request", rounded(counts.per_request_with_self)),
         ("requests completed", summary.requests_completed.to_string()),

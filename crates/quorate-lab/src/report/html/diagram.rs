@@ -1,326 +1,312 @@
 //! The message sequence diagram that every text about PBFT draws: replicas and clients as rows,
 //! time as columns.
 
-use super::{escape, party, phase, seconds};
+mod arrows;
+mod axis;
+mod lanes;
+pub(super) mod marks;
+mod stretch;
+
+use super::{escape, phase};
+use crate::report::reading::{Arrow, Reading, replica};
+use crate::report::story::Lie;
+use crate::report::wording::{count, moment};
 use crate::scenario::Scenario;
-use crate::trace::{Fate, Line, MessageLine, Party};
+use crate::trace::{EventLine, MessageLine, Party};
+use arrows::Departures;
+use axis::Axis;
 use core::fmt::Write;
-use std::collections::{BTreeMap, BTreeSet};
+use lanes::Lanes;
+use std::collections::BTreeSet;
+use stretch::Stretch;
 
-/// The most messages that are drawn: a page with more is slow to open and impossible to read.
-const DRAWN_MAX: usize = 1_500;
-/// The left margin, with the names of the rows.
-const LEFT: f64 = 190.0;
-const TOP: f64 = 44.0;
-const ROW: f64 = 64.0;
+/// The most arrows in the picture of the telling stretch, and in that of the whole run: with more a
+/// page is slow to open and impossible to read.
+const TELLING_MAX: usize = 600;
+const WHOLE_MAX: usize = 300;
+/// How many more there may be for each replica, if they are shown before anybody asks.
+const MORE_FOR_EACH: usize = 50;
+/// The most clients that are drawn before anybody asks for more.
+const CLIENTS_MAX: usize = 3;
+/// The width that a slide has for the columns.
+const WIDTH: f64 = 1_070.0;
+const TOP: f64 = 46.0;
 
-/// The diagram.
-pub(super) fn svg(scenario: &Scenario, lines: &[Line]) -> String {
-    let chosen = choose(lines);
-    let end = chosen.messages.last().map_or(0, |message| message.at);
-    let axis = Axis::new(&chosen.messages, lines, end);
-    let rows = Rows::new(scenario, &chosen.messages);
-    let (width, height) = (axis.width() + 30.0, TOP + ROW * rows.count() as f64 + 20.0);
-    let mut svg = format!(
-        "<div class=\"scroll\"><svg class=\"diagram\" role=\"img\" aria-label=\"message sequence \
-         diagram\" width=\"{width:.0}\" height=\"{height:.0}\">"
-    );
-    rows.draw(&mut svg, width);
-    draw_views(&mut svg, lines, &axis, &rows, end);
-    draw_faults(&mut svg, lines, &axis, end, height);
-    for message in &chosen.messages {
-        draw_message(&mut svg, message, &axis, &rows);
-    }
-    draw_events(&mut svg, lines, &axis, &rows, end);
-    svg.push_str("</svg></div>");
-    if chosen.left_out > 0 {
-        let _ = write!(
-            svg,
-            "<p class=\"note\">{} later messages are not drawn; all are in trace.jsonl.</p>",
-            chosen.left_out
-        );
-    }
-    svg
+/// The picture of the stretch that tells most.
+pub(super) fn telling(scenario: &Scenario, reading: &Reading<'_>, lies: &[Lie]) -> String {
+    let stretch = Stretch::telling(reading, lies);
+    let frame = Frame::new(reading, stretch, TELLING_MAX);
+    frame.figure(scenario, Some(WIDTH))
 }
 
-struct Chosen<'a> {
-    messages: Vec<&'a MessageLine>,
+/// The picture of the whole run, as far as it can be drawn.
+pub(super) fn whole(scenario: &Scenario, reading: &Reading<'_>) -> String {
+    Frame::new(reading, Stretch::whole(reading), WHOLE_MAX).figure(scenario, None)
+}
+
+/// What is in a picture.
+pub(super) struct Frame<'a> {
+    reading: &'a Reading<'a>,
+    stretch: Stretch,
+    arrows: Vec<&'a Arrow<'a>>,
+    /// Whose requests are shown before anybody asks for more.
+    clients: Vec<Party>,
     left_out: usize,
 }
 
-/// The messages to draw. What opens links says nothing about the run, and what opens sessions only
-/// where views change: then a session may be what had to wait.
-fn choose(lines: &[Line]) -> Chosen<'_> {
-    let views_change = lines.iter().any(|line| match line {
-        Line::Event(event) => event.event == "view change started",
-        _ => false,
-    });
-    let mut messages: Vec<&MessageLine> = lines
-        .iter()
-        .filter_map(|line| match line {
-            Line::Message(message) => Some(message),
-            _ => None,
-        })
-        .filter(|message| message.fate != Fate::Own && message.kind != "HELLO")
-        .filter(|message| views_change || !message.session)
-        .collect();
-    messages.sort_by_key(|message| message.at);
-    let left_out = messages.len().saturating_sub(DRAWN_MAX);
-    messages.truncate(DRAWN_MAX);
-    Chosen { messages, left_out }
-}
-
-/// From times to places: between two moments there is more room the longer the pause, but a pause a
-/// thousand times as long takes only a few times the room. What is hidden at first gets no room of
-/// its own.
-struct Axis(BTreeMap<u64, f64>);
-
-impl Axis {
-    fn new(messages: &[&MessageLine], lines: &[Line], end: u64) -> Self {
-        let shown = messages.iter().filter(|message| phase::of(message.kind).is_shown);
-        let mut times: BTreeSet<u64> = shown.flat_map(|m| [m.sent, m.at]).collect();
-        let first = times.first().copied().unwrap_or(0);
-        times.extend(lines.iter().filter_map(|line| match line {
-            Line::Event(event) if is_drawn(event.event) => Some(event.at),
-            Line::Fault { at, .. } => Some(*at),
-            _ => None,
-        }));
-        let mut x = LEFT + 10.0;
-        let mut before = None;
-        let mut places = BTreeMap::new();
-        for at in times.into_iter().filter(|at| (first..=end).contains(at)) {
-            if let Some(before) = before {
-                let gap = (at - before) as f64;
-                x += 3.0 + 9.0 * (1.0 + gap / 40.0).ln();
-            }
-            before = Some(at);
-            places.insert(at, x);
+impl<'a> Frame<'a> {
+    fn new(reading: &'a Reading<'a>, stretch: Stretch, most: usize) -> Self {
+        let is_inside = |arrow: &&Arrow<'_>| {
+            arrow.message.at >= stretch.from
+                && arrow.message.at <= stretch.to
+                && arrow.message.sent >= stretch.from
+        };
+        let mut arrows: Vec<&Arrow<'_>> = reading.arrows.iter().filter(is_inside).collect();
+        arrows.sort_by_key(|arrow| arrow.message.at);
+        let all = arrows.len();
+        let mut frame =
+            Self { reading, stretch, arrows: Vec::new(), clients: Vec::new(), left_out: 0 };
+        frame.clients = clients(&arrows);
+        let (mut kept, hidden): (Vec<_>, Vec<_>) =
+            arrows.into_iter().partition(|arrow| frame.is_drawn_first(arrow));
+        let bound = most + MORE_FOR_EACH * reading.replica_count.min(16) as usize;
+        if kept.len() > bound {
+            kept.truncate(bound);
+            frame.stretch.to = kept.last().map_or(frame.stretch.to, |arrow| arrow.message.at);
         }
-        Self(places)
+        // What is shown before anybody asks is kept first.
+        let room = most.saturating_sub(kept.len());
+        kept.extend(
+            hidden.into_iter().filter(|arrow| arrow.message.at <= frame.stretch.to).take(room),
+        );
+        kept.sort_by_key(|arrow| arrow.message.at);
+        frame.left_out = all - kept.len();
+        frame.arrows = kept;
+        frame
     }
 
-    /// Where a time is; times between two places are at the earlier one.
-    fn at(&self, time: u64) -> f64 {
-        self.0.range(..=time).next_back().map_or(LEFT + 10.0, |(_, x)| *x)
+    /// The sort of those messages that are shown only when somebody asks; as a class, with a space.
+    fn sort(&self, arrow: &Arrow<'_>) -> &'static str {
+        let message = arrow.message;
+        if arrow.is_repeat {
+            " repeat"
+        } else if arrow.convicts.is_some() || arrow.asks_for_proof {
+            " proof"
+        } else if arrow.is_late {
+            " late"
+        } else if arrow.refusal.is_some() && !arrow.is_refused_as_a_lie() {
+            " vain"
+        } else if self.is_elsewhere(message) {
+            " more"
+        } else {
+            ""
+        }
     }
 
-    fn width(&self) -> f64 {
-        self.0.last_key_value().map_or(LEFT + 100.0, |(_, x)| *x)
-    }
-}
-
-struct Rows {
-    of: BTreeMap<Party, usize>,
-    labels: Vec<String>,
-}
-
-impl Rows {
-    /// Clients above, replicas below.
-    fn new(scenario: &Scenario, messages: &[&MessageLine]) -> Self {
-        let all = messages.iter().flat_map(|message| [message.from, message.to]);
-        let clients: BTreeSet<Party> = all.filter(|p| matches!(p, Party::Client(_))).collect();
-        let replicas =
-            (0..scenario.options.replica_count).map(|id| Party::Replica(pbft::ReplicaId::new(id)));
-        let parties: Vec<Party> = clients.into_iter().chain(replicas).collect();
-        let labels = parties
-            .iter()
-            .map(|row| match row {
-                Party::Replica(id) => {
-                    let kind = scenario.kinds.get(id.get() as usize).map_or("", String::as_str);
-                    format!("{} ({kind})", party(*row))
-                }
-                Party::Client(_) => party(*row),
-            })
-            .collect();
-        Self { of: parties.into_iter().zip(0..).collect(), labels }
+    /// Whether it is about another number than the picture, or for another client.
+    fn is_elsewhere(&self, message: &MessageLine) -> bool {
+        let phase = phase::of(message.kind);
+        let mut clients =
+            [message.from, message.to].into_iter().filter(|it| replica(*it).is_none());
+        phase.is_numbered && !self.is_asked(message.seq)
+            || clients.any(|client| !self.clients.contains(&client))
     }
 
-    fn count(&self) -> usize {
-        self.labels.len()
+    fn is_asked(&self, seq: Option<u64>) -> bool {
+        let seqs = &self.stretch.seqs;
+        seqs.is_empty() || seq.is_some_and(|seq| seqs.contains(&seq))
     }
 
-    fn y(&self, row: Party) -> f64 {
-        TOP + ROW * (self.of.get(&row).copied().unwrap_or(0) as f64 + 0.5)
+    /// Whether an event is about a number that is shown only when somebody asks.
+    fn is_more(&self, event: &EventLine) -> bool {
+        event.event == "executed" && !self.is_asked(event.seq)
     }
 
-    fn draw(&self, svg: &mut String, width: f64) {
-        for (index, label) in self.labels.iter().enumerate() {
-            let y = TOP + ROW * (index as f64 + 0.5);
+    fn is_drawn_first(&self, arrow: &Arrow<'_>) -> bool {
+        match self.sort(arrow) {
+            "" => phase::of(arrow.message.kind).is_shown,
+            sort => sort == " proof",
+        }
+    }
+
+    fn events(&self) -> impl Iterator<Item = &'a EventLine> {
+        let (from, to) = (self.stretch.from, self.stretch.to);
+        self.reading.events.iter().copied().filter(move |event| (from..=to).contains(&event.at))
+    }
+
+    fn figure(&self, scenario: &Scenario, width: Option<f64>) -> String {
+        if self.arrows.is_empty() {
+            return "<p>No message was sent.</p>".to_owned();
+        }
+        let mut departures = Departures::default();
+        let mut parties = BTreeSet::new();
+        let shown = self.arrows.iter().filter(|arrow| self.is_drawn_first(arrow));
+        let mut moments = BTreeSet::from([self.stretch.from, self.stretch.to]);
+        for arrow in shown {
+            departures.insert(arrow);
+            parties.extend([arrow.message.from, arrow.message.to]);
+            moments.insert(arrow.message.at);
+        }
+        let marked =
+            self.events().filter(|event| marks::of(event).is_some() && !self.is_more(event));
+        moments.extend(marked.map(|event| event.at));
+        let mut times = departures.most();
+        for at in moments {
+            times.entry(at).or_insert(1);
+        }
+        for arrow in self.arrows.iter().filter(|arrow| !self.is_drawn_first(arrow)) {
+            departures.insert(arrow);
+            parties.extend([arrow.message.from, arrow.message.to]);
+        }
+        let axis = Axis::new(&times, width);
+        let lanes = Lanes::new(scenario, &self.clients, &parties, TOP);
+        let height = lanes.bottom() + 44.0;
+        let mut svg = format!(
+            "<figure><div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"message \
+             sequence diagram, scrolls sideways\">{}<svg role=\"img\" aria-label=\"message sequence \
+             diagram\" width=\"{:.0}\" height=\"{height:.0}\">",
+            lanes.names(height),
+            axis.width()
+        );
+        self.draw_views(&mut svg, &axis, lanes.bottom());
+        axis.draw(&mut svg, self.reading.zero, TOP, lanes.bottom() + 4.0);
+        let stretch = (self.stretch.from, self.stretch.to);
+        lanes.draw(&mut svg, self.reading, stretch, |at| axis.at(at), axis.width());
+        self.draw_faults(&mut svg, &axis, lanes.bottom());
+        // What convicts lies above everything else.
+        let (proofs, others): (Vec<&Arrow<'_>>, Vec<&Arrow<'_>>) =
+            self.arrows.iter().partition(|arrow| arrow.convicts.is_some());
+        for arrow in others.into_iter().chain(proofs) {
+            arrows::draw(&mut svg, self, arrow, &departures, &axis, &lanes);
+        }
+        marks::draw(&mut svg, self, &axis, &lanes);
+        let _ = write!(
+            svg,
+            "</svg></div>{}<figcaption>{} Time runs to the right; pauses are drawn short.{} Point at \
+             anything to read what it is.</figcaption></figure>",
+            phase::choices(self),
+            self.stretch.caption(self.reading),
+            match self.left_out {
+                0 => String::new(),
+                many => format!(
+                    " {} not drawn: all are in trace.jsonl.",
+                    count(many as u64, "other message is", "other messages are")
+                ),
+            }
+        );
+        svg
+    }
+
+    /// The views of the cluster, each with its primary, as bands over all rows.
+    fn draw_views(&self, svg: &mut String, axis: &Axis, bottom: f64) {
+        let (from, to) = (self.stretch.from, self.stretch.to);
+        let mut left_at = from;
+        for period in &self.reading.periods {
+            let until = period.until.unwrap_or(u64::MAX);
+            if until < from || period.from > to {
+                continue;
+            }
+            let x1 = if period.from <= from { 0.0 } else { axis.at(period.from) };
+            let x2 = if until >= to { axis.width() } else { axis.at(until) };
+            if period.from > left_at && period.from > from {
+                let x = axis.at(left_at);
+                let text = if x1 - x > 90.0 { "between views" } else { "" };
+                band(svg, "between", (x, x1), bottom, text);
+            }
+            left_at = until.max(from);
+            let primary = self.reading.primary(period.view);
+            let text = match x2 - x1 {
+                0.0..40.0 => String::new(),
+                40.0..165.0 => format!("v{}: r{primary}", period.view),
+                _ => format!("view {} · primary: replica {primary}", period.view),
+            };
+            let class = if period.view.is_multiple_of(2) { "even" } else { "odd" };
+            band(svg, class, (x1, x2), bottom, &text);
+        }
+        if left_at < to {
+            band(svg, "between", (axis.at(left_at), axis.width()), bottom, "between views");
+        }
+    }
+
+    fn draw_faults(&self, svg: &mut String, axis: &Axis, bottom: f64) {
+        let (from, to) = (self.stretch.from, self.stretch.to);
+        let mut taken = f64::MIN;
+        for (at, what) in self.reading.faults.iter().filter(|(at, _)| (from..=to).contains(at)) {
+            let x = axis.at(*at).max(taken + 14.0);
+            taken = x;
             let _ = write!(
                 svg,
-                "<line x1=\"{LEFT}\" y1=\"{y}\" x2=\"{width:.0}\" y2=\"{y}\" stroke=\"#bbb\"/>\
-                 <text x=\"8\" y=\"{:.1}\">{}</text>",
-                y + 4.0,
-                escape(label)
+                "<g class=\"fault\"><title>{}: {}</title><path d=\"M{x:.0} 26V{bottom:.0}\"/><text \
+                 x=\"{x:.0}\" y=\"38\">⚡</text></g>",
+                moment(*at, self.reading.zero),
+                escape(what)
             );
         }
     }
+
+    /// How many messages of a sort there are, to be shown when somebody asks.
+    pub(super) fn count(&self, sort: &str) -> usize {
+        self.arrows.iter().filter(|arrow| self.sort(arrow).trim_start() == sort).count()
+    }
+
+    /// How many messages of a kind there are.
+    pub(super) fn count_kind(&self, class: &str) -> usize {
+        self.arrows.iter().filter(|arrow| phase::of(arrow.message.kind).class == class).count()
+    }
+
+    /// Whether there is such a mark.
+    pub(super) fn has_mark(&self, mark: &marks::Mark) -> bool {
+        self.events().any(|event| {
+            marks::of(event).is_some_and(|it| it.class == mark.class && it.glyph == mark.glyph)
+        })
+    }
+
+    /// Whether messages name rival digests.
+    pub(super) fn rivals(&self) -> usize {
+        let ranks = self.arrows.iter().filter(|arrow| self.sort(arrow) != " more");
+        let ranks = ranks.filter_map(|arrow| self.reading.rivals.rank(arrow.message));
+        ranks.max().map_or(0, |rank| rank + 1)
+    }
+
+    pub(super) fn has_refusals(&self) -> bool {
+        self.arrows.iter().any(|arrow| arrow.is_refused_as_a_lie())
+    }
+
+    pub(super) fn has_losses(&self) -> bool {
+        use crate::trace::Fate;
+        self.arrows.iter().any(|arrow| matches!(arrow.message.fate, Fate::Lost | Fate::Down))
+    }
+
+    pub(super) fn has_faults(&self) -> bool {
+        let (from, to) = (self.stretch.from, self.stretch.to);
+        self.reading.faults.iter().any(|(at, _)| (from..=to).contains(at))
+    }
 }
 
-/// In which view each replica is: a strip along its row, hatched while it is between views.
-fn draw_views(svg: &mut String, lines: &[Line], axis: &Axis, rows: &Rows, end: u64) {
-    let mut since: BTreeMap<Party, (u64, u64, bool)> = BTreeMap::new();
-    let strip = |svg: &mut String, row: Party, (from, view, active): (u64, u64, bool), to: u64| {
-        let (x1, x2, y) = (axis.at(from), axis.at(to.min(end)), rows.y(row) + 14.0);
-        if x2 <= x1 {
-            return;
-        }
-        let fill = if view.is_multiple_of(2) { "#dbe9f6" } else { "#fde7cf" };
-        let dashes = if active { "" } else { " stroke=\"#a02010\" stroke-dasharray=\"3 2\"" };
-        let state = if active { "active in" } else { "waits for" };
-        let _ = write!(
-            svg,
-            "<g><title>{} {state} view {view}</title><rect x=\"{x1:.1}\" y=\"{y:.1}\" \
-             width=\"{:.1}\" height=\"12\" fill=\"{fill}\"{dashes}/><text x=\"{:.1}\" \
-             y=\"{:.1}\" font-size=\"10\">{}v{view}</text></g>",
-            party(row),
-            x2 - x1,
-            x1 + 3.0,
-            y + 10.0,
-            if active { "" } else { "→ " }
-        );
+/// The first clients of a picture: those that are answered in it before those that only ask.
+fn clients(arrows: &[&Arrow<'_>]) -> Vec<Party> {
+    let of = |kind: &'static str| {
+        let messages = arrows.iter().map(|arrow| arrow.message);
+        let messages = messages.filter(move |message| message.kind == kind && !message.session);
+        messages.flat_map(|message| [message.from, message.to])
     };
-    for line in lines {
-        let Line::Event(event) = line else { continue };
-        let (Some(view), at, row) = (event.view, event.at, event.replica) else { continue };
-        let active = match event.event {
-            "view change started" => false,
-            "view entered" => true,
-            _ => continue,
-        };
-        let earlier = since.insert(row, (at, view, active)).unwrap_or((0, 0, true));
-        strip(svg, row, earlier, at);
-    }
-    for row in rows.of.keys().filter(|row| matches!(row, Party::Replica(_))) {
-        let last = since.get(row).copied().unwrap_or((0, 0, true));
-        strip(svg, *row, last, end);
-    }
-}
-
-fn draw_faults(svg: &mut String, lines: &[Line], axis: &Axis, end: u64, height: f64) {
-    for line in lines {
-        let Line::Fault { at, what } = line else { continue };
-        if *at > end {
-            continue;
+    let mut clients = Vec::new();
+    let opening = arrows.iter().flat_map(|arrow| [arrow.message.from, arrow.message.to]);
+    for party in of("REPLY").chain(of("REQUEST")).chain(opening) {
+        if replica(party).is_none() && !clients.contains(&party) && clients.len() < CLIENTS_MAX {
+            clients.push(party);
         }
-        let x = axis.at(*at);
-        let _ = write!(
-            svg,
-            "<g><title>{}: {}</title><line x1=\"{x:.1}\" y1=\"20\" x2=\"{x:.1}\" \
-             y2=\"{height:.0}\" stroke=\"#a02010\" stroke-dasharray=\"2 3\"/><text x=\"{x:.1}\" \
-             y=\"14\" fill=\"#a02010\">⚡</text></g>",
-            seconds(*at),
-            escape(what)
-        );
     }
+    clients.sort_unstable();
+    clients
 }
 
-fn draw_message(svg: &mut String, message: &MessageLine, axis: &Axis, rows: &Rows) {
-    let phase = phase::of(message.kind);
-    let (x1, y1) = (axis.at(message.sent), rows.y(message.from));
-    let (mut x2, mut y2) = (axis.at(message.at), rows.y(message.to));
-    let is_lost = matches!(message.fate, Fate::Lost | Fate::Down);
-    if message.fate == Fate::Lost {
-        (x2, y2) = (x1 + 14.0, y1 + (y2 - y1) * 0.4);
-    }
+fn band(svg: &mut String, class: &str, (x1, x2): (f64, f64), bottom: f64, text: &str) {
     let _ = write!(
         svg,
-        "<g class=\"{}\"><title>{}</title><line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" \
-         y2=\"{y2:.1}\" stroke=\"{}\" stroke-dasharray=\"{}\" stroke-opacity=\"0.75\"/>",
-        phase.class,
-        escape(&describe(message)),
-        phase.colour,
-        phase.dashes
+        "<rect class=\"band {class}\" x=\"{x1:.0}\" y=\"0\" width=\"{:.0}\" height=\"{bottom:.0}\"/>\
+         <text class=\"view\" x=\"{:.0}\" y=\"15\">{text}</text>",
+        (x2 - x1).max(1.0),
+        x1 + 6.0
     );
-    if is_lost {
-        let _ = write!(
-            svg,
-            "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"#a02010\">✕</text>",
-            x2 - 5.0,
-            y2 + 4.0
-        );
-    } else {
-        svg.push_str(&phase.head(x2, y2));
-    }
-    if message.fate == Fate::Refused {
-        let _ = write!(
-            svg,
-            "<circle cx=\"{x2:.1}\" cy=\"{y2:.1}\" r=\"8\" fill=\"none\" stroke=\"#a02010\" \
-             stroke-width=\"2\"/>"
-        );
-    }
-    svg.push_str("</g>");
-}
-
-fn describe(message: &MessageLine) -> String {
-    let mut text = message.kind.to_owned();
-    if let Some(view) = message.view {
-        let _ = write!(text, ", view {view}");
-    }
-    if let Some(seq) = message.seq {
-        let _ = write!(text, ", number {seq}");
-    }
-    if let Some(digest) = &message.digest {
-        let _ = write!(text, ", digest {digest}");
-    }
-    if let Some((session, timestamp)) = message.request {
-        let _ = write!(text, ", session {session}, timestamp {timestamp}");
-    }
-    let _ = write!(
-        text,
-        ": {} at {} to {} at {}",
-        party(message.from),
-        seconds(message.sent),
-        party(message.to),
-        seconds(message.at)
-    );
-    match message.fate {
-        Fate::Handled | Fate::Own => {}
-        Fate::Refused => {
-            let _ = write!(text, "; refused: {}", message.reason.as_deref().unwrap_or(""));
-        }
-        Fate::Discarded => text.push_str("; the receiver looks at nothing"),
-        Fate::Down => text.push_str("; the receiver is down"),
-        Fate::Lost => text.push_str("; lost by the network"),
-    }
-    text
-}
-
-fn is_drawn(event: &str) -> bool {
-    matches!(
-        event,
-        "executed"
-            | "rejected"
-            | "view change started"
-            | "view entered"
-            | "evidence found"
-            | "halted"
-    )
-}
-
-/// Marks on the rows: what was executed, what was refused, who left its view.
-fn draw_events(svg: &mut String, lines: &[Line], axis: &Axis, rows: &Rows, end: u64) {
-    for line in lines {
-        let Line::Event(event) = line else { continue };
-        if !is_drawn(event.event) || event.at > end {
-            continue;
-        }
-        let (mark, colour) = match event.event {
-            "executed" => ("▮", "#00603a"),
-            "rejected" => ("✗", "#a02010"),
-            "view change started" => ("↷", "#b0005a"),
-            "view entered" => ("●", "#b0005a"),
-            _ => ("⚑", "#a02010"),
-        };
-        let (x, y) = (axis.at(event.at), rows.y(event.replica) - 8.0);
-        let what = format!("{}: {}", party(event.replica), event.describe());
-        let _ = write!(
-            svg,
-            "<g><title>{} at {}</title><text x=\"{:.1}\" y=\"{y:.1}\" fill=\"{colour}\">{mark}\
-             </text></g>",
-            escape(&what),
-            seconds(event.at),
-            x - 4.0
-        );
-    }
 }

@@ -1,185 +1,191 @@
-//! Plots over the whole run, with time to scale: views and faults, latency, throughput.
+//! Plots over the whole run, with time to scale from the first call: views and faults, latency,
+//! throughput.
 
-use super::{Summary, escape, party, seconds};
-use crate::scenario::Scenario;
-use crate::trace::{Line, Party};
+use super::escape;
+use crate::report::reading::Reading;
+use crate::report::wording::{count, millis, moment};
 use core::fmt::Write;
-use std::collections::BTreeMap;
 
-const WIDTH: f64 = 1180.0;
+const WIDTH: f64 = 1_180.0;
 const LEFT: f64 = 110.0;
 
-fn x(at: u64, end: u64) -> f64 {
-    LEFT + (WIDTH - LEFT - 10.0) * at as f64 / end.max(1) as f64
+/// A scale from the first call to the last answer, or to the last event of interest.
+struct Scale {
+    from: u64,
+    to: u64,
 }
 
-fn end(summary: &Summary) -> u64 {
-    // A run's time is never negative and far below the range.
-    (summary.seconds() * 1e6) as u64
-}
+impl Scale {
+    fn of(reading: &Reading<'_>) -> Self {
+        let answers = reading.calls.iter().filter_map(|call| call.answered);
+        let views = reading.periods.iter().map(|period| period.from);
+        let faults = reading.faults.iter().map(|(at, _)| *at);
+        let is_open = reading.calls.iter().any(|call| call.answered.is_none());
+        let end = is_open.then_some(reading.end);
+        let to = answers.chain(views).chain(faults).chain(end).max().unwrap_or(reading.end);
+        Self { from: reading.zero, to: to.max(reading.zero + 1) }
+    }
 
-/// The views of each replica over the run, and what went wrong when.
-pub(super) fn views(scenario: &Scenario, summary: &Summary, lines: &[Line]) -> String {
-    let end = end(summary);
-    let n = scenario.options.replica_count;
-    let height = 30.0 + 22.0 * f64::from(n) + 24.0;
-    let mut svg = format!(
-        "<svg role=\"img\" aria-label=\"views and faults\" width=\"{WIDTH}\" \
-         height=\"{height:.0}\">"
-    );
-    let y = |replica: u32| 24.0 + 22.0 * f64::from(replica);
-    let mut state: BTreeMap<u32, (u64, u64, bool)> = BTreeMap::new();
-    let bar = |svg: &mut String, replica: u32, (from, view, active): (u64, u64, bool), to: u64| {
-        let (x1, x2) = (x(from, end), x(to, end));
-        let fill = match (active, view.is_multiple_of(2)) {
-            (false, _) => "#fff",
-            (true, true) => "#9cc3e6",
-            (true, false) => "#f5b971",
-        };
-        let state = if active { "active in" } else { "waits for" };
-        let _ = write!(
-            svg,
-            "<g><title>replica {replica} {state} view {view}, {} to {}</title><rect x=\"{x1:.1}\" \
-             y=\"{:.1}\" width=\"{:.1}\" height=\"16\" fill=\"{fill}\" stroke=\"#666\"/></g>",
-            seconds(from),
-            seconds(to),
-            y(replica),
-            (x2 - x1).max(0.5)
-        );
-        if x2 - x1 > 24.0 {
+    fn x(&self, at: u64) -> f64 {
+        let share = at.saturating_sub(self.from) as f64 / (self.to - self.from) as f64;
+        LEFT + (WIDTH - LEFT - 10.0) * share.min(1.0)
+    }
+
+    fn labels(&self, svg: &mut String, y: f64) {
+        for part in 0..=4 {
+            let at = self.from + (self.to - self.from) * part / 4;
+            let anchor = if part == 4 { " text-anchor=\"end\"" } else { "" };
             let _ = write!(
                 svg,
-                "<text x=\"{:.1}\" y=\"{:.1}\">v{view}</text>",
-                x1 + 4.0,
-                y(replica) + 12.0
+                "<text x=\"{:.0}\" y=\"{y:.0}\"{anchor}>{}</text>",
+                self.x(at),
+                moment(at, self.from)
             );
         }
-    };
-    for line in lines {
-        let Line::Event(event) = line else { continue };
-        let (Some(view), Party::Replica(replica)) = (event.view, event.replica) else { continue };
-        let active = match event.event {
-            "view change started" => false,
-            "view entered" => true,
-            _ => continue,
-        };
-        let replica = replica.get();
-        let before = state.insert(replica, (event.at, view, active)).unwrap_or((0, 0, true));
-        bar(&mut svg, replica, before, event.at);
     }
-    for replica in 0..n {
-        bar(&mut svg, replica, state.get(&replica).copied().unwrap_or((0, 0, true)), end);
-        let label = party(Party::Replica(pbft::ReplicaId::new(replica)));
-        let _ = write!(svg, "<text x=\"4\" y=\"{:.1}\">{label}</text>", y(replica) + 12.0);
-    }
-    for line in lines {
-        let Line::Fault { at, what } = line else { continue };
-        let x = x(*at, end);
+}
+
+/// The views of the cluster, and what the scenario changed when.
+pub(super) fn views(reading: &Reading<'_>) -> String {
+    let scale = Scale::of(reading);
+    let mut svg = format!(
+        "<svg role=\"img\" aria-label=\"views and faults\" width=\"{WIDTH}\" height=\"76\"><text \
+         x=\"4\" y=\"42\">view, primary</text>"
+    );
+    for period in &reading.periods {
+        let until = period.until.unwrap_or(scale.to);
+        let (x1, x2) = (scale.x(period.from), scale.x(until));
+        let class = if period.view.is_multiple_of(2) { "even" } else { "odd" };
+        let primary = reading.primary(period.view);
         let _ = write!(
             svg,
-            "<g><title>{}: {}</title><line x1=\"{x:.1}\" y1=\"18\" x2=\"{x:.1}\" y2=\"{:.1}\" \
-             stroke=\"#a02010\" stroke-dasharray=\"2 3\"/><text x=\"{:.1}\" y=\"14\" \
-             fill=\"#a02010\">⚡</text></g>",
-            seconds(*at),
-            escape(what),
-            height - 24.0,
-            x - 5.0
+            "<g><title>view {}, primary replica {primary}, {} to {}</title><rect class=\"{class}\" \
+             x=\"{x1:.1}\" y=\"26\" width=\"{:.1}\" height=\"24\" stroke=\"#666\"/>",
+            period.view,
+            moment(period.from.max(reading.zero), reading.zero),
+            moment(until, reading.zero),
+            (x2 - x1).max(2.0)
+        );
+        if x2 - x1 > 60.0 {
+            let _ = write!(
+                svg,
+                "<text x=\"{:.0}\" y=\"42\">v{}: r{primary}</text>",
+                (x1 + x2) / 2.0,
+                period.view
+            );
+        }
+        svg.push_str("</g>");
+    }
+    for (at, what) in reading.faults.iter().filter(|(at, _)| *at >= reading.zero) {
+        let x = scale.x(*at);
+        let _ = write!(
+            svg,
+            "<g class=\"fault\"><title>{}: {}</title><path d=\"M{x:.1} 18V56\"/><text x=\"{x:.1}\" \
+             y=\"14\">⚡</text></g>",
+            moment(*at, reading.zero),
+            escape(what)
         );
     }
-    let _ = write!(
-        svg,
-        "<text x=\"{LEFT}\" y=\"{0:.1}\">0</text><text x=\"{WIDTH}\" y=\"{0:.1}\" \
-         text-anchor=\"end\">{1}</text></svg>",
-        height - 6.0,
-        seconds(end)
-    );
+    scale.labels(&mut svg, 70.0);
+    svg.push_str("</svg>");
     svg
 }
 
 /// How long each operation took, and how many were answered in each part of the run.
-pub(super) fn latency_and_throughput(summary: &Summary, lines: &[Line]) -> String {
-    let mut called: BTreeMap<usize, u64> = BTreeMap::new();
-    let mut answered: Vec<(u64, u64)> = Vec::new();
-    for line in lines {
-        match line {
-            Line::Called { at, operation, .. } => {
-                called.insert(*operation, *at);
-            }
-            Line::Answered { at, operation, .. } => {
-                if let Some(since) = called.get(operation) {
-                    answered.push((*at, at - since));
-                }
-            }
-            _ => {}
-        }
-    }
+pub(super) fn latency_and_throughput(reading: &Reading<'_>) -> String {
+    let mut answered: Vec<(u64, u64)> =
+        reading.calls.iter().filter_map(|call| Some((call.answered?, call.latency()?))).collect();
     if answered.is_empty() {
-        return "<h2>Latency and throughput</h2><p>No operation was answered.</p>".to_owned();
+        return "<p>No operation was answered.</p>".to_owned();
     }
+    answered.sort_unstable();
     let mut sorted: Vec<u64> = answered.iter().map(|(_, latency)| *latency).collect();
     sorted.sort_unstable();
-    let percentile = |share: usize| sorted[(sorted.len() - 1) * share / 100];
+    let percentile = |share: usize| millis(sorted[(sorted.len() - 1) * share / 100]);
+    // Of few, one in a hundred is none of them.
+    let rare = match sorted.len() {
+        0..200 => String::new(),
+        _ => format!(", 99th percentile {}", percentile(99)),
+    };
+    let highest = *sorted.last().unwrap_or(&1);
     let mut html = format!(
-        "<h2>Latency and throughput</h2><p>{} operations answered; latency {} in the middle, {} for \
-         one in a hundred, {} at most.</p>",
-        answered.len(),
-        seconds(percentile(50)),
-        seconds(percentile(99)),
-        seconds(percentile(100))
+        "<p>{} answered; latency: median {}{rare}, maximum {}.</p>",
+        count(answered.len() as u64, "operation was", "operations were"),
+        percentile(50),
+        millis(highest)
     );
-    let end = end(summary);
-    dots(&mut html, &answered, percentile(100), end);
-    bars(&mut html, &answered, end);
+    let scale = Scale::of(reading);
+    dots(&mut html, reading, &answered, highest, &scale);
+    bars(&mut html, reading, &answered, &scale);
     html
 }
 
 const HEIGHT: f64 = 160.0;
 const BASE: f64 = 130.0;
 
-fn frame(html: &mut String, label: &str, top: &str, end: u64) {
+fn frame(html: &mut String, reading: &Reading<'_>, label: &str, top: &str, scale: &Scale) {
     let _ = write!(
         html,
-        "<svg role=\"img\" aria-label=\"{label}\" width=\"{WIDTH}\" height=\"{HEIGHT}\">\
-         <line x1=\"{LEFT}\" y1=\"{BASE}\" x2=\"{WIDTH}\" y2=\"{BASE}\" stroke=\"#666\"/>\
-         <text x=\"4\" y=\"22\">{label}</text><text x=\"{0}\" y=\"22\" \
-         text-anchor=\"end\">{top}</text><text x=\"{LEFT}\" y=\"{1}\">0</text>\
-         <text x=\"{WIDTH}\" y=\"{1}\" text-anchor=\"end\">{2}</text>",
-        LEFT + 90.0,
-        BASE + 18.0,
-        seconds(end)
+        "<p class=\"note\">{label}:</p><svg role=\"img\" aria-label=\"{label}\" width=\"{WIDTH}\" \
+         height=\"{HEIGHT}\"><path \
+         class=\"lane\" d=\"M{LEFT} 30V{BASE}H{WIDTH}\"/><text \
+         x=\"4\" y=\"36\">{top}</text><text x=\"4\" y=\"{BASE}\">0</text>"
     );
-}
-
-fn dots(html: &mut String, answered: &[(u64, u64)], highest: u64, end: u64) {
-    frame(html, "latency", &seconds(highest), end);
-    // More dots than pixels say nothing more.
-    for (at, latency) in answered.iter().step_by(answered.len().div_ceil(4_000)) {
-        let y = BASE - 100.0 * *latency as f64 / highest.max(1) as f64;
+    for period in reading.periods.iter().skip(1).take(60) {
+        let x = scale.x(period.from);
         let _ = write!(
             html,
-            "<circle cx=\"{:.1}\" cy=\"{y:.1}\" r=\"2\" fill=\"#0072b2\"/>",
-            x(*at, end)
+            "<path class=\"waits\" d=\"M{x:.1} 24V{BASE}\"><title>view {} begins, {}</title></path>",
+            period.view,
+            moment(period.from, reading.zero)
         );
+        if reading.periods.len() <= 5 {
+            let _ = write!(html, "<text x=\"{:.0}\" y=\"22\">view {}</text>", x + 3.0, period.view);
+        }
+    }
+    scale.labels(html, BASE + 18.0);
+}
+
+fn dots(
+    html: &mut String,
+    reading: &Reading<'_>,
+    answered: &[(u64, u64)],
+    highest: u64,
+    scale: &Scale,
+) {
+    frame(
+        html,
+        reading,
+        "Latency of each operation, at the time of its answer",
+        &millis(highest),
+        scale,
+    );
+    // More dots than pixels say nothing more.
+    for (at, latency) in answered.iter().step_by(answered.len().div_ceil(1_500)) {
+        let y = BASE - 100.0 * *latency as f64 / highest.max(1) as f64;
+        let _ = write!(html, "<circle cx=\"{:.0}\" cy=\"{y:.0}\" r=\"2\"/>", scale.x(*at));
     }
     html.push_str("</svg>");
 }
 
-fn bars(html: &mut String, answered: &[(u64, u64)], end: u64) {
-    const PARTS: usize = 60;
-    let mut parts = [0u64; PARTS];
+fn bars(html: &mut String, reading: &Reading<'_>, answered: &[(u64, u64)], scale: &Scale) {
+    const PARTS: u64 = 60;
+    let span = scale.to - scale.from;
+    let mut parts = [0u64; PARTS as usize];
     for (at, _) in answered {
-        let part = (*at as u128 * PARTS as u128 / u128::from(end.max(1))) as usize;
-        parts[part.min(PARTS - 1)] += 1;
+        let part = u128::from(at - scale.from) * u128::from(PARTS) / u128::from(span);
+        parts[usize::try_from(part).unwrap_or(usize::MAX).min(PARTS as usize - 1)] += 1;
     }
     let most = parts.iter().copied().max().unwrap_or(1).max(1);
-    frame(html, "answered", &format!("{most} in {}", seconds(end / PARTS as u64)), end);
+    let label = format!("Operations answered in each {}", millis((span / PARTS).max(1)));
+    frame(html, reading, &label, &most.to_string(), scale);
     let width = (WIDTH - LEFT - 10.0) / PARTS as f64;
-    for (index, count) in parts.iter().enumerate() {
+    for (index, count) in parts.iter().enumerate().filter(|(_, count)| **count > 0) {
         let height = 100.0 * *count as f64 / most as f64;
         let _ = write!(
             html,
-            "<g><title>{count} answered</title><rect x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" \
-             height=\"{height:.1}\" fill=\"#007a5e\"/></g>",
+            "<rect class=\"bar\" x=\"{:.0}\" y=\"{:.0}\" width=\"{:.0}\" height=\"{height:.0}\">\
+             <title>{count} answered</title></rect>",
             LEFT + width * index as f64,
             BASE - height,
             width - 1.0

@@ -194,7 +194,7 @@ impl Run<'_> {
                 if is_paused_again { Ok(()) } else { machines.resume(id) }
             }
             Act::Heal => {
-                self.say("the world heals".to_owned());
+                self.say(quorate_lab::trace::HEALED.to_owned());
                 agenda.0.retain(|_, act| !matches!(act, Act::Resume(_)));
                 for id in (0..self.options.replica_count).map(ReplicaId::new) {
                     machines.resume(id)?;

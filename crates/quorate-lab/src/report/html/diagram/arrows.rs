@@ -1,0 +1,193 @@
+//! Messages as arrows: where they leave and arrive, what they name, what became of them.
+
+use super::axis::STEP;
+use super::{Axis, Frame, Lanes};
+use crate::report::html::{escape, phase};
+use crate::report::reading::{Arrow, letter};
+use crate::report::wording::moment;
+use crate::trace::{Fate, Party};
+use core::fmt::Write;
+use std::collections::BTreeMap;
+
+/// Messages that leave one replica at one moment leave beside each other, one place for each
+/// content: else they would cover each other.
+#[derive(Default)]
+pub(super) struct Departures<'a> {
+    of: BTreeMap<(Party, u64), Vec<Content<'a>>>,
+}
+
+type Content<'a> = (&'a str, Option<u64>, Option<u64>, Option<&'a str>);
+
+fn content<'a>(arrow: &Arrow<'a>) -> Content<'a> {
+    let message = arrow.message;
+    (message.kind, message.view, message.seq, message.digest.as_deref())
+}
+
+impl<'a> Departures<'a> {
+    pub(super) fn insert(&mut self, arrow: &Arrow<'a>) {
+        let leaving = self.of.entry((arrow.message.from, arrow.message.sent)).or_default();
+        let content = content(arrow);
+        if !leaving.contains(&content) {
+            leaving.push(content);
+        }
+    }
+
+    /// How many leave any one replica at a time, at most.
+    pub(super) fn most(&self) -> BTreeMap<u64, usize> {
+        let mut most = BTreeMap::new();
+        for ((_, at), contents) in &self.of {
+            let so_far = most.entry(*at).or_insert(1);
+            *so_far = contents.len().max(*so_far);
+        }
+        most
+    }
+
+    fn place(&self, arrow: &Arrow<'_>) -> f64 {
+        let leaving = self.of.get(&(arrow.message.from, arrow.message.sent));
+        let content = content(arrow);
+        let index = leaving.and_then(|contents| contents.iter().position(|it| *it == content));
+        STEP * index.unwrap_or(0) as f64
+    }
+}
+
+pub(super) fn draw(
+    svg: &mut String,
+    frame: &Frame<'_>,
+    arrow: &Arrow<'_>,
+    departures: &Departures<'_>,
+    axis: &Axis,
+    lanes: &Lanes,
+) {
+    let message = arrow.message;
+    let phase = phase::of(message.kind);
+    let (y1, mut y2) = (lanes.y(message.from), lanes.y(message.to));
+    let mut x2 = axis.at(message.at);
+    let x1 = (axis.at(message.sent) + departures.place(arrow)).min(x2 - 2.0);
+    if message.fate == Fate::Lost {
+        (x2, y2) = (x1 + 14.0, y1 + (y2 - y1) * 0.4);
+    }
+    let rank = frame.reading.rivals.rank(message);
+    let mut class = phase.class.to_owned();
+    if let Some(rank) = rank {
+        let _ = write!(class, " b{}", rank.min(3));
+    }
+    class.push_str(frame.sort(arrow));
+    let proves = arrow.convicts.is_some();
+    if proves {
+        class.push_str(" proves");
+    }
+    let _ = write!(
+        svg,
+        "<g class=\"{class}\"><title>{}</title><path d=\"M{x1:.0} {y1:.0}L{x2:.0} {y2:.0}\"/>",
+        escape(&describe(frame, arrow))
+    );
+    let mark = |svg: &mut String, name: &str| {
+        let _ = write!(svg, "<use href=\"#h-{name}\" x=\"{x2:.0}\" y=\"{y2:.0}\"/>");
+    };
+    match message.fate {
+        Fate::Lost | Fate::Down => mark(svg, "lost"),
+        _ => mark(svg, phase.class),
+    }
+    if arrow.is_refused_as_a_lie() {
+        mark(svg, "refused");
+    }
+    label(svg, arrow, rank, lanes, (x1, y1), (x2, y2));
+    svg.push_str("</g>");
+}
+
+/// Which batch it names: number and letter where there are several.
+fn label(
+    svg: &mut String,
+    arrow: &Arrow<'_>,
+    rank: Option<usize>,
+    lanes: &Lanes,
+    (x1, y1): (f64, f64),
+    (x2, y2): (f64, f64),
+) {
+    let message = arrow.message;
+    let is_proposal = message.kind == "PRE-PREPARE" || arrow.convicts.is_some();
+    if !lanes.is_wide() && !is_proposal {
+        return;
+    }
+    let text = match (rank, message.seq) {
+        (Some(rank), Some(seq)) if is_proposal => format!("{seq}{}", letter(rank)),
+        (Some(rank), _) => letter(rank).to_string(),
+        (None, Some(seq)) if is_proposal => seq.to_string(),
+        _ => return,
+    };
+    // Near the head, but off the row that it points to.
+    let way = 1.0 - (16.0 / (y2 - y1).abs().max(20.0));
+    let (x, y) = (x1 + (x2 - x1) * way, y1 + (y2 - y1) * way);
+    let width = 5.0 + 7.0 * text.len() as f64;
+    let _ = write!(
+        svg,
+        "<rect x=\"{:.0}\" y=\"{:.0}\" width=\"{width:.0}\" height=\"13\" rx=\"3\"/><text \
+         x=\"{x:.0}\" y=\"{:.0}\">{text}</text>",
+        x - width / 2.0,
+        y - 7.0,
+        y + 4.0
+    );
+}
+
+/// A party as in traces.
+fn short(party: Party) -> String {
+    match party {
+        Party::Replica(replica) => format!("r{replica}"),
+        Party::Client(client) => format!("c{client}"),
+    }
+}
+
+/// A message in words.
+fn describe(frame: &Frame<'_>, arrow: &Arrow<'_>) -> String {
+    let message = arrow.message;
+    let mut text = phase::words(message).to_owned();
+    let numbered = match message.kind {
+        // Its number is the low water mark of whoever leaves.
+        "VIEW-CHANGE" => message.seq.map(|seq| format!(", stable checkpoint {seq}")),
+        "STATUS" => message.seq.map(|seq| format!(", executed up to {seq}")),
+        _ => message.seq.map(|seq| format!(", number {seq}")),
+    };
+    let rank = frame.reading.rivals.rank(message);
+    let named = message.digest.as_ref().map(|digest| match rank {
+        Some(rank) => format!(", {} = {digest}", letter(rank)),
+        None => format!(", digest {digest}"),
+    });
+    let view = message.view.map(|view| format!(", view {view}"));
+    let request =
+        message.request.map(|(session, number)| format!(", request {number} of session {session}"));
+    for part in [view, numbered, named, request].into_iter().flatten() {
+        text.push_str(&part);
+    }
+    let zero = frame.reading.zero;
+    let _ = write!(
+        text,
+        "; {} {} → {} {}",
+        short(message.from),
+        moment(message.sent, zero),
+        short(message.to),
+        moment(message.at, zero)
+    );
+    match message.fate {
+        Fate::Handled | Fate::Own | Fate::Refused => {}
+        Fate::Discarded => text.push_str("; the receiver looks at nothing"),
+        Fate::Down => text.push_str("; the receiver is down"),
+        Fate::Lost => text.push_str("; lost by the network"),
+    }
+    if let Some(reason) = arrow.refusal {
+        let rule = crate::culprits::broken_rule(reason);
+        let _ = match rule {
+            Some(rule) => write!(text, "; refused: {rule}"),
+            None => write!(text, "; came in vain: {reason}"),
+        };
+    }
+    if arrow.is_repeat {
+        text.push_str("; said before");
+    }
+    if arrow.is_late {
+        text.push_str("; the receiver has left that view");
+    }
+    if let Some(liar) = arrow.convicts {
+        let _ = write!(text, "; with it the receiver can prove that replica {liar} lied");
+    }
+    text
+}

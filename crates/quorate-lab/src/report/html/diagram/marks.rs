@@ -1,0 +1,72 @@
+//! What happened at a replica, as marks on its row.
+
+use super::{Axis, Frame, Lanes};
+use crate::report::html::escape;
+use crate::report::wording::{moment, party};
+use crate::trace::{EventLine, Party};
+use core::fmt::Write;
+use std::collections::BTreeMap;
+
+/// A mark, and what it means.
+pub(in crate::report::html) struct Mark {
+    event: &'static str,
+    pub(in crate::report::html) glyph: &'static str,
+    pub(in crate::report::html) class: &'static str,
+    pub(in crate::report::html) meaning: &'static str,
+}
+
+pub(in crate::report::html) const MARKS: [Mark; 7] = [
+    mark("evidence found", "⚑", "m-proof", "holds the proof of a lie"),
+    mark("view change started", "↷", "m-leave", "leaves its view"),
+    mark("view entered", "►", "m-enter", "is active in the new view"),
+    mark("executed", "▮", "m-done", "executes the batch of this number"),
+    mark("state transfer started", "⇣", "m-move", "has fallen behind and asks for the state"),
+    mark("state transferred", "⤓", "m-move", "has the state"),
+    mark("halted", "■", "m-halt", "stops of itself"),
+];
+
+const fn mark(
+    event: &'static str,
+    glyph: &'static str,
+    class: &'static str,
+    meaning: &'static str,
+) -> Mark {
+    Mark { event, glyph, class, meaning }
+}
+
+/// The mark of an event, if it has one.
+pub(super) fn of(event: &EventLine) -> Option<&'static Mark> {
+    MARKS.iter().find(|mark| mark.event == event.event)
+}
+
+/// Draws the marks, beside each other where they would cover each other. Returns those drawn.
+pub(super) fn draw(svg: &mut String, frame: &Frame<'_>, axis: &Axis, lanes: &Lanes) {
+    let mut taken: BTreeMap<Party, f64> = BTreeMap::new();
+    for event in frame.events() {
+        let Some(mark) = of(event) else { continue };
+        let text = match (mark.event, event.seq, event.view) {
+            ("evidence found", ..) => format!("{} proof", mark.glyph),
+            ("executed", Some(seq), _) => {
+                let digest = event.digest.as_deref().unwrap_or_default();
+                let letter = frame.reading.rivals.letter(seq, digest);
+                format!("{}{seq}{}", mark.glyph, letter.map(String::from).unwrap_or_default())
+            }
+            ("view entered", _, Some(view)) => format!("{}v{view}", mark.glyph),
+            _ => mark.glyph.to_owned(),
+        };
+        let width = 6.0 + 7.0 * text.chars().count() as f64;
+        let x = axis.at(event.at).max(taken.get(&event.replica).copied().unwrap_or(f64::MIN));
+        taken.insert(event.replica, x + width);
+        let more = if frame.is_more(event) { " more" } else { "" };
+        let _ = write!(
+            svg,
+            "<text class=\"{}{more}\" x=\"{x:.0}\" y=\"{:.0}\">{text}<title>{} at {}: {}</title>\
+             </text>",
+            mark.class,
+            lanes.y(event.replica) - 7.0,
+            party(event.replica),
+            moment(event.at, frame.reading.zero),
+            escape(&event.describe())
+        );
+    }
+}

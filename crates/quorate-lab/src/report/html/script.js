@@ -1,9 +1,0 @@
-document.querySelectorAll('.legend input').forEach(function (box) {
-  function apply() {
-    document.querySelectorAll('.diagram .' + box.value).forEach(function (arrow) {
-      arrow.classList.toggle('hidden', !box.checked);
-    });
-  }
-  box.addEventListener('change', apply);
-  apply();
-});
