@@ -1,1 +1,0 @@
-for n in "$@"; do timeout 60 chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --screenshot=/tmp/page/$n.png --window-size=1280,${H:-1400} file:///tmp/page/runs/$n/report.html >/dev/null 2>&1; done
