@@ -25,7 +25,7 @@ use crate::world::Options;
 use core::fmt;
 use core::time::Duration;
 use pbft::message::{Request, ViewChange};
-use pbft::{ClientId, Event, Held, Message, Parameters, Record, ReplicaId, SeqNum, Time};
+use pbft::{ClientId, Digest, Event, Held, Message, Parameters, Record, ReplicaId, SeqNum, Time};
 use quorate_adversary::Endpoint;
 use std::collections::BTreeMap;
 
@@ -74,6 +74,15 @@ pub(crate) enum Observation<'a> {
         held: &'a Held,
         /// How many messages wait for its disk.
         messages: usize,
+    },
+    /// A replica has fetched a state.
+    Fetched {
+        /// Who.
+        at: ReplicaId,
+        /// The digest that its tree has kept of itself.
+        kept: Digest,
+        /// The digest of a tree made anew of the same entries.
+        made_anew: Digest,
     },
     /// A replica says that something happened.
     Happened {

@@ -394,6 +394,9 @@ impl<'a> World<'a> {
                     }
                     if is_correct {
                         self.check(&Observation::Happened { at, event: &event });
+                        if matches!(event, Event::StateTransferred { .. }) {
+                            self.on_fetched(at);
+                        }
                     }
                 }
                 Sent::Message { delay, to, message } => {
@@ -434,6 +437,12 @@ impl<'a> World<'a> {
         if let Some(deadline) = self.machine(at).new_deadline() {
             let start = self.machine(at).start_number();
             self.schedule(deadline.max(self.now), Happening::Deadline { at, start });
+        }
+    }
+
+    fn on_fetched(&mut self, at: ReplicaId) {
+        if let Some((kept, made_anew)) = self.machine(at).state_digests() {
+            self.check(&Observation::Fetched { at, kept, made_anew });
         }
     }
 

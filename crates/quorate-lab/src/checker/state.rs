@@ -1,4 +1,5 @@
-//! Correct replicas have the same state after the same sequence number.
+//! Correct replicas have the same state after the same sequence number, and one that was fetched is
+//! what its digest says: nobody looks again at what a digest was once believed of.
 
 use super::{Checker, Observation};
 use pbft::message::CheckpointId;
@@ -25,6 +26,9 @@ impl Checker for EqualStates {
                 if signed.signer == *from =>
             {
                 (from, &signed.body.seq, &signed.body.id)
+            }
+            Observation::Fetched { at, kept, made_anew } if kept != made_anew => {
+                return Err(format!("replica {at} has fetched a state that is not that of {kept}"));
             }
             _ => return Ok(()),
         };

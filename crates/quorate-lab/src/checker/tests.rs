@@ -68,6 +68,14 @@ fn two_states_at_one_number_are_noticed_in_what_is_sent() {
 }
 
 #[test]
+fn fetched_state_that_is_not_what_its_digest_says_is_noticed() {
+    let fetched =
+        |byte| Observation::Fetched { at: replica(1), kept: digest(1), made_anew: digest(byte) };
+    assert_eq!(judge(&[fetched(1)]), None);
+    assert_eq!(judge(&[fetched(2)]), Some("equal states"));
+}
+
+#[test]
 fn two_votes_of_one_kind_in_one_place_are_equivocation() {
     let (prepare, commit) = (Message::Prepare(vote(0, 1)), Message::Commit(vote(0, 2)));
     assert_eq!(judge(&[sent(0, &prepare), sent(0, &commit), sent(0, &prepare)]), None);

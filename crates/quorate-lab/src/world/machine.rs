@@ -11,14 +11,14 @@ use crate::workload::SERVICE;
 use core::time::Duration;
 use pbft::message::ViewChange;
 use pbft::{
-    Config, Event, Evidence, HaltReason, Held, Message, Now, Recipients, Record, Reject, ReplicaId,
-    SeqNum, SigningKey, Time, Verified, View,
+    Config, Digest, Event, Evidence, HaltReason, Held, Message, Now, Recipients, Record, Reject,
+    ReplicaId, SeqNum, SigningKey, Time, Verified, View,
 };
 use quorate_adversary::{Adversary, Behaviour, Endpoint, Identity, Payload, Sending};
 use quorate_replica::{
     Backend, CheckpointState, Effect, Folder, FolderError, HaltCause, Host, HostInput, HostStatus,
     JournalConfig, JournalIdentity, JournalTask, MemoryBackend, Services, SnapshotPolicy, Start,
-    Stored,
+    Stored, Tree,
 };
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
@@ -414,6 +414,18 @@ impl Machine {
     pub(crate) fn held(&self) -> Option<(Held, usize)> {
         let host = &self.process.as_ref()?.host;
         Some((host.core().held(), host.messages_held()))
+    }
+
+    /// The digest that the tree of its state has kept of itself, and that of a tree made anew of the
+    /// same entries; nothing while it is down.
+    pub(crate) fn state_digests(&self) -> Option<(Digest, Digest)> {
+        let state = self.process.as_ref()?.host.state();
+        let mut anew = Tree::new();
+        state.tree().scan(&[], None, &mut |key, value| {
+            anew.put(key, value.to_vec());
+            true
+        });
+        Some((state.tree().root_digest(), anew.root_digest()))
     }
 
     /// What does not hold at this replica although it is correct.
