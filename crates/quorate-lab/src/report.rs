@@ -4,13 +4,16 @@ mod checked;
 mod html;
 mod reading;
 mod story;
+mod terminal;
 pub mod wording;
 
 pub use html::page;
+pub use terminal::diagram;
 
 use crate::answers::Answers;
 use crate::counts::MessageCounts;
 use crate::scenario::{Scenario, processor, verdict_name};
+use crate::trace::Line;
 use crate::world::{Fault, Options, Outcome, Processor, Verdict};
 use pbft::{Evidence, ReplicaId};
 use serde::Serialize;
@@ -65,6 +68,9 @@ pub struct Summary {
     /// What a reader may not expect of a run like this; for people only.
     #[serde(skip)]
     pub remarks: Vec<String>,
+    /// The sequence diagram in plain text; for people only.
+    #[serde(skip)]
+    pub diagram: Option<String>,
 }
 
 /// A replica that did wrong, or seems to have.
@@ -119,6 +125,7 @@ impl Summary {
             report: report.to_owned(),
             answers: Answers::default(),
             remarks: Vec::new(),
+            diagram: None,
         }
     }
 
@@ -142,6 +149,13 @@ impl Summary {
     #[must_use]
     pub fn with_answers(self, scenario: &Scenario, answers: Answers) -> Self {
         Self { remarks: late(&scenario.options, &answers), answers, ..self }
+    }
+
+    /// The same with the diagram of what happened, as far as these lines tell.
+    #[must_use]
+    pub fn with_diagram(self, scenario: &Scenario, lines: &[Line]) -> Self {
+        let diagram = diagram(scenario.options.replica_count, &self, lines);
+        Self { diagram, ..self }
     }
 
     /// How long the run took, in its own time.

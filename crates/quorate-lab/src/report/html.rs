@@ -7,6 +7,8 @@ mod phase;
 mod plots;
 mod slide;
 
+pub(super) use diagram::drawn_first;
+
 use super::Summary;
 use super::reading::Reading;
 use super::story::{self, Story};

@@ -47,7 +47,7 @@ pub(super) fn tell(summary: &Summary, reading: &Reading<'_>) -> Story {
         sentences.extend(calm::tell(reading));
     }
     sentences.extend(clients::tell(reading));
-    sentences.sort_by_key(|sentence| sentence.at);
+    sentences.sort_by_key(|sentence| sentence.at.unwrap_or(u64::MAX));
     sentences.extend(suspects(summary));
     Story { sentences, lies }
 }

@@ -2,17 +2,25 @@
 
 use quorate_lab::report::{Summary, page};
 use quorate_lab::scenario::Scenario;
+use quorate_lab::trace::Line;
 use quorate_lab::world::run_observed;
 use std::path::Path;
 
-/// The page about a run of a shipped scenario.
-fn page_of(file: &str) -> String {
+/// A run of a shipped scenario, and its trace.
+fn run_of(file: &str) -> (Scenario, Summary, Vec<Line>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios").join(file);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let scenario = Scenario::parse(file, &text).unwrap_or_else(|error| panic!("{error}"));
     let mut lines = Vec::new();
     let outcome = run_observed(scenario.seed, &scenario.options, &mut |line| lines.push(line));
-    page(&scenario, &Summary::new(&scenario, &outcome, "somewhere"), &lines)
+    let summary = Summary::new(&scenario, &outcome, "somewhere");
+    (scenario, summary, lines)
+}
+
+/// The page about a run.
+fn page_of(file: &str) -> String {
+    let (scenario, summary, lines) = run_of(file);
+    page(&scenario, &summary, &lines)
 }
 
 /// What a page says before its picture, without marks.
@@ -135,4 +143,32 @@ fn page_of_an_honest_run_is_small_and_stands_alone() {
     for foreign in ["<script", "<link", "@import", "src=", "http:", "https:"] {
         assert!(!page.contains(foreign), "{foreign}");
     }
+}
+
+/// The diagram of a run in plain text.
+fn diagram_of(file: &str) -> String {
+    let (scenario, summary, lines) = run_of(file);
+    summary.with_diagram(&scenario, &lines).diagram.expect("it has room")
+}
+
+#[test]
+fn terminal_draws_the_first_request_with_a_row_for_each_broadcast() {
+    let text = diagram_of("original/honest.toml");
+    let rows = |what: &str| text.lines().filter(|line| line.contains(what)).count();
+    let counts = ["REQUEST", "PRE-PREPARE 2", " PREPARE 2", "COMMIT 2", "REPLY"].map(rows);
+    assert_eq!(counts, [1, 1, 3, 4, 4], "{text}");
+    let mut requests = text.lines().filter(|line| line.ends_with("REQUEST"));
+    let request = requests.next().unwrap_or_default();
+    assert!(request.contains("o─────▶─────▶─────▶─────▶"), "{text}");
+    assert!(!text.contains('✗'), "{text}");
+}
+
+#[test]
+fn terminal_draws_what_was_refused_and_the_view_that_followed() {
+    let text = diagram_of("original/faulty_primary.toml");
+    for telling in ["o─────✗─────✗─────✗", "VIEW-CHANGE to view 1", "NEW-VIEW of view 1"]
+    {
+        assert!(text.contains(telling), "{telling}: {text}");
+    }
+    assert!(text.ends_with("✗ refuses"), "{text}");
 }

@@ -42,7 +42,9 @@ pub(super) fn run_and_write(scenario: &Scenario, dir: &Path) -> Result<Summary> 
         }
     }
     let report = dir.display().to_string();
-    let summary = Summary::new(scenario, &outcome, &report).with_answers(scenario, answers);
+    let summary = Summary::new(scenario, &outcome, &report)
+        .with_answers(scenario, answers)
+        .with_diagram(scenario, &shown);
     write("verdict.json", &serde_json::to_string_pretty(&summary)?)?;
     write("report.html", &page(scenario, &summary, &shown))?;
     Ok(summary)

@@ -59,6 +59,9 @@ pub(super) fn show(summary: &Summary, dir: &Path, json: bool) -> Result<()> {
     }
     let counts = &summary.counts;
     render::line(format_args!("{}, seed {}", summary.scenario, summary.seed))?;
+    if let Some(diagram) = &summary.diagram {
+        render::line(format_args!("{diagram}\n"))?;
+    }
     let rows: Vec<Vec<String>> = count_rows(counts)
         .iter()
         .map(|(name, count)| vec![(*name).to_owned(), count.to_string()])

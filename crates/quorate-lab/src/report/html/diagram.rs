@@ -39,6 +39,17 @@ pub(super) fn telling(scenario: &Scenario, reading: &Reading<'_>, lies: &[Lie]) 
     frame.figure(scenario, Some(WIDTH))
 }
 
+/// What that picture shows before anybody asks for more: whose requests, and which messages.
+pub(in crate::report) fn drawn_first<'a>(
+    reading: &'a Reading<'a>,
+    lies: &[Lie],
+) -> (Vec<Party>, Vec<&'a Arrow<'a>>) {
+    let frame = Frame::new(reading, Stretch::telling(reading, lies), TELLING_MAX);
+    let drawn = frame.arrows.iter().copied().filter(|arrow| frame.is_drawn_first(arrow));
+    let drawn = drawn.collect();
+    (frame.clients, drawn)
+}
+
 /// The picture of the whole run, as far as it can be drawn.
 pub(super) fn whole(scenario: &Scenario, reading: &Reading<'_>) -> String {
     Frame::new(reading, Stretch::whole(reading), WHOLE_MAX).figure(scenario, None)

@@ -61,7 +61,8 @@ pub(super) fn write(
     written.and_then(|()| Ok(trace.flush()?)).with_context(place)?;
     let report = dir.display().to_string();
     let summary = Summary::of_processes(scenario, &outcome, &report, time_scale)
-        .with_answers(scenario, answers);
+        .with_answers(scenario, answers)
+        .with_diagram(scenario, &shown);
     write("verdict.json", &serde_json::to_string_pretty(&summary)?)?;
     write("report.html", &page(scenario, &summary, &shown))?;
     forget_state(local);
