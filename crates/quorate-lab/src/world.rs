@@ -368,19 +368,7 @@ impl<'a> World<'a> {
                 what: format!("replica {at}: {rule}"),
             });
         }
-        for written in self.machine(at).take_written() {
-            if is_correct {
-                let Written { starts, records } = &written;
-                self.check(&Observation::Durable { at, starts: *starts, records });
-            }
-        }
-        if is_correct && self.machine(at).take_memory_changed() {
-            let tells = self.machine(at).would_tell();
-            self.check(&Observation::Remembers { at, tells: tells.as_ref() });
-            if let Some((held, messages)) = self.machine(at).held() {
-                self.check(&Observation::Holds { at, held: &held, messages });
-            }
-        }
+        self.judge_memory(at, is_correct);
         let busy = self.leaves_after();
         let mut flights: Vec<Rc<Flight>> = Vec::new();
         for effect in sent {
@@ -437,6 +425,24 @@ impl<'a> World<'a> {
         if let Some(deadline) = self.machine(at).new_deadline() {
             let start = self.machine(at).start_number();
             self.schedule(deadline.max(self.now), Happening::Deadline { at, start });
+        }
+    }
+
+    /// What its disk has made durable, and what it holds and would tell, for the checkers.
+    fn judge_memory(&mut self, at: ReplicaId, is_correct: bool) {
+        let written = self.machine(at).take_written();
+        if !is_correct {
+            return;
+        }
+        for Written { starts, records } in &written {
+            self.check(&Observation::Durable { at, starts: *starts, records });
+        }
+        if self.machine(at).take_memory_changed() {
+            let tells = self.machine(at).would_tell();
+            self.check(&Observation::Remembers { at, tells: tells.as_ref() });
+            if let Some((held, messages)) = self.machine(at).held() {
+                self.check(&Observation::Holds { at, held: &held, messages });
+            }
         }
     }
 
