@@ -4,8 +4,8 @@
 //! Beside counts of one for each number of the window, each replica or each client:
 //!
 //! - Each number of the log keeps at most four batches: what is proposed, what is committed, and what
-//!   P and Q name. A restart has those of its journal as well, until it has executed them again. No
-//!   batch is longer than `batch_bytes_max`, or than `request_bytes_max` if it carries one request.
+//!   P and Q name; a restart has executed the others again before it does anything else. No batch is
+//!   longer than `batch_bytes_max`, or than `request_bytes_max` if it carries one request.
 //! - A client's window is `client_window` wide, and one request more may wait to open a session.
 //! - CHECKPOINTs are kept of n replicas at the L/K checkpoints of the window, one's own checkpoints
 //!   there, at its beginning, and one that was fetched beyond it.
@@ -58,8 +58,6 @@ impl Memory {
         let window = size(p.log_window);
         let checkpoints = size(p.log_window / p.checkpoint_period);
         let batch_bytes_max = p.batch_bytes_max.max(p.request_bytes_max);
-        let is_replaying = held.replayed > 0;
-        let batches_max = if is_replaying { held.batches } else { 4 * window };
         let replies = self.client_count * size(p.client_window);
         [
             ("slots", held.slots, window),
@@ -67,7 +65,7 @@ impl Memory {
             ("entries of Q", held.pre_prepared, window),
             ("early PRE-PREPAREs", held.early_pre_prepares, window),
             ("signed PRE-PREPAREs", held.signed_pre_prepares, window),
-            ("batches", held.batches, batches_max),
+            ("batches", held.batches, 4 * window),
             ("bytes of batches", held.batch_bytes, held.batches * batch_bytes_max),
             ("waiting requests", held.waiting_requests, replies + self.client_count),
             ("bytes of waiting requests", held.waiting_bytes, p.waiting_bytes_max),

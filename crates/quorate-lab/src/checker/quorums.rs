@@ -3,8 +3,8 @@
 //!
 //! - It sends a COMMIT only with PREPAREs for the same view, number and digest of a quorum less one
 //!   of backups, its own included.
-//! - A number commits only with COMMITs for the same number and digest of a quorum, its own included,
-//!   or with COMMITTEDs of f+1 others.
+//! - A number commits only with COMMITs for the same view, number and digest of a quorum, its own
+//!   included if it prepared in that view, or with COMMITTEDs of f+1 others.
 //!
 //! What the replica refused is counted too, so this asks for no more than the rules do.
 
@@ -29,7 +29,7 @@ pub(super) struct WholeCertificates {
 #[derive(Debug, Default)]
 struct Handed {
     prepares: BTreeSet<(View, Digest, ReplicaId)>,
-    commits: BTreeSet<(Digest, ReplicaId)>,
+    commits: BTreeSet<(View, Digest, ReplicaId)>,
     committed: BTreeSet<(Digest, ReplicaId)>,
 }
 
@@ -56,8 +56,8 @@ impl WholeCertificates {
             Message::Prepare(Vote { view, seq, digest }) if !self.is_primary(from, view) => {
                 self.handed(at, seq).prepares.insert((view, digest, from));
             }
-            Message::Commit(Vote { seq, digest, .. }) => {
-                self.handed(at, seq).commits.insert((digest, from));
+            Message::Commit(Vote { view, seq, digest }) => {
+                self.handed(at, seq).commits.insert((view, digest, from));
             }
             Message::Committed(Committed { seq, digest }) => {
                 self.handed(at, seq).committed.insert((digest, from));
@@ -66,16 +66,35 @@ impl WholeCertificates {
         }
     }
 
+    /// How many PREPAREs of backups the replica has, its own included.
+    fn prepare_count(&mut self, at: ReplicaId, vote: &Vote) -> usize {
+        let own = usize::from(!self.is_primary(at, vote.view));
+        let prepares = &self.handed(at, vote.seq).prepares;
+        own + prepares.iter().filter(|(v, d, _)| (*v, *d) == (vote.view, vote.digest)).count()
+    }
+
+    fn has_prepared(&mut self, at: ReplicaId, vote: &Vote) -> bool {
+        self.prepare_count(at, vote) >= self.thresholds.quorum - 1
+    }
+
     fn judge_commit(&mut self, at: ReplicaId, vote: &Vote) -> Result<(), String> {
-        let Vote { view, seq, digest } = *vote;
-        let own = usize::from(!self.is_primary(at, view));
-        let needed = self.thresholds.quorum - 1;
-        let prepares = &self.handed(at, seq).prepares;
-        let count = own + prepares.iter().filter(|(v, d, _)| (*v, *d) == (view, digest)).count();
-        if count >= needed {
+        if self.has_prepared(at, vote) {
             return Ok(());
         }
+        let (Vote { view, seq, .. }, count) = (vote, self.prepare_count(at, vote));
         Err(format!("replica {at} sent a COMMIT for {seq} in view {view} on {count} PREPAREs"))
+    }
+
+    /// The most COMMITs of one view that the replica has, its own included.
+    fn commit_count(&mut self, at: ReplicaId, seq: SeqNum, digest: Digest) -> usize {
+        let mut of_view: BTreeMap<View, usize> = BTreeMap::new();
+        for (view, said, _) in &self.handed(at, seq).commits {
+            *of_view.entry(*view).or_default() += usize::from(*said == digest);
+        }
+        let counts = of_view.into_iter().map(|(view, count)| {
+            count + usize::from(self.has_prepared(at, &Vote { view, seq, digest }))
+        });
+        counts.max().unwrap_or(0)
     }
 
     fn judge_committed(
@@ -85,11 +104,9 @@ impl WholeCertificates {
         digest: Digest,
     ) -> Result<(), String> {
         let Thresholds { quorum, weak } = self.thresholds;
-        let Handed { commits, committed, .. } = self.handed(at, seq);
-        let count = |said: &BTreeSet<(Digest, ReplicaId)>| {
-            said.iter().filter(|(said, _)| *said == digest).count()
-        };
-        let (commits, committed) = (1 + count(commits), count(committed));
+        let commits = self.commit_count(at, seq, digest);
+        let said = &self.handed(at, seq).committed;
+        let committed = said.iter().filter(|(said, _)| *said == digest).count();
         if commits >= quorum || committed >= weak {
             return Ok(());
         }

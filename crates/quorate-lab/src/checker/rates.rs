@@ -6,7 +6,7 @@
 //!
 //! | what | at most |
 //! |---|---|
-//! | STATUS, and beside it HELLO | `4 + d / (i/2)`, HELLO one more for each HELLO that came and each time that the link came up, and as many as wait for the disk |
+//! | STATUS, and beside it HELLO | `4 + d / (i/2)`, STATUS one more for each start, HELLO one more for each HELLO that came and each time that the link came up, and as many as wait for the disk |
 //! | one's own votes, PRE-PREPAREs and CHECKPOINTs, each for the first time | once for each place, up to L above the stable checkpoint |
 //! | NEW-VIEWs, and VIEW-CHANGEs of one's own, each for the first time | one for each view |
 //! | one's own VIEW-CHANGE again | `4 + (d + s) / r`, and as an answer to STATUS |
@@ -103,6 +103,9 @@ impl Checker for Rates {
         match *observation {
             Observation::Handled { at, from, message } => self.handled(at, from, message),
             Observation::Linked { at, peer } => self.link(at, peer).hello.gain(1),
+            Observation::Durable { at, starts: true, .. } => {
+                self.links_of(at).for_each(|link| link.status.gain(1));
+            }
             Observation::Happened { at, event } => self.happened(at, event),
             Observation::Executed { at, client, .. } => self.owe_replies(at, client, 1),
             Observation::Sent { from, to: Endpoint::Client(client), message } => {

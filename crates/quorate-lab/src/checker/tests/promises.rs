@@ -66,8 +66,14 @@ fn number_committed_without_a_quorum_is_noticed() {
     let event = Event::Committed { seq, digest };
     let happened = Observation::Happened { at: replica(1), event: &event };
     let whole = Some("certificates are whole");
-    assert_eq!(judge_world(&[handed(2, &commit), handed(3, &commit), happened]), None);
-    assert_eq!(judge_world(&[handed(2, &commit), happened]), whole);
+    let prepare = Message::Prepare(vote(0, 1));
+    let (prepared, in_the_dark) = (handed(2, &prepare), [handed(2, &commit), handed(3, &commit)]);
+    let [of_two, of_three] = in_the_dark;
+    assert_eq!(judge_world(&[prepared, of_two, of_three, happened]), None);
+    assert_eq!(judge_world(&[prepared, of_two, happened]), whole);
+    assert_eq!(judge_world(&[of_two, of_three, happened]), whole, "it has none of its own");
+    let of_another_view = Message::Commit(vote(1, 1));
+    assert_eq!(judge_world(&[prepared, of_two, handed(3, &of_another_view), happened]), whole);
     let committed = Message::Committed(Committed { seq, digest });
     assert_eq!(judge_world(&[handed(2, &committed), handed(3, &committed), happened]), None);
     assert_eq!(judge_world(&[handed(2, &committed), happened]), whole);
