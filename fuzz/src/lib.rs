@@ -10,9 +10,11 @@ pub use gateway::{Answered, Gateway, RPCS, Rpc, gateway};
 pub use host::replica;
 pub use journal::{Opened, journal};
 
+use pbft::message::{Outcome, Reply, ReplyBody};
+use pbft::wire::{self as codec, ReplyHead};
 use pbft::{
     ClientId, Config, Digest, Domain, Epoch, Evidence, Message, Parameters, Record, ReplicaId,
-    Sender, SigningKey, Verified, wire as codec,
+    Sender, SeqNum, SigningKey, Verified, View,
 };
 use std::mem::{Discriminant, discriminant};
 use std::sync::{Arc, LazyLock};
@@ -24,14 +26,34 @@ const REPLICA_COUNT: u8 = 4;
 const CLIENT_COUNT: u8 = 4;
 
 /// Bytes from a link: the first names the sender, the others are a frame. What decodes encodes to
-/// the same bytes, and the door takes any message without a panic.
+/// the same bytes, the door takes any message without a panic, and the head of a REPLY says what
+/// the whole of it does.
 pub fn wire(data: &[u8]) -> Option<Decoded> {
+    let head = data.get(1..).map(|frame| codec::reply_head(CONFIG.domain.epoch, frame));
     let (sender, message) = decoded(&CONFIG, data)?;
     let variant = discriminant(&message);
+    if let Message::Reply(reply) = &message {
+        assert_eq!(head, Some(Ok(head_of(reply))), "a REPLY has the head that it begins with");
+    }
+    // Somewhere near the places of the golden messages; its verdict is the core's.
+    let _ = CONFIG.check_place(&message, View::new(5), SeqNum::new(8));
     Some(match CONFIG.admit(sender, message) {
         Ok(_) => Decoded::Admitted(variant),
         Err(_) => Decoded::Refused(variant),
     })
+}
+
+fn head_of(reply: &Reply) -> ReplyHead {
+    let result_count = match &reply.body {
+        ReplyBody::Full(Outcome::Executed(results)) => results.len(),
+        _ => 0,
+    };
+    ReplyHead {
+        session: reply.session,
+        timestamp: reply.timestamp,
+        is_whole: matches!(reply.body, ReplyBody::Full(_)),
+        result_count: u32::try_from(result_count).expect("a frame holds fewer"),
+    }
 }
 
 /// Which message bytes were, and whether the door let it in.
