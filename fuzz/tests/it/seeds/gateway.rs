@@ -29,6 +29,9 @@ pub(super) fn seeds() -> Vec<Seed> {
     for (name, authority) in AUTHORITIES {
         seeds.push((format!("authority-{name}"), connection(authority)));
     }
+    // So long that its length takes three bytes (RFC 7541, section 5.1).
+    let long = [&b"\x83\x41\x7f\xad\x01"[..], &[b'/'; 300], b"\x86"].concat();
+    seeds.push(("authority-long".to_owned(), connection(&long)));
     seeds
 }
 
@@ -83,6 +86,9 @@ fn named_calls() -> Vec<(&'static str, Vec<Call>)> {
         ("delete", with(call(DELETE, &delete("a", "c").encode_to_vec()))),
         ("txn", with(call(TXN, &txn.encode_to_vec()))),
         ("txn-nested", vec![call(TXN, &nested(txn).encode_to_vec())]),
+        ("txn-compare-of-a-range", vec![call(TXN, &compare_of_a_range().encode_to_vec())]),
+        ("txn-of-other-operands", with(call(TXN, &other_operands().encode_to_vec()))),
+        ("txn-answered-by-no-step", vec![answered_by_no_step()]),
         ("compact", with(call(COMPACT, &compact(2).encode_to_vec()))),
         ("compact-future", vec![call(COMPACT, &compact(99).encode_to_vec())]),
         ("status", with(call(STATUS, &[]))),
@@ -165,6 +171,36 @@ fn txn_of_everything() -> pb::TxnRequest {
         ],
         failure: vec![step(Request::RequestRange(range("b", "")))],
     }
+}
+
+fn compare_of_a_range() -> pb::TxnRequest {
+    let one = compare(b"a", CompareTarget::Version, TargetUnion::Version(2));
+    let all = pb::Compare { range_end: vec![0], ..one };
+    pb::TxnRequest { compare: vec![all], ..Default::default() }
+}
+
+fn answered_by_no_step() -> Call {
+    let step = TxnOperationResponse { behind: 0, response: Response::Compact };
+    let txn = Response::Txn(TxnResponse { succeeded: false, responses: vec![step] });
+    let reply = Outcome { revision: 8, result: Ok(txn) }.encode();
+    Call { reply, ..call(TXN, &compared(1)) }
+}
+
+/// Each target with an operand that belongs to another one.
+fn other_operands() -> pb::TxnRequest {
+    let targets = [
+        CompareTarget::Version,
+        CompareTarget::Create,
+        CompareTarget::Mod,
+        CompareTarget::Lease,
+        CompareTarget::Value,
+    ];
+    let operand = |target| match target {
+        CompareTarget::Value => TargetUnion::Version(1),
+        _ => TargetUnion::Value(b"1".to_vec()),
+    };
+    let compare = targets.map(|target| compare(b"a", target, operand(target))).to_vec();
+    pb::TxnRequest { compare, ..Default::default() }
 }
 
 fn nested(inner: pb::TxnRequest) -> pb::TxnRequest {
