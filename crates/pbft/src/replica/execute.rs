@@ -70,6 +70,7 @@ impl Replica {
         self.last_executed = seq;
         self.behind_since = self.behind_since.map(|_| step.now.monotonic);
         let digest = self.committed_digest(seq).unwrap_or(Batch::NULL);
+        // All at once: to look for the batches of each number would cost its square.
         if self.replay.remove(&seq).is_some() && self.replay.is_empty() {
             self.forget_unused_batches();
         }

@@ -20,8 +20,6 @@ pub struct Held {
     pub batches: usize,
     /// The bytes of their requests.
     pub batch_bytes: usize,
-    /// Committed numbers that a restart is still to execute again.
-    pub replayed: usize,
     /// Requests that wait to be executed.
     pub waiting_requests: usize,
     /// Their bytes.
@@ -53,7 +51,6 @@ impl Replica {
             signed_pre_prepares: self.signed_pre_prepares.len(),
             batches: self.batches.len(),
             batch_bytes: self.log_bytes,
-            replayed: self.replay.len(),
             waiting_requests: self.requests.len(),
             waiting_bytes: self.requests.byte_count(),
             view_changes: self.view_changes.len() + self.later_view_changes.len(),

@@ -123,7 +123,6 @@ fn whatever_is_held_without_bound_is_noticed() {
         signed_pre_prepares: l,
         batches: 4 * l,
         batch_bytes: 64 << 20,
-        replayed: 0,
         waiting_requests: 65,
         waiting_bytes: 64 << 20,
         view_changes: 8,
