@@ -25,6 +25,7 @@
 pub mod identity;
 pub mod limits;
 pub mod metrics;
+pub mod ports;
 
 mod backoff;
 mod budget;

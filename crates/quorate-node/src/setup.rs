@@ -6,10 +6,10 @@ use crate::cluster::{CardError, MemberFile, ParametersFile, Role};
 use crate::cluster::{Durability, FORMAT, Fingerprint};
 use crate::home::{Home, HomeError};
 use quorate_net::identity::{KeyFileError, SecretKeys};
+use quorate_net::ports;
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::fs;
 use std::io;
-use std::net::TcpListener;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -55,12 +55,10 @@ pub enum SetupError {
     #[error(transparent)]
     Home(#[from] HomeError),
     /// The system gave no port.
-    #[error("cannot get {count} free ports on {host}: {source}")]
+    #[error("cannot get {count} free ports on the loopback interface: {source}")]
     Ports {
         /// How many.
         count: u32,
-        /// Where.
-        host: String,
         /// What the operating system said.
         source: io::Error,
     },
@@ -205,7 +203,11 @@ impl LocalCluster {
         }
         make_folder(root)?;
         let mut cards = Vec::new();
-        for (id, address) in (0..).zip(free_addresses(replica_count)?) {
+        let reserved = ports::reserve(replica_count);
+        let addresses =
+            reserved.map_err(|source| SetupError::Ports { count: replica_count, source })?;
+        for (id, address) in (0..).zip(addresses) {
+            let address = address.to_string();
             let home = Home::new(root.join(replica_folder(id)));
             cards.push(make_member(&home, Role::Replica { address })?);
         }
@@ -267,40 +269,4 @@ fn client_folder(id: u32) -> String {
 fn make_folder(path: &Path) -> Result<(), SetupError> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|source| SetupError::Make { path: path.to_owned(), source })
-}
-
-/// Where ports are looked for: below those that systems give to outgoing connections, so that none
-/// of these takes one while its replica is down.
-const PORTS: std::ops::Range<u16> = 10_000..32_000;
-
-/// How many ports are tried before it is concluded that none is free.
-const PORT_ATTEMPTS_MAX: u32 = 1000;
-
-/// Ports that are free now. They are held until all are found, so that they differ.
-fn free_addresses(count: u32) -> Result<Vec<String>, SetupError> {
-    let listeners: Result<Vec<_>, _> = (0..count).map(|_| free_listener(count)).collect();
-    let addresses = listeners?.into_iter().map(|listener| listener.local_addr());
-    let addresses: Result<Vec<_>, _> = addresses.collect();
-    let failed = |source| SetupError::Ports { count, host: LOOPBACK.to_owned(), source };
-    Ok(addresses.map_err(failed)?.iter().map(ToString::to_string).collect())
-}
-
-const LOOPBACK: &str = "127.0.0.1";
-
-fn free_listener(count: u32) -> Result<TcpListener, SetupError> {
-    let mut attempts = 0;
-    loop {
-        let mut drawn = [0; 2];
-        let filled = getrandom(&mut drawn, GetRandomFlags::empty());
-        filled.map_err(|_| SetupError::NoRandomness)?;
-        let port = PORTS.start + u16::from_le_bytes(drawn) % (PORTS.end - PORTS.start);
-        attempts += 1;
-        match TcpListener::bind((LOOPBACK, port)) {
-            Ok(listener) => return Ok(listener),
-            Err(_taken) if attempts < PORT_ATTEMPTS_MAX => {}
-            Err(source) => {
-                return Err(SetupError::Ports { count, host: LOOPBACK.to_owned(), source });
-            }
-        }
-    }
 }

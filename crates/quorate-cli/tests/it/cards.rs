@@ -2,7 +2,6 @@
 
 use crate::cluster::{Etcd, Running, eventually, run, text};
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -21,11 +20,8 @@ fn done(arguments: &[&str]) -> String {
 fn separately_made_folders_form_a_cluster_and_no_private_key_leaves_its_folder() {
     let root = tempfile::tempdir().unwrap();
     let homes: Vec<_> = (0..5).map(|id| root.path().join(format!("party-{id}"))).collect();
-    // Ports that are free now, all held until they are known.
-    let held: Vec<_> = (0..4).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    let addresses: Vec<String> =
-        held.iter().map(|listener| listener.local_addr().unwrap().to_string()).collect();
-    drop(held);
+    let reserved = quorate_net::ports::reserve(4).unwrap();
+    let addresses: Vec<String> = reserved.iter().map(ToString::to_string).collect();
     for (home, address) in homes.iter().zip(&addresses) {
         done(&["keygen", "--dir", str_of(home), "--addr", address]);
     }

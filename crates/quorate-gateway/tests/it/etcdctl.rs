@@ -8,7 +8,6 @@
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::{env, fs, io, thread};
@@ -157,7 +156,8 @@ impl Etcd {
     /// `None` if it ends before it is ready, for instance because a port was taken meanwhile.
     fn try_start() -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let (clients, peers) = (free_address(), free_address());
+        let reserved = quorate_net::ports::reserve(2).expect("ports are free");
+        let [clients, peers] = [0, 1].map(|at| format!("http://{}", reserved[at]));
         let mut child = Command::new("etcd")
             .arg("--data-dir")
             .arg(folder.path())
@@ -190,12 +190,6 @@ impl Drop for Etcd {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let address = listener.local_addr().expect("a listener has an address");
-    format!("http://{address}")
 }
 
 fn parse(text: &str) -> Vec<Invocation> {
