@@ -136,14 +136,16 @@ pub fn options_of(seed: Seed) -> Options {
     options
 }
 
-/// How long the work may take once the world has healed: a minute, and for each operation sixty
-/// syncs of the disk. Where K is 1 an operation waits for a checkpoint of its own, and hashing one
-/// takes a machine up to fifty syncs; the request timer may run out meanwhile, and a view change
-/// costs the rest.
+/// How long the work may take once the world has healed: a minute, for each operation sixty syncs
+/// of the disk, and what slow replicas need. Where K is 1 an operation waits for a checkpoint of
+/// its own, and hashing one takes a machine up to fifty syncs; the request timer may run out
+/// meanwhile, and a view change costs the rest.
 fn recovery_bound(options: &Options) -> Duration {
     let (_, slowest_sync) = options.sync;
     let operations = u32::try_from(options.workload.operations).unwrap_or(u32::MAX);
-    Duration::from_secs(60) + slowest_sync.saturating_mul(operations.saturating_mul(60))
+    Duration::from_secs(60)
+        + slowest_sync.saturating_mul(operations.saturating_mul(60))
+        + options.slow_replicas()
 }
 
 /// Where fewer than f misbehave or are slow, one replica may lose its memory, now and then more

@@ -30,12 +30,17 @@ impl Options {
         let operations = u32::try_from(self.workload.operations).unwrap_or(u32::MAX);
         let pace = self.workload.begins_at.saturating_sub(self.heals_at)
             + self.workload.think_max.saturating_mul(operations);
-        let slow =
-            self.slowest().saturating_mul(STEPS).saturating_mul(operations.saturating_add(1));
-        [pace, slow, self.view_changes(), self.retransmissions()]
+        [pace, self.slow_replicas(), self.view_changes(), self.retransmissions()]
             .into_iter()
             .fold(Duration::ZERO, Duration::saturating_add)
             .min(PATIENCE_MAX)
+    }
+
+    /// How long the work may take because of slow replicas, if every quorum needs one of them and
+    /// the operations follow one another.
+    pub(crate) fn slow_replicas(&self) -> Duration {
+        let operations = u32::try_from(self.workload.operations).unwrap_or(u32::MAX);
+        self.slowest().saturating_mul(STEPS).saturating_mul(operations.saturating_add(1))
     }
 
     /// The view that the world heals in may fail, and those of f faulty primaries: each takes a

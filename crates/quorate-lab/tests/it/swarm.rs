@@ -45,6 +45,12 @@ fn number_that_one_replica_alone_knows_to_be_committed_is_executed_by_all() {
     assert_eq!(run_one(Seed::new(481)).outcome.verdict, Verdict::Pass);
 }
 
+/// One replica has stopped for good and every quorum needs the slow one: slow, not stuck.
+#[test]
+fn worlds_in_which_every_quorum_needs_a_slow_replica_finish() {
+    assert_eq!(run_one(Seed::new(16574)).outcome.verdict, Verdict::Pass);
+}
+
 /// The folder of before a rejoin is put back: the replica stops, and rejoins again.
 #[test]
 fn folder_of_before_a_rejoin_is_found_out() {
