@@ -143,8 +143,12 @@ impl Suspicions {
             } => {}
             Event::ViewChangeStarted { view, cause } => {
                 let left = View::new(view.get().saturating_sub(1));
-                let accusation = Accusation::AsPrimary(left, cause);
-                self.accusations.entry((primary(left), accusation)).or_default().insert(at);
+                let accused = primary(left);
+                // A primary that leaves its own view accuses nobody.
+                if accused != at {
+                    let accusation = Accusation::AsPrimary(left, cause);
+                    self.accusations.entry((accused, accusation)).or_default().insert(at);
+                }
             }
             _ => {}
         }

@@ -345,10 +345,10 @@ impl Replica {
         !self.config.is_checkpoint(self.last_assigned) || self.has_bound_ahead()
     }
 
-    /// What the request timer watches, if anything: an active backup waits for the first request
+    /// What the request timer watches, if anything: an active replica waits for the first request
     /// of its queue [TM1], and for any number at all while a replica that rejoins needs it [RJ5].
-    fn watches_primary(&self) -> Option<Watched> {
-        if !self.active || self.is_primary() || !self.admission.is_admitted() {
+    fn awaited(&self) -> Option<Watched> {
+        if !self.active || !self.admission.is_admitted() {
             return None;
         }
         let heads = [self.requests.head(), self.rejoin_queue.head()];
@@ -371,17 +371,22 @@ impl Replica {
     /// for what it watches, so that a primary cannot starve one client while it serves others
     /// [TM3].
     pub(super) fn consider_request_timer(&mut self, now: Time) {
-        let Some(head) = self.watches_primary() else {
+        let Some(head) = self.awaited() else {
             self.timers.stop_request_timer();
             return;
         };
         if self.timers.watched.is_none_or(|watched| !self.is_awaited(watched)) {
-            self.timers.start_request_timer(now, head);
+            let patience = if self.is_primary() { PATIENCE_OF_PRIMARY } else { 1 };
+            self.timers.start_request_timer(now, head, patience);
         }
     }
 }
 
-/// What a backup waits for.
+/// How many timeouts the primary waits for a request before it leaves its own view [TM6]: longer
+/// than its backups, so that they have judged it first.
+const PATIENCE_OF_PRIMARY: u32 = 2;
+
+/// What a replica waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Watched {
     /// The request or REJOIN with this place in the order of arrival is executed.

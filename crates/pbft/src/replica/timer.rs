@@ -9,8 +9,8 @@ use core::time::Duration;
 /// The timers; `None` is a timer that does not run.
 #[derive(Clone, Debug)]
 pub(super) struct Timers {
-    /// The first request of the queue waits for execution. Runs at a backup that is active while
-    /// requests wait, or numbers are needed [RJ5]; firing changes the view [TM1].
+    /// The first request of the queue waits for execution. Runs at an active replica while
+    /// requests wait, or numbers are needed [RJ5]; firing changes the view [TM1, TM6].
     pub(super) request: Option<Time>,
     /// What that is.
     pub(super) watched: Option<Watched>,
@@ -78,9 +78,10 @@ impl Timers {
         self.timeout
     }
 
-    pub(super) fn start_request_timer(&mut self, now: Time, head: Watched) {
-        self.watched = Some(head);
-        self.request = Some(now.after(self.timeout));
+    /// Waits for what is `watched`, so many timeouts long.
+    pub(super) fn start_request_timer(&mut self, now: Time, watched: Watched, patience: u32) {
+        self.watched = Some(watched);
+        self.request = Some(now.after(self.timeout.saturating_mul(patience)));
         self.relay = Some(now.after(self.timeout / 4));
     }
 

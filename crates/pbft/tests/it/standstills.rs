@@ -586,3 +586,23 @@ fn commit_of_a_view_that_was_left_is_sent_again() {
     c.assert_agreement();
     assert_eq!(c.answered(0, 1, "a"), [0, 2, 3], "{:?}", c.views(&[0, 2, 3]));
 }
+
+/// [TM6] The COMMITs reach 2 only, 3 has never seen the number and leaves the view alone, and 1 is
+/// silent from then on. 2 waits for nothing and its word alone proves nothing, so the primary, who
+/// waits like any other, has to leave with 3: then 2 follows.
+#[test]
+fn primary_that_waits_in_vain_leaves_its_own_view() {
+    let mut c = settled(4);
+    c.ask(0, 1, "a");
+    let passes = |e: &Envelope| e.to != 3 && !(e.kind() == Kind::Commit && e.to != 2);
+    c.deliver_where(passes);
+    assert_eq!(c.answered(0, 1, "a"), [2]);
+    c.crash(1);
+    c.ask(0, 1, "a");
+    c.run_where(ms(1100), |e| e.kind() == Kind::ViewChange);
+    assert_eq!(c.views(&[0, 2, 3]), [(0, true), (0, true), (1, false)]);
+    // From here the network between the correct replicas is perfect.
+    c.run_where(FOR_EVER, within(&[0, 2, 3]));
+    c.assert_agreement();
+    assert_eq!(c.answered(0, 1, "a"), [0, 2, 3], "{:?}", c.views(&[0, 2, 3]));
+}
