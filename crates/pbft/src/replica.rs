@@ -280,7 +280,7 @@ impl Replica {
         match message {
             Message::Hello(hello) => return self.on_hello(step, from, &hello),
             Message::HelloReply(reply) => return self.on_hello_reply(step, from, &reply),
-            Message::Status(_) => self.note_part(step, from),
+            Message::Status(ref status) => self.note_part(step, from, status.admitted),
             _ => {}
         }
         if !self.admission.follows() {

@@ -46,9 +46,6 @@ pub(super) struct PeerBoot {
     /// part, as long as it was not seen to take part in a later one: an emptied disk must not get
     /// in by starting again and again. It is `start` itself once the peer takes part since then.
     pub(super) seen: Vec<StartId>,
-    /// Whether the peer has since said that it lost its memory: what it sends now is nothing that
-    /// only a replica which was let in would send.
-    pub(super) is_amnesiac: bool,
     /// Since when starts of the peer are counted, and how many were noted since: one that claims
     /// start after start is not followed, since each costs a durable record.
     pub(super) counted: (Time, u32),
@@ -65,7 +62,7 @@ impl PeerBoot {
         seen: Vec<StartId>,
         counted: (Time, u32),
     ) -> Self {
-        Self { incarnation, start, seen, is_amnesiac: false, counted }
+        Self { incarnation, start, seen, counted }
     }
 
     fn highest(&self) -> u64 {
@@ -204,9 +201,6 @@ impl Replica {
         }
         let start = StartId { counter: hello.boot_counter, boot_id: hello.boot_id };
         let incarnation = hello.incarnation;
-        if let Some(known) = self.admission.peers.get_mut(&from) {
-            known.is_amnesiac = hello.amnesiac;
-        }
         let known = self.admission.peers.get(&from);
         let replaced_by = self.rejoins.of(from).copied();
         let replaced_by = replaced_by.filter(|last| incarnation < last.incarnation);
@@ -246,14 +240,18 @@ impl Replica {
         Ok(())
     }
 
-    /// The peer sent STATUS, as a replica does only once it was let in. Other messages would say so
-    /// too, but only STATUS comes behind HELLO in the order in which it was sent: others may be of
-    /// an earlier start.
-    pub(super) fn note_part(&mut self, step: &mut Step<'_>, peer: ReplicaId) {
+    /// The peer sent STATUS. That it takes part is said by the start in which it was let in, if it
+    /// is the latest: STATUS may come before HELLO, or be of an earlier start.
+    pub(super) fn note_part(
+        &mut self,
+        step: &mut Step<'_>,
+        peer: ReplicaId,
+        admitted: Option<BootId>,
+    ) {
         let Some(known) = self.admission.peers.get_mut(&peer) else {
             return;
         };
-        if !known.is_amnesiac && !known.takes_part() {
+        if admitted == Some(known.start.boot_id) && !known.takes_part() {
             known.seen = alloc::vec![known.start];
             let record = known.record(peer);
             self.persist(step, record);

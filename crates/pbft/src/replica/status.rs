@@ -117,6 +117,7 @@ impl Replica {
             view_changes.insert(u64::from(replica.get()));
         }
         Status {
+            admitted: self.admission.is_admitted().then_some(self.boot.id),
             view: self.view,
             active: self.active,
             low_water_mark: self.low_water_mark,

@@ -124,6 +124,7 @@ fn status() -> Status {
         set
     };
     Status {
+        admitted: Some([0xb0; 16]),
         view: View::new(5),
         active: true,
         low_water_mark: SeqNum::new(8),
@@ -461,7 +462,8 @@ fn bytes_follow_the_documented_tables() {
     let view_change = view_change.u32(2).entry(9, 0xa1, 3).entry(10, 0xa2, 4).0;
     let bytes = pinned("VIEW-CHANGE");
     assert_eq!(bytes[..bytes.len() - 64], view_change);
-    let status = ByTheBook::message(10).u64(5).u8(1).u64(8).u64(10);
+    let status = ByTheBook::message(10).u8(1).raw(&[0xb0; 16]);
+    let status = status.u64(5).u8(1).u64(8).u64(10);
     let status = status.bytes(&[0b11, 0b10]).bytes(&[1, 0b10]).bytes(&[0, 0b10]).bytes(&[0b100]);
     assert_eq!(pinned("STATUS"), status.u64(4).u32(1).digest(0xd1).0);
     let fetch = ByTheBook::message(16).u64(8).digest(0xc0).u32(1).bytes(b"path").digest(0xd2).0;

@@ -508,6 +508,46 @@ fn old_disk_found_before_the_rejoin_is_good() {
     assert_eq!(executed_at(&cluster, 2), None);
 }
 
+/// [RJ1] A disk that was rolled back, and is put back after the replica set out to rejoin without
+/// it, is found out as before: STATUS of a replica that was not let in says nothing of a start,
+/// although it may come before HELLO, which waits for the disk.
+#[test]
+fn rolled_back_disk_found_before_the_rejoin_is_found_out_again() {
+    let mut cluster = Cluster::new(4);
+    work(&mut cluster, 1..=3);
+    let image = cluster.durable_records(2).to_vec();
+    cluster.crash(2);
+    cluster.start(2);
+    cluster.run(Duration::from_secs(2));
+    assert_member(&cluster, 2);
+    work(&mut cluster, 4..=7);
+    cluster.crash(2);
+    cluster.restore_disk(2, image);
+    for _ in 0..2 {
+        cluster.start(2);
+        cluster.run(Duration::from_secs(2));
+        assert!(matches!(cluster.status(2).halted, Some(HaltReason::Amnesia { .. })));
+        cluster.crash(2);
+    }
+    let rolled_back = cluster.durable_records(2).to_vec();
+    cluster.hold_syncs(2);
+    lose_memory(&mut cluster, 2);
+    cluster.run(Duration::from_secs(1));
+    let is_status = |output: &Output| match output {
+        Output::Send { message, .. } => message.kind() == Kind::Status,
+        _ => false,
+    };
+    let mut sent = cluster.trace.iter().flatten();
+    assert!(sent.any(|(_, from, output)| *from == 2 && is_status(output)));
+    cluster.crash(2);
+    cluster.release_syncs(2);
+    cluster.restore_disk(2, rolled_back);
+    cluster.start(2);
+    cluster.run(Duration::from_secs(2));
+    assert!(!cluster.status(2).admitted);
+    assert!(matches!(cluster.status(2).halted, Some(HaltReason::Amnesia { .. })));
+}
+
 /// [RJ3] The mark of the loss is durable before the REJOIN leaves.
 #[test]
 fn loss_is_noted_durably_before_the_rejoin_leaves() {

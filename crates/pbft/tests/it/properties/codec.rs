@@ -160,10 +160,12 @@ fn slots() -> impl Strategy<Value = SlotSet> {
 
 fn status() -> impl Strategy<Value = Status> {
     let sets = (slots(), slots(), slots(), slots());
-    (view(), any::<bool>(), seq(), seq(), sets, view(), vec(digest(), 0..3)).prop_map(
-        |(view, active, low_water_mark, last_executed, sets, new_view, missing)| {
+    let admitted = proptest::option::of(any::<[u8; 16]>());
+    (admitted, view(), any::<bool>(), seq(), seq(), sets, view(), vec(digest(), 0..3)).prop_map(
+        |(admitted, view, active, low_water_mark, last_executed, sets, new_view, missing)| {
             let (pre_prepared, prepared, committed, view_changes) = sets;
             Status {
+                admitted,
                 view,
                 active,
                 low_water_mark,
