@@ -148,7 +148,8 @@ pub struct Parameters {
     pub status_interval: Duration,
     /// How often STATUS is sent when nothing is.
     pub status_interval_idle: Duration,
-    /// How far from its own clock a backup accepts the primary's proposal for the agreed time.
+    /// How far from its own clock a backup accepts the primary's proposal for the agreed time. At
+    /// most [`CLOCK_SKEW_MAX`].
     pub clock_skew_max: Duration,
     /// After so long without requests the primary fills up to the next checkpoint.
     pub checkpoint_fill_after: Duration,
@@ -251,9 +252,16 @@ impl Parameters {
         {
             return Err(ConfigError::Timeouts);
         }
+        if self.clock_skew_max > CLOCK_SKEW_MAX {
+            return Err(ConfigError::ClockSkew);
+        }
         Ok(())
     }
 }
+
+/// What a primary may lie about the time by must be little beside what is measured by it, as the
+/// time between two REJOINs of a replica is [RJ2].
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(60);
 
 /// No log window may be longer: it bounds VIEW-CHANGE and STATUS.
 pub const LOG_WINDOW_MAX: u64 = 4096;
@@ -287,6 +295,8 @@ pub enum ConfigError {
     NewViewTooLarge,
     /// A timeout of zero, or a maximum below its minimum.
     Timeouts,
+    /// `clock_skew_max` above [`CLOCK_SKEW_MAX`].
+    ClockSkew,
 }
 
 impl fmt::Display for ConfigError {
@@ -307,6 +317,7 @@ impl fmt::Display for ConfigError {
             Self::RequestTooLarge => "request_bytes_max is at most waiting_bytes_max",
             Self::NewViewTooLarge => "with so many replicas log_window must be shorter",
             Self::Timeouts => "a timeout is zero or above its own maximum",
+            Self::ClockSkew => "clock_skew_max is at most one minute",
         })
     }
 }

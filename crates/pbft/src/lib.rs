@@ -57,8 +57,8 @@ pub use client::{
     Client, ClientOutput, ClientParameters, Completion, OperationId, ReplyRule, SubmitError,
 };
 pub use config::{
-    BATCH_BYTES_MAX, CLIENT_COUNT_MAX, Config, ConfigError, LOG_WINDOW_MAX, Parameters,
-    REPLICA_COUNT_MAX,
+    BATCH_BYTES_MAX, CLIENT_COUNT_MAX, CLOCK_SKEW_MAX, Config, ConfigError, LOG_WINDOW_MAX,
+    Parameters, REPLICA_COUNT_MAX,
 };
 pub use digest::Digest;
 pub use event::{Event, ViewChangeCause};
@@ -68,7 +68,7 @@ pub use message::Message;
 pub use output::{Output, Recipients};
 pub use quorum::Quorums;
 pub use record::Record;
-pub use rejoin::{Rejoined, Rejoins};
+pub use rejoin::{REJOIN_GAP, Rejoined, Rejoins};
 pub use replica::{Boot, Held, Recovered, Replica, ReplicaStatus};
 pub use service::{CHOICE_BYTES_MAX, Context, KEY_BYTES_MAX, Service, State, StateRead};
 pub use types::{

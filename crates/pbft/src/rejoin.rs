@@ -2,9 +2,14 @@
 //! state, so that every replica agrees on who has which incarnation, and on what follows from it.
 
 use crate::message::{Rejoin, StartId};
-use crate::{Config, Incarnation, ReplicaId, SeqNum, View};
+use crate::{Config, Incarnation, ReplicaId, SeqNum, View, WallTime};
 use alloc::collections::BTreeMap;
 use borsh::{BorshDeserialize, BorshSerialize};
+use core::time::Duration;
+
+/// So far are the times of two batches apart in which REJOINs of one replica have an effect [RJ2].
+/// No parameter, because the state follows from it.
+pub const REJOIN_GAP: Duration = Duration::from_secs(5 * 60);
 
 /// The last REJOIN of a replica that had an effect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
@@ -15,6 +20,9 @@ pub struct Rejoined {
     pub start: StartId,
     /// The number at which it was executed.
     pub seq: SeqNum,
+    /// The time that the batch was proposed with. Not the agreed time, which a clock that was once
+    /// far ahead keeps from going on.
+    pub time: WallTime,
     /// The first view in which the replica may take part again.
     pub view: View,
 }
@@ -42,27 +50,39 @@ impl Rejoins {
         self.0.get(&replica)
     }
 
-    /// Whether this REJOIN would have an effect at this number: it is of the replica's next
-    /// incarnation, so that a replayed one has none, and the bound of its last one is passed, so
-    /// that a faulty replica does not occupy the others with one after the other [RJ2].
-    pub fn admits(&self, config: &Config, seq: SeqNum, rejoin: &Rejoin) -> bool {
-        let (current, first) = self.of(rejoin.replica).map_or_else(
-            || (Incarnation::ZERO, SeqNum::ZERO),
-            |last| (last.incarnation, last.bound(config).next()),
-        );
-        rejoin.incarnation == current.next() && seq >= first
+    /// Whether this REJOIN would have an effect in a batch with this number and a time that is up to
+    /// `slack` from the one given. It is of the replica's next incarnation, so that a replayed one
+    /// has none; the bound of the last one is passed, and its time is far enough, so that a faulty
+    /// replica does not occupy the others with one after the other [RJ2].
+    ///
+    /// A time before that of the last one is far enough, too: the clocks were set back since, and
+    /// the replica does not wait until they have caught up.
+    pub(crate) fn admits(
+        &self,
+        config: &Config,
+        seq: SeqNum,
+        (time, slack): (WallTime, Duration),
+        rejoin: &Rejoin,
+    ) -> bool {
+        let last = self.of(rejoin.replica);
+        let current = last.map_or(Incarnation::ZERO, |last| last.incarnation);
+        let is_over = |last: &Rejoined| {
+            seq > last.bound(config) && time.distance(last.time) >= REJOIN_GAP + slack
+        };
+        rejoin.incarnation == current.next() && last.is_none_or(is_over)
     }
 
-    /// Executes a REJOIN at a number. Its view is put above those of all before it, because its
+    /// Executes a REJOIN in a batch with this number and time. Its view is put above those of all before it, because its
     /// replica may have followed one of them, and beyond those whose primary it would be, because
     /// it cannot begin one [RJ4].
     pub fn execute(
         &mut self,
         config: &Config,
         seq: SeqNum,
+        time: WallTime,
         rejoin: &Rejoin,
     ) -> Option<(ReplicaId, Rejoined)> {
-        if !self.admits(config, seq, rejoin) {
+        if !self.admits(config, seq, (time, Duration::ZERO), rejoin) {
             return None;
         }
         let Rejoin { replica, incarnation, start, view } = *rejoin;
@@ -70,7 +90,7 @@ impl Rejoins {
         while config.primary(view) == replica {
             view = view.next();
         }
-        let rejoined = Rejoined { incarnation, start, seq, view };
+        let rejoined = Rejoined { incarnation, start, seq, time, view };
         self.0.insert(replica, rejoined);
         Some((replica, rejoined))
     }

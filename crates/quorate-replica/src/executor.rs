@@ -206,8 +206,9 @@ impl Executor {
             layout::write_time(&mut self.tree, self.time);
         }
         let rejoins = batch.rejoins.iter();
-        let rejoined =
-            rejoins.filter_map(|signed| self.execute_rejoin(seq, &signed.body)).collect();
+        let rejoined = rejoins
+            .filter_map(|signed| self.execute_rejoin(seq, batch.time, &signed.body))
+            .collect();
         let choices = choice::decode(&batch.choice);
         let requests = batch.requests.iter();
         let executions =
@@ -216,8 +217,13 @@ impl Executor {
     }
 
     /// The table in the state decides whether it has an effect [RJ2].
-    fn execute_rejoin(&mut self, seq: SeqNum, rejoin: &Rejoin) -> Option<(ReplicaId, Rejoined)> {
-        let (replica, rejoined) = self.rejoins.execute(&self.config, seq, rejoin)?;
+    fn execute_rejoin(
+        &mut self,
+        seq: SeqNum,
+        time: WallTime,
+        rejoin: &Rejoin,
+    ) -> Option<(ReplicaId, Rejoined)> {
+        let (replica, rejoined) = self.rejoins.execute(&self.config, seq, time, rejoin)?;
         layout::write_rejoined(&mut self.tree, replica, &rejoined);
         Some((replica, rejoined))
     }

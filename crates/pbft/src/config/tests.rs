@@ -84,3 +84,13 @@ fn a_cluster_whose_longest_request_could_not_wait_is_refused() {
     assert_eq!(with(request_bytes_max - 1), Err(ConfigError::RequestTooLarge));
     assert_eq!(with(request_bytes_max), Ok(()));
 }
+
+#[test]
+fn a_cluster_that_believes_a_primary_about_more_than_a_minute_is_refused() {
+    let with = |clock_skew_max| {
+        let parameters = Parameters { clock_skew_max, ..Parameters::default() };
+        config(4, parameters).map(|_| ())
+    };
+    assert_eq!(with(CLOCK_SKEW_MAX), Ok(()));
+    assert_eq!(with(CLOCK_SKEW_MAX + Duration::from_millis(1)), Err(ConfigError::ClockSkew));
+}

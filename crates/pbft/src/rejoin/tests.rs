@@ -21,8 +21,16 @@ fn rejoin(replica: u32, incarnation: u64, view: u64) -> Rejoin {
     }
 }
 
+const DAY: u64 = 24 * 3600 * 1000;
+
+/// In a batch a day later than the one before.
 fn execute(table: &mut Rejoins, seq: u64, rejoin: &Rejoin) -> Option<Rejoined> {
-    table.execute(&config(), SeqNum::new(seq), rejoin).map(|(_, rejoined)| rejoined)
+    execute_at(table, seq, seq * DAY, rejoin)
+}
+
+fn execute_at(table: &mut Rejoins, seq: u64, millis: u64, rejoin: &Rejoin) -> Option<Rejoined> {
+    let time = WallTime::from_millis(millis);
+    table.execute(&config(), SeqNum::new(seq), time, rejoin).map(|(_, rejoined)| rejoined)
 }
 
 /// [RJ3] Whoever executed up to n - 1 had its low water mark at the last checkpoint there at most.
@@ -46,6 +54,41 @@ fn each_incarnation_rejoins_once_and_not_before_the_bound_of_the_last() {
     }
     assert!(execute(&mut table, 17, &rejoin(2, 2, 9)).is_some());
     assert!(execute(&mut table, 17, &rejoin(3, 1, 9)).is_some(), "another replica's is its own");
+}
+
+/// [RJ2] The next one of a replica waits five minutes, or until the clocks were set back by more.
+#[test]
+fn each_incarnation_rejoins_five_minutes_from_the_last() {
+    for (millis, is_admitted) in [
+        (DAY, false),
+        (DAY + 299_999, false),
+        (DAY + 300_000, true),
+        (DAY - 299_999, false),
+        (DAY - 300_000, true),
+        (0, true),
+    ] {
+        let mut table = Rejoins::default();
+        let first = execute_at(&mut table, 3, DAY, &rejoin(2, 1, 3)).unwrap();
+        assert_eq!(first.time, WallTime::from_millis(DAY));
+        let second = execute_at(&mut table, 17, millis, &rejoin(2, 2, 9));
+        assert_eq!(second.is_some(), is_admitted, "at {millis}");
+        assert!(execute_at(&mut table, 18, millis, &rejoin(3, 1, 9)).is_some(), "another replica");
+    }
+}
+
+/// [RJ2] Slack makes sure that it would be admitted whatever the time so near.
+#[test]
+fn rejoin_is_admitted_with_slack_if_it_is_with_every_time_that_near() {
+    let mut table = Rejoins::default();
+    execute_at(&mut table, 3, DAY, &rejoin(2, 1, 3)).unwrap();
+    let admits = |millis, slack| {
+        let time = (WallTime::from_millis(millis), Duration::from_millis(slack));
+        table.admits(&config(), SeqNum::new(17), time, &rejoin(2, 2, 9))
+    };
+    for millis in [DAY - 320_000, DAY - 305_000, DAY, DAY + 305_000, DAY + 320_000] {
+        let everywhere = (0..=20).all(|k| admits(millis + k * 1000 - 10_000, 0));
+        assert_eq!(admits(millis, 10_000), everywhere, "at {millis}");
+    }
 }
 
 /// [RJ4] Each REJOIN leads to a later view than all before it, and to one with another primary.

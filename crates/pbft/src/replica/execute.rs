@@ -70,6 +70,9 @@ impl Replica {
         self.last_executed = seq;
         self.behind_since = self.behind_since.map(|_| step.now.monotonic);
         let digest = self.committed_digest(seq).unwrap_or(Batch::NULL);
+        for rejoin in self.batches.get(&digest).iter().flat_map(|batch| &batch.rejoins) {
+            self.rejoin_queue.forget_proposal(rejoin.signer);
+        }
         // All at once: to look for the batches of each number would cost its square.
         if self.replay.remove(&seq).is_some() && self.replay.is_empty() {
             self.forget_unused_batches();

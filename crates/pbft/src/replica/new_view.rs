@@ -228,7 +228,7 @@ impl Replica {
         for (offset, digest) in (1..).zip(&new_view.chosen) {
             let seq = start.plus(offset);
             if self.in_window(seq) {
-                self.mark_batch_proposed(*digest);
+                self.mark_batch_proposed(seq, *digest);
                 self.accept_proposal(step, seq, *digest, None);
             }
         }
@@ -268,12 +268,12 @@ impl Replica {
             let view = self.view;
             let signed =
                 self.signed_pre_prepares.get(&seq).filter(|s| s.body.view == view).copied();
-            self.mark_batch_proposed(digest);
+            self.mark_batch_proposed(seq, digest);
             self.accept_proposal(step, seq, digest, signed);
         }
     }
 
-    fn mark_batch_proposed(&mut self, digest: Digest) {
+    fn mark_batch_proposed(&mut self, seq: SeqNum, digest: Digest) {
         if digest == Batch::NULL {
             return;
         }
@@ -281,7 +281,8 @@ impl Replica {
             for request in &batch.requests {
                 self.requests.mark_proposed(&super::request_key(request));
             }
-            for rejoin in &batch.rejoins {
+            let rejoins = batch.rejoins.iter().filter(|_| seq > self.last_executed);
+            for rejoin in rejoins {
                 self.rejoin_queue.mark_proposed(rejoin.signer);
             }
         }

@@ -8,9 +8,10 @@ use crate::event::{Event, ViewChangeCause};
 use crate::fault::{HaltReason, Reject};
 use crate::message::{Message, Rejoin, StartId};
 use crate::rejoin::{Rejoined, Rejoins};
-use crate::{Config, Incarnation, Position, ReplicaId, SeqNum, View};
+use crate::{Config, Incarnation, Position, ReplicaId, SeqNum, View, WallTime};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::time::Duration;
 
 /// What a replica that lost its memory knows on its way back.
 #[derive(Clone, Debug)]
@@ -54,12 +55,13 @@ impl Amnesia {
     }
 }
 
-/// REJOINs of others that wait to be executed: the last one of each replica.
+/// REJOINs of others that wait to be executed in this view: the last one of each replica. They are
+/// sent again and again, so a view begins without any.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RejoinQueue {
     /// With the place of each in the order of arrival among all that waits.
     waiting: BTreeMap<ReplicaId, (Signed<Rejoin>, u64)>,
-    /// Those that a batch of the current view carries.
+    /// Those that a batch of the current view carries which is not executed yet.
     proposed: BTreeSet<ReplicaId>,
 }
 
@@ -85,27 +87,27 @@ impl RejoinQueue {
         self.proposed.insert(replica);
     }
 
-    /// A view was left: whatever still waits must be proposed again.
-    pub(super) fn forget_proposals(&mut self) {
-        self.proposed.clear();
+    /// A batch that carries one was executed. Where that had no effect, it may be proposed again.
+    pub(super) fn forget_proposal(&mut self, replica: ReplicaId) {
+        self.proposed.remove(&replica);
     }
 
-    /// Takes what the batch with this number shall carry.
+    /// Takes what the batch with this number and time shall carry, and lets go of what they do not
+    /// admit.
     pub(super) fn take_batch(
         &mut self,
         config: &Config,
         table: &Rejoins,
         seq: SeqNum,
+        time: WallTime,
     ) -> Vec<Signed<Rejoin>> {
-        let waiting = self.waiting.iter();
-        let taken: Vec<Signed<Rejoin>> = waiting
-            .filter(|(replica, _)| !self.proposed.contains(replica))
-            .map(|(_, (rejoin, _))| *rejoin)
-            .filter(|rejoin| table.admits(config, seq, &rejoin.body))
-            .collect();
-        // One that this number is too low for is proposed in another view, should it still wait.
-        self.proposed.extend(self.waiting.keys().copied());
-        taken
+        let proposed = &mut self.proposed;
+        let at = (time, Duration::ZERO);
+        self.waiting.retain(|replica, (rejoin, _)| {
+            proposed.contains(replica) || table.admits(config, seq, at, &rejoin.body)
+        });
+        let unproposed = self.waiting.iter().filter(|(replica, _)| proposed.insert(**replica));
+        unproposed.map(|(_, (rejoin, _))| *rejoin).collect()
     }
 
     fn insert(&mut self, rejoin: Signed<Rejoin>, arrival: u64) {
@@ -119,7 +121,6 @@ impl RejoinQueue {
             |(rejoin, _): &(Signed<Rejoin>, u64)| rejoin.body.incarnation <= incarnation;
         if self.waiting.get(&replica).is_some_and(is_settled) {
             self.waiting.remove(&replica);
-            self.proposed.remove(&replica);
         }
     }
 }
@@ -149,7 +150,9 @@ impl Replica {
     }
 
     /// A REJOIN, from the replica that comes back or relayed, waits like a request: the primary
-    /// that does not order it is replaced [RJ2].
+    /// that does not order it is replaced. One that comes too early for that is dropped, and will
+    /// be sent again. The primary goes by its own clock, with which it proposes; a backup makes
+    /// sure that the clock of any primary which it believes says the same [RJ2].
     pub(super) fn on_rejoin(
         &mut self,
         step: &mut Step<'_>,
@@ -159,7 +162,9 @@ impl Replica {
             return Err(Reject::Starting);
         }
         let next = self.last_executed.next();
-        if !self.rejoins.admits(&self.config, next, &rejoin.body) {
+        let is_primary = self.is_primary();
+        let slack = if is_primary { Duration::ZERO } else { self.config.parameters.clock_skew_max };
+        if !self.rejoins.admits(&self.config, next, (step.now.wall, slack), &rejoin.body) {
             return Err(Reject::Stale);
         }
         self.check_view_of(&rejoin)?;

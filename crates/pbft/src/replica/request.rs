@@ -321,8 +321,8 @@ impl Replica {
         let requests =
             self.requests.take_batch(parameters.batch_requests_max, parameters.batch_bytes_max);
         let seq = self.last_assigned.next();
-        let rejoins = self.rejoin_queue.take_batch(&self.config, &self.rejoins, seq);
-        let time = step.now.wall.max(self.latest_batch_time);
+        let time = step.now.wall;
+        let rejoins = self.rejoin_queue.take_batch(&self.config, &self.rejoins, seq, time);
         self.propose(step, Batch { time, choice, requests, rejoins });
         self.timers.checkpoint_fill =
             Some(step.now.monotonic.after(self.config.parameters.checkpoint_fill_after));
@@ -335,8 +335,7 @@ impl Replica {
     pub(super) fn fill_up_to_checkpoint(&mut self, step: &mut Step<'_>) {
         self.filling = self.active && self.is_filled_too_little();
         while self.filling && self.may_propose() {
-            let time = step.now.wall.max(self.latest_batch_time);
-            self.propose(step, Batch { time, ..Batch::default() });
+            self.propose(step, Batch { time: step.now.wall, ..Batch::default() });
             self.filling = self.is_filled_too_little();
         }
     }

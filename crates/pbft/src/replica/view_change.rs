@@ -1,6 +1,6 @@
 //! Leaving a view (OSDI '99 section 4.4, TOCS 2002 section 4.5).
 
-use super::{Replica, Step};
+use super::{RejoinQueue, Replica, Step};
 use crate::auth::Signed;
 use crate::event::{Event, ViewChangeCause};
 use crate::fault::{Evidence, Reject};
@@ -69,7 +69,7 @@ impl Replica {
         self.slots.values_mut().for_each(crate::slot::Slot::leave_view);
         self.early_pre_prepares.clear();
         self.requests.forget_proposals();
-        self.rejoin_queue.forget_proposals();
+        self.rejoin_queue = RejoinQueue::default();
         self.view_changes.clear();
         let later = core::mem::take(&mut self.later_view_changes);
         for (replica, view_change) in later {

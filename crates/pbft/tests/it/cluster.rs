@@ -56,6 +56,8 @@ struct Machine {
     /// The last state that was fetched: a durable snapshot.
     snapshot: (SeqNum, ToyState),
     starts: u8,
+    /// By how much its time of day is ahead of the others'.
+    clock_ahead: Duration,
 }
 
 /// The state of a toy service: the history of what was executed, the client table, and who
@@ -85,8 +87,11 @@ impl ToyState {
         self.history.push((seq, digest));
         let rejoins = batch.map_or(&[][..], |batch| &batch.rejoins);
         let mut table: Rejoins = self.rejoined.iter().copied().collect();
-        let rejoined: Vec<_> =
-            rejoins.iter().filter_map(|rejoin| table.execute(config, seq, &rejoin.body)).collect();
+        let time = batch.map_or(WallTime::default(), |batch| batch.time);
+        let rejoined: Vec<_> = rejoins
+            .iter()
+            .filter_map(|rejoin| table.execute(config, seq, time, &rejoin.body))
+            .collect();
         self.rejoined.extend(&rejoined);
         let requests = batch.map_or(&[][..], |batch| &batch.requests);
         let executions =
@@ -205,6 +210,7 @@ impl Cluster {
             is_lost: false,
             snapshot: (SeqNum::ZERO, ToyState::default()),
             starts: 0,
+            clock_ahead: Duration::ZERO,
         };
         let machines = (0..config.replica_count()).map(machine).collect();
         Self {
@@ -235,13 +241,22 @@ impl Cluster {
         0..self.config.replica_count()
     }
 
-    fn clock(&self) -> Now {
-        Now { monotonic: self.now, wall: WallTime::from_millis(self.now.as_micros() / 1000) }
+    fn clock(&self, replica: u32) -> Now {
+        let ahead = self.machines[replica as usize].clock_ahead;
+        let wall = WallTime::from_millis(self.now.after(ahead).as_micros() / 1000);
+        Now { monotonic: self.now, wall }
+    }
+
+    /// Sets the time of day of these replicas, each by so much ahead of the cluster's own.
+    pub(crate) fn set_clocks(&mut self, ahead: impl IntoIterator<Item = Duration>) {
+        for (machine, ahead) in self.machines.iter_mut().zip(ahead) {
+            machine.clock_ahead = ahead;
+        }
     }
 
     /// Starts a replica from what its disk holds.
     pub(crate) fn start(&mut self, replica: u32) {
-        let now = self.clock();
+        let now = self.clock(replica);
         let config = Arc::clone(&self.config);
         let machine = &mut self.machines[replica as usize];
         machine.records.truncate(machine.durable);
@@ -342,7 +357,8 @@ impl Cluster {
         let key = replica_key(replica);
         let config = Arc::clone(&self.config);
         let id = ReplicaId::new(replica);
-        Replica::recover(config, id, key, [99; 16], self.clock(), recovered, &mut Vec::new())
+        let now = self.clock(replica);
+        Replica::recover(config, id, key, [99; 16], now, recovered, &mut Vec::new())
     }
 
     /// Makes durable what was written so far, and sends what waited for it.
@@ -368,13 +384,20 @@ impl Cluster {
         self.core(replica).status()
     }
 
+    /// The last rejoin of a replica, as the state of one that runs has it.
+    pub(crate) fn rejoined(&self, at: u32, replica: u32) -> Option<Rejoined> {
+        let table = self.machines[at as usize].state.rejoined.iter();
+        let of_replica = table.filter(|(id, _)| id.get() == replica);
+        of_replica.map(|(_, rejoined)| *rejoined).last()
+    }
+
     pub(crate) fn history(&self, replica: u32) -> &[(SeqNum, Digest)] {
         &self.machines[replica as usize].state.history
     }
 
     /// Hands one input to a replica and carries out what it asks for.
     pub(crate) fn input(&mut self, replica: u32, input: Input) {
-        let now = self.clock();
+        let now = self.clock(replica);
         let Some(core) = self.machines[replica as usize].replica.as_mut() else { return };
         let mut outputs = Vec::new();
         core.step(now, input, &mut outputs);

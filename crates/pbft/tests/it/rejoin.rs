@@ -15,6 +15,12 @@ use std::time::Duration;
 const PERIOD: u64 = 4;
 const WINDOW: u64 = 16;
 
+/// How long a replica waits after a rejoin for the next one.
+const GAP: Duration = Duration::from_secs(300);
+
+/// How far clocks may be apart.
+const SKEW: Duration = Duration::from_secs(10);
+
 /// Work, so that there is something to forget.
 fn work(cluster: &mut Cluster, timestamps: std::ops::RangeInclusive<u64>) {
     for timestamp in timestamps {
@@ -337,7 +343,8 @@ fn f_amnesiacs_come_back_together() {
     assert_eq!(cluster.answered(1, 1, "with them"), [2, 3, 4, 5, 6]);
 }
 
-/// [RJ2] Whoever loses its memory again, even on the way back, rejoins again.
+/// [RJ2] Whoever loses its memory again, even on the way back, rejoins again: after five minutes
+/// and what clocks may differ by, on an idle cluster and without anybody's help.
 #[test]
 fn memory_lost_again_and_again_is_one_incarnation_more_each_time() {
     let mut cluster = Cluster::new(4);
@@ -347,7 +354,9 @@ fn memory_lost_again_and_again_is_one_incarnation_more_each_time() {
     assert!(executed_at(&cluster, 2).is_some(), "the REJOIN is executed, the bound not passed");
     for _ in 0..3 {
         cluster.start_without_memory(2);
-        cluster.run(Duration::from_secs(8));
+        cluster.run(GAP - SKEW * 6);
+        assert!(cluster.status(2).amnesiac, "it waits");
+        cluster.run(SKEW * 8);
         assert_member(&cluster, 2);
         assert_no_word_up_to_the_bound(&cluster, 2);
     }
@@ -360,6 +369,116 @@ fn memory_lost_again_and_again_is_one_incarnation_more_each_time() {
         })
         .collect();
     assert_eq!(incarnations, (1..=4).map(Incarnation::new).collect());
+}
+
+/// Replica 3, faulty, asks all others for its next return again and again for so long. Returns how
+/// often it had its way, and what made the others leave their views.
+fn repeat_rejoin(cluster: &mut Cluster, span: Duration) -> (u64, Vec<ViewChangeCause>) {
+    cluster.events.clear();
+    let (mut last, mut count, mut causes) = (last_incarnation(cluster), 0, Vec::new());
+    let end = cluster.now.after(span);
+    while cluster.now < end {
+        let body = Rejoin {
+            replica: ReplicaId::new(3),
+            incarnation: last.next(),
+            start: StartId { counter: 1, boot_id: [77; 16] },
+            view: cluster.status(0).view.next(),
+        };
+        for to in 0..3 {
+            cluster.inject(3, to, Message::Rejoin(cluster.sign(3, body)));
+        }
+        cluster.run(Duration::from_millis(100));
+        for (_, event) in std::mem::take(&mut cluster.events) {
+            match event {
+                Event::RejoinExecuted { incarnation, .. } if incarnation > last => {
+                    (last, count) = (incarnation, count + 1);
+                }
+                Event::ViewChangeStarted { cause, .. } => causes.push(cause),
+                _ => {}
+            }
+        }
+    }
+    (count, causes)
+}
+
+/// As which incarnation replica 3 has last rejoined.
+fn last_incarnation(cluster: &Cluster) -> Incarnation {
+    cluster.rejoined(0, 3).map_or(Incarnation::ZERO, |rejoined| rejoined.incarnation)
+}
+
+fn is_for_rejoins(cause: &ViewChangeCause) -> bool {
+    matches!(cause, ViewChangeCause::Rejoin | ViewChangeCause::Joined)
+}
+
+/// [RJ2] A faulty replica that repeats REJOIN has the others leave their view once in five minutes,
+/// and no primary looks guilty for what it does not order meanwhile.
+#[test]
+fn rejoin_that_is_repeated_has_an_effect_once_in_five_minutes() {
+    let mut cluster = Cluster::new(4);
+    work(&mut cluster, 1..=3);
+    cluster.crash(3);
+    let (count, causes) = repeat_rejoin(&mut cluster, GAP - Duration::from_secs(20));
+    assert_eq!(count, 1, "the first one does not wait");
+    assert!(causes.len() <= 3 && causes.iter().all(is_for_rejoins), "{causes:?}");
+    for _ in 0..2 {
+        let (count, causes) = repeat_rejoin(&mut cluster, GAP);
+        assert_eq!(count, 1);
+        assert!(causes.len() <= 3 && causes.iter().all(is_for_rejoins), "{causes:?}");
+    }
+    cluster.ask(1, 1, "after");
+    cluster.run(Duration::from_secs(1));
+    assert_eq!(cluster.answered(1, 1, "after"), [0, 1, 2]);
+}
+
+/// [RJ2] Nor does one whose clock is behind those of the others, or ahead of them, by almost as
+/// much as they believe.
+#[test]
+fn repeated_rejoin_makes_no_primary_look_guilty_whose_clock_differs() {
+    for ahead in [[0, 5, 9], [9, 0, 5], [5, 9, 0]] {
+        let mut cluster = Cluster::new(4);
+        cluster.set_clocks(ahead.map(Duration::from_secs));
+        work(&mut cluster, 1..=3);
+        cluster.crash(3);
+        let (count, causes) = repeat_rejoin(&mut cluster, GAP * 3);
+        assert!((2..=4).contains(&count), "{count}");
+        assert!(causes.iter().all(is_for_rejoins), "{causes:?}");
+    }
+}
+
+/// [RJ2] Clocks that were set back make nobody wait until they have caught up.
+#[test]
+fn clocks_set_back_after_a_rejoin_make_nobody_wait_for_them() {
+    let mut cluster = Cluster::new(4);
+    cluster.set_clocks([Duration::from_secs(365 * 24 * 3600); 4]);
+    work(&mut cluster, 1..=7);
+    lose_memory(&mut cluster, 2);
+    cluster.run(Duration::from_secs(8));
+    assert_member(&cluster, 2);
+    for back_to in [GAP * 3 / 2, Duration::ZERO] {
+        cluster.set_clocks([back_to; 4]);
+        cluster.start_without_memory(2);
+        cluster.run(GAP * 2 + SKEW + Duration::from_secs(8));
+        assert_member(&cluster, 2);
+    }
+}
+
+/// [RJ2] A primary whose clock is wrong does not keep a replica out, nor does one that lies about
+/// the time as far as it is believed: it is replaced.
+#[test]
+fn primary_that_dates_its_batches_too_early_does_not_keep_a_replica_out() {
+    for (replica_count, behind) in [(4, SKEW), (7, SKEW), (7, SKEW * 2)] {
+        let mut cluster = Cluster::new(replica_count);
+        work(&mut cluster, 1..=7);
+        lose_memory(&mut cluster, 2);
+        cluster.run(Duration::from_secs(8));
+        assert_member(&cluster, 2);
+        let primary = cluster.config.primary(cluster.status(0).view).get();
+        let ahead = |id| if id == primary { Duration::ZERO } else { behind };
+        cluster.set_clocks(cluster.ids().map(ahead));
+        cluster.start_without_memory(2);
+        cluster.run(GAP + SKEW * 2 + Duration::from_secs(8));
+        assert_member(&cluster, 2);
+    }
 }
 
 /// [RJ1] [RJ2] After a rejoin the disk from before it is no memory any more: its starts are unknown
