@@ -131,6 +131,8 @@ pub struct Replica {
     filling: bool,
     /// Whether a `Choose` waits for its answer.
     choosing: bool,
+    /// The latest time proposed or accepted.
+    latest_batch_time: crate::WallTime,
     /// Requests that wait to be executed.
     requests: RequestQueue,
     /// Mirror of the client table in the replicated state.

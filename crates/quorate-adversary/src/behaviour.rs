@@ -93,6 +93,8 @@ pub enum Behaviour {
     },
     /// Says again what was said before, by itself and by others, in this epoch and in another.
     Replaying,
+    /// Asks to rejoin after each rejoin, as if it had lost its memory again.
+    Rejoining,
     /// Claims to be in a view far beyond the others.
     HugeView {
         /// In which.
@@ -133,7 +135,7 @@ pub enum Behaviour {
 
 impl Behaviour {
     /// Every behaviour once, with its default parameters.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Honest,
         Self::Slow { delay: Self::DELAY, slowed: Slowed::Everything },
         Self::NonResponding,
@@ -152,6 +154,7 @@ impl Behaviour {
         Self::RepeatingPrimary { repeated: Repeated::Later },
         Self::Forging { victim: None },
         Self::Replaying,
+        Self::Rejoining,
         Self::HugeView { view: Self::VIEW },
         Self::Fabricating { part: Fabricated::Both },
         Self::LyingNewPrimary { lie: Disproof::Dropped },
@@ -206,6 +209,7 @@ impl Behaviour {
             Self::RepeatingPrimary { .. } => "repeating_primary",
             Self::Forging { .. } => "forging_node",
             Self::Replaying => "replaying_node",
+            Self::Rejoining => "rejoining_node",
             Self::HugeView { .. } => "huge_view_node",
             Self::Fabricating { .. } => "fabricating_node",
             Self::LyingNewPrimary { .. } => "lying_new_primary",

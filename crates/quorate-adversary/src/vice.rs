@@ -19,6 +19,7 @@ mod jump;
 mod lying_new_view;
 mod mutation;
 mod proposals;
+mod rejoining;
 mod repetition;
 mod replay;
 mod selective_silence;
@@ -80,6 +81,7 @@ pub(crate) fn of(behaviour: Behaviour, identity: Identity, seed: u64) -> Box<dyn
             Box::new(repetition::Repetition::new(identity, repeated))
         }
         Behaviour::Forging { victim } => Box::new(forgery::Forgery::new(identity, victim)),
+        Behaviour::Rejoining => Box::new(rejoining::Rejoining::new(identity)),
         Behaviour::Replaying => Box::new(replay::Replay::new(identity, seed)),
         Behaviour::HugeView { view } => Box::new(huge_view::HugeView { identity, view }),
         Behaviour::Fabricating { part } => Box::new(fabrication::Fabrication { identity, part }),

@@ -17,6 +17,7 @@ mod memory;
 mod new_views;
 mod quorums;
 mod rates;
+mod rejoins;
 mod state;
 mod view_changes;
 
@@ -193,6 +194,7 @@ impl Checkers {
                     incarnations: BTreeMap::new(),
                     lost: BTreeMap::new(),
                 }),
+                Box::<rejoins::Rejoins>::default(),
                 Box::new(decisions::Decisions::new(replica_count)),
                 Box::new(new_views::NewViews::new(replica_count, log_window)),
                 Box::<exactly_once::ExactlyOnce>::default(),

@@ -14,8 +14,8 @@ use crate::world::{self, ClientLie, Counts, CrashKind, Fault, Options, Outcome, 
 use behaviours::any_behaviour;
 use core::fmt;
 use core::time::Duration;
-use pbft::ReplicaId;
 use pbft::message::Kind;
+use pbft::{REJOIN_GAP, ReplicaId};
 use quorate_adversary::Behaviour;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -123,6 +123,7 @@ pub fn options_of(seed: Seed) -> Options {
     options.heals_at = Duration::from_millis(rng.within(0..=12_000));
     options.workload.think_max = options.heals_at / 20 + Duration::from_millis(1);
     add_adversaries(&mut rng, &mut options);
+    add_rejoiner(&mut seed.stream("rejoiners"), &mut options);
     add_lying_clients(&mut seed.stream("lying clients"), &mut options);
     add_faults(&mut rng, &mut options);
     add_loss(&mut seed.stream("losses"), &mut options);
@@ -136,14 +137,20 @@ pub fn options_of(seed: Seed) -> Options {
     options
 }
 
-/// How long the work may take once the world has healed: a minute, for each operation sixty syncs
-/// of the disk, and what slow replicas need. Where K is 1 an operation waits for a checkpoint of
-/// its own, and hashing one takes a machine up to fifty syncs; the request timer may run out
-/// meanwhile, and a view change costs the rest.
+/// How long the work may take once the world has healed: a minute; where a memory is lost twice the
+/// time for which its replica waits before it rejoins again; for each operation sixty syncs of the
+/// disk; and what slow replicas need. Where K is 1 an operation waits for a checkpoint of its own,
+/// and hashing one takes a machine up to fifty syncs; the request timer may run out meanwhile, and
+/// a view change costs the rest.
 fn recovery_bound(options: &Options) -> Duration {
     let (_, slowest_sync) = options.sync;
     let operations = u32::try_from(options.workload.operations).unwrap_or(u32::MAX);
+    let is_loss = |fault: &Fault| matches!(fault, Fault::Lose(_) | Fault::RollBack(_));
+    let losses = options.timeline.iter().filter(|(_, fault)| is_loss(fault)).count();
+    let wait =
+        if losses > 1 { REJOIN_GAP + options.parameters.clock_skew_max } else { Duration::ZERO };
     Duration::from_secs(60)
+        + wait
         + slowest_sync.saturating_mul(operations.saturating_mul(60))
         + options.slow_replicas()
 }
@@ -253,6 +260,18 @@ fn add_adversaries(rng: &mut Stream, options: &mut Options) {
         let at = if rng.chance(500_000) { Duration::ZERO } else { any_time(rng, options) };
         let behaviour = any_behaviour(rng, options);
         options.timeline.push((at, Fault::Behave(id, behaviour)));
+    }
+}
+
+/// Now and then one that misbehaves rejoins again and again instead. Drawn by itself, so that the
+/// worlds of older seeds stay what they were.
+fn add_rejoiner(rng: &mut Stream, options: &mut Options) {
+    let behaviours = options.timeline.iter_mut().filter_map(|(_, fault)| match fault {
+        Fault::Behave(_, behaviour) => Some(behaviour),
+        _ => None,
+    });
+    if let Some(behaviour) = behaviours.last().filter(|_| rng.chance(100_000)) {
+        *behaviour = Behaviour::Rejoining;
     }
 }
 

@@ -17,6 +17,7 @@ impl Replica {
     pub(super) fn propose(&mut self, step: &mut Step<'_>, batch: Batch) {
         let seq = self.last_assigned.next();
         self.last_assigned = seq;
+        self.latest_batch_time = batch.time;
         let body = PrePrepare { view: self.view, seq, digest: batch.digest() };
         let signed = Signed::sign(&self.config.domain, &self.key, self.id, body);
         let batch = Arc::new(batch);
@@ -87,6 +88,7 @@ impl Replica {
         if log_is_full && !batch.requests.is_empty() {
             return Err(Reject::OverLimit);
         }
+        self.latest_batch_time = self.latest_batch_time.max(batch.time);
         self.note_requests(step, &batch);
         self.hold_batch(step, digest, &batch);
         self.remember_signed(signed);

@@ -14,7 +14,9 @@ use crate::record::Record;
 use crate::rejoin::{Rejoined, Rejoins};
 use crate::replica::status::Repair;
 use crate::replica::timer::Timers;
-use crate::{ClientId, Config, Incarnation, Now, Position, ReplicaId, SeqNum, Time, View};
+use crate::{
+    ClientId, Config, Incarnation, Now, Position, ReplicaId, SeqNum, Time, View, WallTime,
+};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -131,6 +133,7 @@ impl Replica {
             last_assigned: SeqNum::ZERO,
             filling: false,
             choosing: false,
+            latest_batch_time: WallTime::default(),
             requests: RequestQueue::default(),
             clients: recovered.clients.iter().cloned().collect(),
             rejoin_queue: RejoinQueue::default(),
@@ -231,6 +234,8 @@ impl Replica {
         for (seq, digest) in in_log {
             self.slot(seq).committed = Some(digest);
         }
+        self.latest_batch_time =
+            self.batches.values().map(|batch| batch.time).max().unwrap_or_default();
         self.replay = self.replay.split_off(&snapshot_seq.next());
         self.replay_until = self.replay.keys().next_back().copied().unwrap_or(snapshot_seq);
         self.forget_unused_batches();

@@ -151,7 +151,7 @@ impl Replica {
 
     /// A REJOIN, from the replica that comes back or relayed, waits like a request: the primary
     /// that does not order it is replaced. One that comes too early for that is dropped, and will
-    /// be sent again. The primary goes by its own clock, with which it proposes; a backup makes
+    /// be sent again. The primary goes by the time that it would propose; a backup makes
     /// sure that the clock of any primary which it believes says the same [RJ2].
     pub(super) fn on_rejoin(
         &mut self,
@@ -162,9 +162,12 @@ impl Replica {
             return Err(Reject::Starting);
         }
         let next = self.last_executed.next();
-        let is_primary = self.is_primary();
-        let slack = if is_primary { Duration::ZERO } else { self.config.parameters.clock_skew_max };
-        if !self.rejoins.admits(&self.config, next, (step.now.wall, slack), &rejoin.body) {
+        let time = if self.is_primary() {
+            (self.next_batch_time(step), Duration::ZERO)
+        } else {
+            (step.now.wall, self.config.parameters.clock_skew_max)
+        };
+        if !self.rejoins.admits(&self.config, next, time, &rejoin.body) {
             return Err(Reject::Stale);
         }
         self.check_view_of(&rejoin)?;

@@ -5,7 +5,7 @@ use crate::auth::SignedRequest;
 use crate::event::Event;
 use crate::message::{Batch, Message, Outcome, RequestBody};
 use crate::output::Output;
-use crate::{CHOICE_BYTES_MAX, ClientId, Position, SeqNum, Session, Time, Timestamp};
+use crate::{CHOICE_BYTES_MAX, ClientId, Position, SeqNum, Session, Time, Timestamp, WallTime};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -321,12 +321,17 @@ impl Replica {
         let requests =
             self.requests.take_batch(parameters.batch_requests_max, parameters.batch_bytes_max);
         let seq = self.last_assigned.next();
-        let time = step.now.wall;
+        let time = self.next_batch_time(step);
         let rejoins = self.rejoin_queue.take_batch(&self.config, &self.rejoins, seq, time);
         self.propose(step, Batch { time, choice, requests, rejoins });
         self.timers.checkpoint_fill =
             Some(step.now.monotonic.after(self.config.parameters.checkpoint_fill_after));
         self.try_propose(step);
+    }
+
+    /// The time that this replica proposes, or would propose, for the next batch.
+    pub(super) fn next_batch_time(&self, step: &Step<'_>) -> WallTime {
+        step.now.wall.max(self.latest_batch_time)
     }
 
     /// An idle primary fills up to the next checkpoint with empty batches, so that what was
@@ -335,7 +340,8 @@ impl Replica {
     pub(super) fn fill_up_to_checkpoint(&mut self, step: &mut Step<'_>) {
         self.filling = self.active && self.is_filled_too_little();
         while self.filling && self.may_propose() {
-            self.propose(step, Batch { time: step.now.wall, ..Batch::default() });
+            let time = self.next_batch_time(step);
+            self.propose(step, Batch { time, ..Batch::default() });
             self.filling = self.is_filled_too_little();
         }
     }

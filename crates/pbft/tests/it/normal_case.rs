@@ -175,21 +175,6 @@ fn backup_does_not_vote_for_a_time_far_from_its_clock() {
     assert_eq!(votes_in_flight(&mut cluster, 2, Kind::Prepare), []);
 }
 
-/// [PP6] The primary proposes the time of its own clock. Had it gone on from the latest time that
-/// was agreed on, clocks that were ahead once would stop the cluster until they are there again.
-#[test]
-fn clocks_that_were_ahead_for_a_moment_stop_nobody() {
-    let mut cluster = Cluster::new(4);
-    cluster.set_clocks([Duration::from_secs(3600); 4]);
-    cluster.ask(0, 1, "ahead");
-    cluster.run(Duration::from_secs(1));
-    cluster.set_clocks([Duration::ZERO; 4]);
-    cluster.ask(0, 2, "right again");
-    cluster.run(Duration::from_secs(1));
-    assert_eq!(cluster.answered(0, 2, "right again"), [0, 1, 2, 3]);
-    assert_eq!(cluster.views(&[0, 1, 2, 3]), [(0, true); 4]);
-}
-
 /// [P1] PREPARE leaves once, and only when batch and Q entry are durable.
 #[test]
 fn prepare_waits_until_batch_and_q_entry_are_durable() {

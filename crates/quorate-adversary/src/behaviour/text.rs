@@ -37,6 +37,7 @@ impl Behaviour {
             | Self::Byzantine
             | Self::Accomplice
             | Self::Replaying
+            | Self::Rejoining
             | Self::Diverging
             | Self::Garbage => "",
         }
@@ -162,6 +163,7 @@ impl Behaviour {
             | Self::Byzantine
             | Self::Accomplice
             | Self::Replaying
+            | Self::Rejoining
             | Self::Diverging
             | Self::Garbage => Vec::new(),
         }

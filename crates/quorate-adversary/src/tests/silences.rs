@@ -1,7 +1,7 @@
 //! What is left out, held back, or added.
 
 use super::*;
-use pbft::message::{Operation, Request, RequestBody, ServiceId};
+use pbft::message::{Operation, Rejoin, Request, RequestBody, ServiceId, Status};
 use pbft::{SignedRequest, Timestamp};
 
 fn request(client: u32) -> Message {
@@ -121,4 +121,44 @@ fn a_flooder_asks_beside_what_it_says_and_not_beside_its_answers() {
     let asked = flooder.on_send(replica(1), Message::Prepare(vote())).len() - 1;
     assert_eq!(asked, 2 * 3);
     assert_eq!(flooder.on_send(replica(1), proposal(&identity(4, 0))).len(), 1);
+}
+
+#[test]
+fn a_rejoiner_asks_for_the_next_return_after_the_last_one_that_was_proposed() {
+    let own = identity(4, 0);
+    let mut rejoiner = adversary("rejoining_node".parse().unwrap());
+    let status = |view: u64| {
+        Message::Status(Status {
+            admitted: None,
+            view: View::new(view),
+            active: true,
+            low_water_mark: SeqNum::ZERO,
+            last_executed: SeqNum::ZERO,
+            pre_prepared: Default::default(),
+            prepared: Default::default(),
+            committed: Default::default(),
+            view_changes: Default::default(),
+            new_view: View::ZERO,
+            missing: Vec::new(),
+        })
+    };
+    let mut asked = |message: Message| {
+        let (sendings, is_shown) = hear(&mut rejoiner, replica(2), message);
+        assert!(!is_shown, "its replica would stop");
+        let rejoins = messages(sendings).into_iter().map(|message| {
+            assert!(own.config.admit(Sender::Replica(own.id), message.clone()).is_ok());
+            let Message::Rejoin(rejoin) = message else { panic!("{message:?}") };
+            rejoin
+        });
+        rejoins.collect::<Vec<_>>()
+    };
+    let names = |rejoins: &[Signed<Rejoin>]| -> Vec<(u64, u64)> {
+        let bodies = rejoins.iter().map(|rejoin| rejoin.body);
+        bodies.map(|body| (body.incarnation.get(), body.view.get())).collect()
+    };
+    let first = asked(status(0));
+    assert_eq!(names(&first), [(1, 1)]);
+    assert_eq!(asked(Message::Batch(Arc::new(Batch { rejoins: first, ..Batch::default() }))), []);
+    assert_eq!(names(&asked(status(6))), [(1, 7), (2, 7)]);
+    assert_eq!(asked(status(u64::MAX)), []);
 }

@@ -5,10 +5,12 @@ mod promises;
 
 use super::*;
 use pbft::message::{
-    Batch, Checkpoint, CheckpointId, Operation, Outcome, PrePrepare, PreparedEntry, Reply,
-    ReplyBody, Request, RequestBody, ServiceId, ViewChange, Vote,
+    Batch, Checkpoint, CheckpointId, Operation, Outcome, PrePrepare, PreparedEntry, Rejoin, Reply,
+    ReplyBody, Request, RequestBody, ServiceId, StartId, ViewChange, Vote,
 };
-use pbft::{Digest, Domain, Epoch, Session, Signed, SigningKey, Timestamp, View, WallTime};
+use pbft::{
+    Digest, Domain, Epoch, Incarnation, Session, Signed, SigningKey, Timestamp, View, WallTime,
+};
 use std::sync::Arc;
 
 const DOMAIN: Domain = Domain { cluster: Digest::from_bytes([0; 32]), epoch: Epoch::ZERO };
@@ -252,4 +254,46 @@ fn a_committed_digest_that_a_quorum_would_not_choose_is_noticed() {
     let other = |id| remembers(id, &[(2, 2)]);
     assert_eq!(told(&[prepared(0), prepared(1), other(2), other(3)]), property, "a later digest");
     assert_eq!(told(&[prepared(0), silent(1)]), None, "no quorum is up");
+}
+
+/// Replica 3 rejoins twice, in batches with these times in milliseconds.
+fn judge_rejoins(first: u64, second: u64) -> Option<&'static str> {
+    let (at, id) = (replica(0), replica(3));
+    let given = |number: u64, time: u64| {
+        let (incarnation, view) = (Incarnation::new(number), View::new(number));
+        let start = StartId { counter: 1, boot_id: [7; 16] };
+        let rejoin = signed(3, Rejoin { replica: id, incarnation, start, view });
+        let time = WallTime::from_millis(time);
+        let batch = Batch { time, rejoins: vec![rejoin], ..Batch::default() };
+        let (seq, digest) = (SeqNum::new(number), batch.digest());
+        let body = PrePrepare { view: View::ZERO, seq, digest };
+        let message = Message::PrePrepare(signed(1, body), Arc::new(batch));
+        let executed = Event::Executed { seq, digest, requests: 0 };
+        (message, executed, Event::RejoinExecuted { replica: id, incarnation, seq })
+    };
+    let all = [given(1, first), given(2, second)];
+    let seen = all.iter().flat_map(|(message, executed, rejoined)| {
+        let from = Endpoint::Replica(replica(1));
+        [
+            Observation::Handled { at, from, message },
+            Observation::Happened { at, event: executed },
+            Observation::Happened { at, event: rejoined },
+        ]
+    });
+    judge(&seen.collect::<Vec<_>>())
+}
+
+#[test]
+fn rejoin_soon_after_another_one_is_noticed() {
+    const FIRST: u64 = 1_000_000;
+    for (second, is_noticed) in [
+        (FIRST, true),
+        (FIRST + 299_999, true),
+        (FIRST + 300_000, false),
+        (FIRST - 299_999, true),
+        (FIRST - 300_000, false),
+    ] {
+        let property = judge_rejoins(FIRST, second);
+        assert_eq!(property, is_noticed.then_some("a replica rejoins seldom"), "at {second}");
+    }
 }

@@ -10,10 +10,11 @@ use quorate_adversary::{
     StateLie, Step,
 };
 
-/// Draws a vice and its parameters.
+/// Draws a vice and its parameters; rejoining is drawn elsewhere.
 pub(super) fn any_behaviour(rng: &mut Stream, options: &Options) -> Behaviour {
     let count = options.replica_count;
-    let vices: Vec<Behaviour> = Behaviour::vices().collect();
+    let vices: Vec<Behaviour> =
+        Behaviour::vices().filter(|vice| *vice != Behaviour::Rejoining).collect();
     match any_of(rng, &vices, Behaviour::NonResponding) {
         Behaviour::Slow { .. } => {
             let delay = Duration::from_millis(rng.within(1..=3_000));
@@ -77,6 +78,7 @@ pub(super) fn any_behaviour(rng: &mut Stream, options: &Options) -> Behaviour {
         | Behaviour::Byzantine
         | Behaviour::Accomplice
         | Behaviour::Replaying
+        | Behaviour::Rejoining
         | Behaviour::Diverging
         | Behaviour::Garbage) => plain,
     }

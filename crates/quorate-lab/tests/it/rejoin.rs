@@ -102,12 +102,15 @@ fn crash_on_the_way_back_at_any_write_or_sync_breaks_nothing() {
     }
 }
 
-/// E53, with the memory lost again on the way back.
+/// E53, with the memory lost again on the way back: the second time it waits for five minutes.
 #[test]
 fn memory_lost_twice_is_two_rejoins() {
     for between in [30, 150, 300, 600, 1_200] {
         let timeline = [lose(500, 1), lose(620 + between, 1)].concat();
-        let options = Options { timeline, ..busy(4) };
+        let mut options = Options { timeline, ..busy(4) };
+        options.workload.begins_at = Duration::from_secs(300);
+        options.workload.think_max = millis(300);
+        options.heals_at = Duration::from_secs(330);
         assert_voted_again(&pass(between, &options), 1);
     }
 }

@@ -1,6 +1,6 @@
 //! Saying too little or too late.
 
-use super::{backups, masked, masked_in_view, primaries, world};
+use super::{backups, masked, masked_in_view, pass, primaries, world};
 use core::time::Duration;
 
 #[test]
@@ -28,6 +28,26 @@ fn a_primary_that_sends_no_pre_prepare_to_anybody_is_replaced() {
         let liars = primaries(replica_count);
         let behaviour = "selectively_silent_node:kinds=pre_prepare";
         masked_in_view(&world(replica_count, &liars, behaviour), liars.len() as u64);
+    }
+}
+
+/// Work that goes on while it has time for many a REJOIN. Each liar has its way once; where they are
+/// the first primaries, their views are left as well.
+#[test]
+fn a_replica_that_rejoins_again_and_again_has_its_view_left_once() {
+    for replica_count in [4, 7] {
+        for liars in [backups(replica_count), primaries(replica_count)] {
+            let mut options = world(replica_count, &liars, "rejoining_node");
+            options.workload.operations = 600;
+            options.workload.think_max = Duration::from_millis(60);
+            options.heals_at = Duration::from_secs(6);
+            let outcome = pass(5, &options);
+            let deposed = liars.iter().filter(|id| **id < 2).count();
+            let views = outcome.counts.view.get();
+            let (least, most) = (liars.len() as u64, (liars.len() + deposed) as u64);
+            assert!((least..=most).contains(&views), "{liars:?}: {views}");
+            assert!(outcome.counts.convicted.is_empty());
+        }
     }
 }
 
