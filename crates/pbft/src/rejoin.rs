@@ -72,9 +72,9 @@ impl Rejoins {
         rejoin.incarnation == current.next() && last.is_none_or(is_over)
     }
 
-    /// Executes a REJOIN in a batch with this number and time. Its view is put above those of all before it, because its
-    /// replica may have followed one of them, and beyond those whose primary it would be, because
-    /// it cannot begin one [RJ4].
+    /// Executes a REJOIN in a batch with this number and time. Its view is put above those of all
+    /// before it, because its replica may have followed one of them, and beyond those whose
+    /// primary it would be, because it cannot begin one [RJ4].
     pub fn execute(
         &mut self,
         config: &Config,
