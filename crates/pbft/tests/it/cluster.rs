@@ -388,7 +388,7 @@ impl Cluster {
     pub(crate) fn rejoined(&self, at: u32, replica: u32) -> Option<Rejoined> {
         let table = self.machines[at as usize].state.rejoined.iter();
         let of_replica = table.filter(|(id, _)| id.get() == replica);
-        of_replica.map(|(_, rejoined)| *rejoined).last()
+        of_replica.map(|(_, rejoined)| *rejoined).next_back()
     }
 
     pub(crate) fn history(&self, replica: u32) -> &[(SeqNum, Digest)] {
