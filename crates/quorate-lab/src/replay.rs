@@ -29,8 +29,8 @@ pub struct Replayed {
     pub view: View,
     /// The last number that it executed.
     pub last_executed: SeqNum,
-    /// Whether the last entry was not written to its end, because the process was killed.
-    pub is_torn: bool,
+    /// Whether the recording has no end, so that nobody knows what the replica did next.
+    pub is_cut: bool,
     /// Where it went another way than then, if it did.
     pub divergence: Option<Divergence>,
 }
@@ -84,15 +84,14 @@ pub fn replay(
         outputs_compared: 0,
         checkpoints_compared: 0,
     };
-    let divergence =
-        replica.compare(&outputs).and_then(|()| replica.follow(&mut reader)).err().map(
-            |(recorded, replayed)| Divergence {
-                input: replica.inputs,
-                what: replica.what.clone(),
-                recorded,
-                replayed,
-            },
-        );
+    let followed = replica.compare(&outputs).and_then(|()| replica.follow(&mut reader));
+    let is_cut = followed == Ok(Followed::ToTheCut);
+    let divergence = followed.err().map(|(recorded, replayed)| Divergence {
+        input: replica.inputs,
+        what: replica.what.clone(),
+        recorded,
+        replayed,
+    });
     let status = replica.host.status().replica;
     Ok(Replayed {
         records_recovered,
@@ -102,13 +101,22 @@ pub fn replay(
         checkpoints_compared: replica.checkpoints_compared,
         view: status.view,
         last_executed: status.last_executed,
-        is_torn: reader.is_torn(),
+        is_cut,
         divergence,
     })
 }
 
 /// The two sides of a divergence: what the recording has and what happens now.
 type Sides = (String, String);
+
+/// How far a replica could be followed that went no other way.
+#[derive(PartialEq, Eq)]
+enum Followed {
+    /// Until it was stopped.
+    ToTheEnd,
+    /// Until nothing more was recorded: the process was killed, or the recording ended before it.
+    ToTheCut,
+}
 
 /// The replica that the recording is given to.
 struct Replica {
@@ -136,11 +144,12 @@ struct Asked {
 
 impl Replica {
     /// Gives it every input, until the recording ends or goes another way.
-    fn follow<R: Read>(&mut self, reader: &mut RecordingReader<R>) -> Result<(), Sides> {
+    fn follow<R: Read>(&mut self, reader: &mut RecordingReader<R>) -> Result<Followed, Sides> {
         let mut is_answered = true;
         loop {
             match reader.next_entry() {
-                Ok(None) => return Ok(()),
+                Ok(None) => return Ok(Followed::ToTheCut),
+                Ok(Some(Entry::End)) if is_answered => return ended(reader),
                 Ok(Some(Entry::Input { now, input })) if is_answered => {
                     self.inputs += 1;
                     self.what = describe(&self.config, &input);
@@ -155,7 +164,7 @@ impl Replica {
                     let disorder = RecordingError::Disorder("inputs and outputs take turns");
                     return Err((disorder.to_string(), "nothing".to_owned()));
                 }
-                Err(error) => return Err((format!("nothing behind it: {error}"), "-".to_owned())),
+                Err(error) => return Err(unreadable(&error)),
             }
         }
     }
@@ -191,6 +200,19 @@ impl Replica {
         effects.into_iter().for_each(|effect| self.asked.note(effect));
         Ok(())
     }
+}
+
+/// What is behind the end of a recording: nothing.
+fn ended<R: Read>(reader: &mut RecordingReader<R>) -> Result<Followed, Sides> {
+    match reader.next_entry() {
+        Ok(None) => Ok(Followed::ToTheEnd),
+        Ok(Some(_)) => Err(("more behind its end".to_owned(), "nothing".to_owned())),
+        Err(error) => Err(unreadable(&error)),
+    }
+}
+
+fn unreadable(error: &RecordingError) -> Sides {
+    (format!("nothing behind it: {error}"), "-".to_owned())
 }
 
 impl Asked {

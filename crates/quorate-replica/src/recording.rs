@@ -16,7 +16,7 @@ mod output;
 
 pub use entry::{Entry, RecordedInput};
 pub use frame::{RecordingReader, RecordingWriter, is_recording};
-pub use origin::{Origin, read_start, write_start};
+pub use origin::{Beginning, Origin, read_start};
 pub use output::{OutputKind, OutputMark};
 
 use crate::tree::rebuild::BadRows;
@@ -30,7 +30,7 @@ pub enum RecordingError {
     #[error("{0}")]
     Io(#[from] io::Error),
     /// It is something else, or one of another version.
-    #[error("this is no recording of version 1")]
+    #[error("this is no recording of version 2")]
     NotARecording,
     /// It is not what was written.
     #[error("the recording is damaged at byte {offset}")]

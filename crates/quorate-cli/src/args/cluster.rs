@@ -157,7 +157,9 @@ pub(crate) struct Replica {
     #[arg(long)]
     pub(crate) rejoin: bool,
     /// Record every input into a new file in this folder, for `quorate lab replay`. It holds what
-    /// clients write
+    /// clients write. No recording stops the replica: one that cannot begin or go on ends with a
+    /// warning. The recordings in the folder take at most 4 GiB together and leave 1 GiB of the
+    /// disk free; none is deleted
     #[arg(long, value_name = "FOLDER")]
     pub(crate) record_inputs: Option<PathBuf>,
     /// End when standard input ends, so that no replica outlives who started it

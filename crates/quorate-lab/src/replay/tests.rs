@@ -1,7 +1,7 @@
 use super::*;
 use pbft::message::CheckpointId;
 use pbft::{Digest, Domain, Epoch, Parameters, Time};
-use quorate_replica::recording::{OutputKind, RecordingWriter, write_start};
+use quorate_replica::recording::{Beginning, OutputKind, RecordingWriter};
 use quorate_replica::{SnapshotPolicy, Start, Stored};
 
 fn key(seed: u8) -> SigningKey {
@@ -35,7 +35,7 @@ fn recorded() -> Vec<Entry> {
     };
     let mut bytes = Vec::new();
     let mut writer = RecordingWriter::new(&mut bytes, u64::MAX).expect("memory");
-    write_start(&mut writer, &start, at(0)).expect("memory");
+    Beginning::of(&start, at(0)).write(&mut writer).expect("memory");
     let mut reader = RecordingReader::new(bytes.as_slice()).expect("just written");
     let mut entries = vec![reader.next_entry().expect("just written").expect("an origin")];
     let mut effects = Vec::new();
@@ -56,6 +56,7 @@ fn recorded() -> Vec<Entry> {
         host.handle(now, input, &mut effects);
         entries.push(marks(&mut effects));
     }
+    entries.push(Entry::End);
     entries
 }
 
@@ -81,11 +82,22 @@ fn with(index: usize, entry: Entry) -> Vec<Entry> {
 #[test]
 fn the_same_happens_again() {
     let replayed = replay_of(&recorded());
-    assert_eq!(replayed.divergence, None);
+    assert_eq!((replayed.divergence.as_ref(), replayed.is_cut), (None, false));
     assert_eq!(replayed.inputs, 4);
     assert!(replayed.outputs_compared > 4, "{replayed:?}");
-    let last = recorded().len() - 1;
-    assert_eq!(replay_of(&recorded()[..last]).divergence, None, "killed before it wrote more");
+}
+
+#[test]
+fn recording_without_its_end_says_so() {
+    let whole = recorded();
+    for length in 2..whole.len() {
+        let replayed = replay_of(&whole[..length]);
+        assert_eq!((replayed.divergence, replayed.is_cut), (None, true), "{length} entries");
+    }
+    let longer = [whole.as_slice(), &[Entry::End]].concat();
+    assert!(divergence(&longer).recorded.contains("more behind its end"));
+    let unanswered = [&whole[..3], &[Entry::End]].concat();
+    assert!(divergence(&unanswered).recorded.contains("take turns"));
 }
 
 #[test]

@@ -18,14 +18,14 @@ use crate::admin::{NodeStatus, Request, Response};
 use crate::cluster::Cluster;
 use crate::home::Home;
 use inputs::{Inputs, Next};
-use pbft::{Config, Message, Reject, ReplicaId, Sender, SigningKey, Verified, wire};
+use pbft::{Config, Message, Now, Reject, ReplicaId, Sender, SigningKey, Verified, wire};
 use quorate_adversary::{Behaviour, Identity};
 use quorate_net::identity::SecretKeys;
 use quorate_net::{Class, PeerEvent, Peers};
 use quorate_replica::{
     Effect, HaltCause, Host, HostInput, HostStatus, Services, SnapshotPolicy, Start, TornTail,
 };
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc as sync_mpsc;
 use std::time::Duration;
@@ -127,8 +127,7 @@ impl Core {
             is_lost,
         };
         let now = clock.now();
-        let folder = ground.recordings.as_deref();
-        let recorder = folder.map(|folder| Recorder::start(folder, &start, now)).transpose()?;
+        let recorder = ground.recordings.and_then(|folder| start_recorder(&folder, &start, now));
         let host = Host::start(start, now, &mut effects)?;
         if let Some(recorder) = &recorder {
             recorder.outputs(&effects);
@@ -200,7 +199,9 @@ impl Core {
         verifier.finish();
         disk.finish();
         archive.finish();
-        drop(recorder);
+        if let Some(recorder) = recorder {
+            recorder.finish();
+        }
         ended.unwrap_or(Ended::Stopped)
     }
 
@@ -422,6 +423,19 @@ impl Core {
         all.extend(counts.map(|(name, count)| (name.to_owned(), count.get())));
         all
     }
+}
+
+/// A recording is an aid: a replica starts without one if need be.
+fn start_recorder(folder: &Path, start: &Start, now: Now) -> Option<Recorder> {
+    let recorder = Recorder::start(folder, start, now);
+    let warn = |error: &std::io::Error| {
+        tracing::warn!(
+            %error,
+            "this start is not recorded, and the replica goes on without: the folder must be \
+             writable, its disk have 1 GiB left, and its recordings take less than 4 GiB together"
+        );
+    };
+    recorder.inspect_err(warn).ok()
 }
 
 fn draw_boot_id() -> std::io::Result<pbft::message::BootId> {

@@ -1,60 +1,87 @@
-//! Writes a recording of this start of the replica. The protocol thread says what to write and
-//! never waits: what cannot be written in time ends the recording, and nothing else.
+//! Writes a recording of this start of the replica. A recording never stops a replica and never
+//! holds it up for more than a few seconds: what cannot be written in time ends the recording, and
+//! nothing else.
+
+mod file;
 
 use crate::work_queue::WorkQueue;
 use pbft::{Config, Now};
-use quorate_replica::recording::{Entry, OutputMark, RecordedInput, RecordingWriter, write_start};
+use quorate_replica::recording::{Beginning, Entry, OutputMark, RecordedInput, RecordingWriter};
 use quorate_replica::{Effect, HostInput, Start};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-
-/// The longest recording of one start, in bytes.
-const RECORDING_BYTES_MAX: u64 = 4 << 30;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 /// Entries that wait to be written, in bytes.
 const QUEUE_BYTES_MAX: usize = 64 << 20;
+
+/// How long a replica waits for its recorder.
+#[derive(Clone, Copy)]
+struct Waits {
+    /// At its start, until what it begins with is written, its whole state among it.
+    beginning: Duration,
+    /// At its end, for what is not written yet.
+    end: Duration,
+}
+
+const WAITS: Waits = Waits { beginning: Duration::from_secs(10), end: Duration::from_secs(5) };
 
 /// The protocol thread's side.
 pub(super) struct Recorder {
     config: Arc<Config>,
     queue: Arc<WorkQueue<Vec<u8>>>,
     has_ended: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    waits: Waits,
+    /// Says whether the recording has begun, and is closed when the thread that writes has ended.
+    written: Receiver<io::Result<()>>,
 }
 
 impl Recorder {
     /// Begins a new recording in `folder`, with what the replica is about to start from.
+    ///
+    /// # Errors
+    /// If it cannot be begun within ten seconds. Then no file of it stays.
     pub(super) fn start(folder: &Path, start: &Start, now: Now) -> io::Result<Self> {
-        let (file, path) = create(folder)?;
-        let mut writer = RecordingWriter::new(BufWriter::new(file), RECORDING_BYTES_MAX)?;
-        write_start(&mut writer, start, now)?;
-        writer.flush()?;
-        tracing::warn!(
-            path = %path.display(),
-            "every input is recorded, with what clients write in it"
-        );
-        Self::spawn(Arc::clone(&start.config), writer, path)
+        let beginning = Beginning::of(start, now);
+        let folder = folder.to_owned();
+        Self::spawn(Arc::clone(&start.config), WAITS, move || file::begin(&folder, beginning))
     }
 
+    /// Starts the thread that writes: first `begin`, which makes the file, and then whatever comes.
+    /// Waits for the beginning.
     fn spawn<W: io::Write + Send + 'static>(
         config: Arc<Config>,
-        mut writer: RecordingWriter<W>,
-        path: PathBuf,
+        waits: Waits,
+        begin: impl FnOnce() -> io::Result<(RecordingWriter<W>, PathBuf)> + Send + 'static,
     ) -> io::Result<Self> {
         let queue = Arc::new(WorkQueue::new(QUEUE_BYTES_MAX));
         let has_ended = Arc::new(AtomicBool::new(false));
         let (taken, ended) = (Arc::clone(&queue), Arc::clone(&has_ended));
-        let thread = super::disk::spawn("record", move || {
+        // Without room: a report has arrived, or nobody waits for it any more.
+        let (report, written) = mpsc::sync_channel(0);
+        super::disk::spawn("record", move || {
+            let (mut writer, path) = match begin() {
+                Ok(begun) => begun,
+                Err(error) => {
+                    // Who does not wait any more knows that there is no recording.
+                    let _ = report.send(Err(error));
+                    return;
+                }
+            };
+            if report.send(Ok(())).is_err() {
+                // Nobody is told if that fails: there is nobody to tell.
+                let _ = fs::remove_file(&path);
+                return;
+            }
             while let Some(entries) = taken.take_all() {
                 let written = write_all(&mut writer, &entries);
                 if let Err(error) = written {
                     ended.store(true, Ordering::Relaxed);
-                    tracing::error!(
+                    tracing::warn!(
                         %error, path = %path.display(),
                         "the recording ends here; the replica goes on without it"
                     );
@@ -62,7 +89,12 @@ impl Recorder {
                 }
             }
         })?;
-        Ok(Self { config, queue, has_ended, thread: Some(thread) })
+        let limit = waits.beginning;
+        written.recv_timeout(limit).map_err(|_| {
+            let late = format!("its beginning was not written within {} s", limit.as_secs());
+            io::Error::new(io::ErrorKind::TimedOut, late)
+        })??;
+        Ok(Self { config, queue, has_ended, waits, written })
     }
 
     /// Records an input that the replica is about to see.
@@ -81,6 +113,13 @@ impl Recorder {
         }
     }
 
+    /// Records that the replica was stopped, and waits a little until everything is written.
+    pub(super) fn finish(self) {
+        if self.goes_on() {
+            self.write(&Entry::End);
+        }
+    }
+
     fn goes_on(&self) -> bool {
         !self.has_ended.load(Ordering::Relaxed)
     }
@@ -90,7 +129,7 @@ impl Recorder {
             // With a gap it would be of no use.
             self.has_ended.store(true, Ordering::Relaxed);
             self.queue.close();
-            tracing::error!(
+            tracing::warn!(
                 "the disk is too slow for a recording, which ends here; the replica goes on \
                  without it"
             );
@@ -103,11 +142,12 @@ impl Recorder {
 }
 
 impl Drop for Recorder {
-    /// Waits until everything is written, also when the protocol thread has panicked.
+    /// Waits until everything is written, also when the protocol thread has panicked; but not for
+    /// ever.
     fn drop(&mut self) {
         self.queue.close();
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread that records panicked");
+        if let Err(RecvTimeoutError::Timeout) = self.written.recv_timeout(self.waits.end) {
+            tracing::warn!("the end of the recording is not written yet and may be missing");
         }
     }
 }
@@ -115,24 +155,6 @@ impl Drop for Recorder {
 fn write_all<W: io::Write>(writer: &mut RecordingWriter<W>, entries: &[Vec<u8>]) -> io::Result<()> {
     entries.iter().try_for_each(|entry| writer.write(entry))?;
     writer.flush()
-}
-
-/// Makes the first file `inputs-0`, `inputs-1` and so on that is not there yet, mode 0600.
-fn create(folder: &Path) -> io::Result<(File, PathBuf)> {
-    let named = |error: io::Error, path: &Path| {
-        io::Error::new(error.kind(), format!("cannot record into {}: {error}", path.display()))
-    };
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|error| named(error, folder))?;
-    let mut number = 0_u64;
-    loop {
-        let path = folder.join(format!("inputs-{number}"));
-        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-            Err(error) => return Err(named(error, &path)),
-            Ok(file) => return Ok((file, path)),
-        }
-    }
 }
 
 #[cfg(test)]

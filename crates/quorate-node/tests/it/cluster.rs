@@ -5,6 +5,7 @@ use quorate_net::{Client, ClientSettings};
 use quorate_node::cluster::{Durability, ParametersFile};
 use quorate_node::node::{Node, NodeConfig, Services};
 use quorate_node::setup::{ClusterSettings, LocalCluster};
+use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) struct TestCluster {
@@ -26,8 +27,16 @@ impl TestCluster {
     }
 
     pub(crate) fn start_again(&mut self, id: usize) {
-        let home = self.local.replica_homes().nth(id).unwrap();
-        self.nodes.push(Node::start(NodeConfig::new(home, Services::new())).unwrap());
+        self.nodes.push(Node::start(self.config_of(id)).unwrap());
+    }
+
+    pub(crate) fn start_recording_into(&mut self, id: usize, folder: &Path) {
+        let recordings = Some(folder.to_owned());
+        self.nodes.push(Node::start(NodeConfig { recordings, ..self.config_of(id) }).unwrap());
+    }
+
+    fn config_of(&self, id: usize) -> NodeConfig {
+        NodeConfig::new(self.local.replica_homes().nth(id).unwrap(), Services::new())
     }
 
     pub(crate) fn client(&self) -> Client {

@@ -65,6 +65,18 @@ async fn cluster_goes_on_when_its_primary_stops_and_when_it_is_back() {
 }
 
 #[tokio::test]
+async fn replica_that_cannot_be_recorded_takes_part_all_the_same() {
+    let mut cluster = TestCluster::start(ParametersFile::default());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    cluster.nodes.pop().unwrap().stop();
+    cluster.start_recording_into(3, file.path());
+    // Now it is needed.
+    cluster.nodes.remove(0).stop();
+    let client = cluster.client();
+    client.submit(operation(1), Instant::now() + PATIENCE).await.unwrap();
+}
+
+#[tokio::test]
 async fn longest_request_of_the_configuration_is_taken() {
     let request_bytes_max = Some(5 << 20);
     let parameters = ParametersFile { request_bytes_max, ..ParametersFile::default() };

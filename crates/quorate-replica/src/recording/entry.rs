@@ -9,7 +9,8 @@ use pbft::{Config, Now, Position, Reject, ReplicaId, Sender, SeqNum, wire};
 
 /// One thing in a recording. First comes an origin, then the large values, the pages and the
 /// records it announces, then the outputs of the start; from then on inputs, each with its outputs
-/// behind it. The order of the variants is part of the format.
+/// behind it, and at last an end, unless the recording was cut. The order of the variants is part of
+/// the format.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum Entry {
     /// What the replica started from.
@@ -39,6 +40,8 @@ pub enum Entry {
     },
     /// What the input before led to, in order; at first, what the start led to.
     Outputs(Vec<OutputMark>),
+    /// The replica was stopped, and everything that it was given is recorded.
+    End,
 }
 
 /// A [`HostInput`] that may not be believed: its message did not pass the door.

@@ -6,7 +6,7 @@ use super::{Entry, RecordingError};
 use std::io::{self, Read, Write};
 
 /// Every recording begins with this, whose last byte is the version of the format.
-const HEADER: &[u8; 16] = b"quorate input\0\0\x01";
+const HEADER: &[u8; 16] = b"quorate input\0\0\x02";
 
 /// No entry is longer, in bytes: one holds at most a message, a large value or a record.
 const ENTRY_BYTES_MAX: usize = crate::RECORD_BYTES_MAX + 64;
@@ -85,7 +85,6 @@ pub struct RecordingReader<R> {
     checksum: u32,
     /// Where the next entry begins.
     offset: u64,
-    is_torn: bool,
 }
 
 impl<R: Read> RecordingReader<R> {
@@ -99,11 +98,11 @@ impl<R: Read> RecordingReader<R> {
         if header != HEADER {
             return Err(RecordingError::NotARecording);
         }
-        Ok(Self { source, checksum: 0, offset: HEADER.len() as u64, is_torn: false })
+        Ok(Self { source, checksum: 0, offset: HEADER.len() as u64 })
     }
 
-    /// The next entry; `None` at the end. The last one may be torn, because its writer was killed:
-    /// then it is left out.
+    /// The next entry; `None` at the end. One that was not written to its end, because its writer
+    /// was killed, is left out. Only behind [`Entry::End`] is nothing missing.
     ///
     /// # Errors
     /// If it is not what was written, or cannot be read.
@@ -111,7 +110,6 @@ impl<R: Read> RecordingReader<R> {
         let damaged = RecordingError::Damaged { offset: self.offset };
         let header = self.read(FRAME_HEADER_BYTES)?;
         let Ok(header) = <[u8; FRAME_HEADER_BYTES]>::try_from(header.as_slice()) else {
-            self.is_torn |= !header.is_empty();
             return Ok(None);
         };
         let [length, length_checksum, checksum] =
@@ -123,7 +121,6 @@ impl<R: Read> RecordingReader<R> {
         }
         let entry = self.read(length)?;
         if entry.len() < length {
-            self.is_torn = true;
             return Ok(None);
         }
         self.checksum = crc32c::crc32c_append(expected, &entry);
@@ -132,11 +129,6 @@ impl<R: Read> RecordingReader<R> {
         }
         self.offset += (FRAME_HEADER_BYTES + length) as u64;
         borsh::from_slice(&entry).map(Some).map_err(|_| damaged)
-    }
-
-    /// Whether the last entry was not written to its end.
-    pub fn is_torn(&self) -> bool {
-        self.is_torn
     }
 
     /// The next `count` bytes, or those that are left. Their room grows with what is there.

@@ -34,32 +34,41 @@ pub struct Origin {
     pub journal_bytes: u64,
 }
 
-/// Writes what a replica is about to start from. Takes time for the whole state.
-///
-/// # Errors
-/// If it cannot be written.
-pub fn write_start<W: Write>(
-    writer: &mut RecordingWriter<W>,
-    start: &Start,
-    now: Now,
-) -> io::Result<()> {
-    let Stored { snapshot, records, journal_bytes, torn_tail: _ } = &start.stored;
-    let SnapshotPolicy { journal_bytes: policy_bytes, interval } = start.snapshot_policy;
-    let interval = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
-    let origin = Origin {
-        configuration: start.config.digest,
-        replica: start.id,
-        boot_id: start.boot_id,
-        now,
-        is_lost: start.is_lost,
-        snapshot_policy: (policy_bytes, interval),
-        snapshot: snapshot.as_ref().map(|(seq, tree)| (*seq, tree.root_digest())),
-        journal_bytes: *journal_bytes,
-    };
-    writer.write(&Entry::Origin(origin).encode())?;
-    if let Some((_, tree)) = snapshot {
+/// A copy of what a replica is about to start from, which shares its state.
+pub struct Beginning {
+    origin: Origin,
+    state: Tree,
+    records: Vec<Record>,
+}
+
+impl Beginning {
+    /// What this start begins with.
+    pub fn of(start: &Start, now: Now) -> Self {
+        let Stored { snapshot, records, journal_bytes, torn_tail: _ } = &start.stored;
+        let SnapshotPolicy { journal_bytes: policy_bytes, interval } = start.snapshot_policy;
+        let interval = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
+        let origin = Origin {
+            configuration: start.config.digest,
+            replica: start.id,
+            boot_id: start.boot_id,
+            now,
+            is_lost: start.is_lost,
+            snapshot_policy: (policy_bytes, interval),
+            snapshot: snapshot.as_ref().map(|(seq, tree)| (*seq, tree.root_digest())),
+            journal_bytes: *journal_bytes,
+        };
+        let state = snapshot.as_ref().map(|(_, tree)| tree.clone()).unwrap_or_default();
+        Self { origin, state, records: records.clone() }
+    }
+
+    /// Writes it. Takes time for the whole state.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write<W: Write>(self, writer: &mut RecordingWriter<W>) -> io::Result<()> {
+        writer.write(&Entry::Origin(self.origin).encode())?;
         let empty = Tree::new();
-        let rows = tree.changes_since(&empty);
+        let rows = self.state.changes_since(&empty);
         for (key, value) in &rows.values {
             let (key, content) = (key.to_vec(), value.unwrap_or_default().to_vec());
             writer.write(&Entry::Value { key, content }.encode())?;
@@ -68,11 +77,11 @@ pub fn write_start<W: Write>(
             let content = page.map(|page| page.encode()).unwrap_or_default();
             writer.write(&Entry::Page { key: key.to_vec(), content }.encode())?;
         }
+        for record in &self.records {
+            writer.write(&Entry::Record(record.encode()).encode())?;
+        }
+        Ok(())
     }
-    for record in records {
-        writer.write(&Entry::Record(record.encode()).encode())?;
-    }
-    Ok(())
 }
 
 /// Reads what a replica started from, when, and what the start led to.
@@ -105,8 +114,8 @@ pub fn read_start<R: Read>(
                 records.push(record.ok_or(RecordingError::Disorder("a record is none"))?);
             }
             Entry::Outputs(outputs) => break outputs,
-            Entry::Origin(_) | Entry::Input { .. } => {
-                return Err(RecordingError::Disorder("an input before the start"));
+            Entry::Origin(_) | Entry::Input { .. } | Entry::End => {
+                return Err(RecordingError::Disorder("something before the start"));
             }
         }
     };

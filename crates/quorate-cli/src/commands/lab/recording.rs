@@ -44,7 +44,7 @@ struct Verdict<'a> {
     checkpoints_compared: u64,
     view: u64,
     last_executed: u64,
-    torn: bool,
+    cut: bool,
     divergence: Option<Sides<'a>>,
 }
 
@@ -67,7 +67,11 @@ impl<'a> Verdict<'a> {
         Self {
             recording: path.display().to_string(),
             replica,
-            verdict: if divergence.is_none() { "identical" } else { "diverged" },
+            verdict: match (&divergence, replayed.is_cut) {
+                (Some(_), _) => "diverged",
+                (None, true) => "identical up to the cut",
+                (None, false) => "identical",
+            },
             records_recovered: replayed.records_recovered,
             started_at: replayed.started_at.get(),
             inputs: replayed.inputs,
@@ -75,7 +79,7 @@ impl<'a> Verdict<'a> {
             checkpoints_compared: replayed.checkpoints_compared,
             view: replayed.view.get(),
             last_executed: replayed.last_executed.get(),
-            torn: replayed.is_torn,
+            cut: replayed.is_cut,
             divergence,
         }
     }
@@ -94,10 +98,12 @@ fn show(verdict: &Verdict<'_>, replayed: &Replayed) -> Result<()> {
     for (name, value) in rows {
         render::line(format_args!("{name:25}  {value}"))?;
     }
-    if verdict.torn {
-        render::note(format_args!("the last entry was not written to its end and is left out"));
-    }
-    let said = replayed.divergence.as_ref();
-    let said = said.map_or("identical".to_owned(), |found| format!("diverged at {found}"));
+    let said = match &replayed.divergence {
+        Some(found) => format!("diverged at {found}"),
+        None if replayed.is_cut => {
+            format!("identical up to input {}, where the recording was cut", replayed.inputs)
+        }
+        None => "identical".to_owned(),
+    };
     render::line(format_args!("{}", render::verdict(verdict.divergence.is_none(), &said)))
 }

@@ -1,7 +1,6 @@
 use super::*;
 use pbft::{Digest, Domain, Epoch, Parameters, ReplicaId, SigningKey};
 use quorate_replica::recording::RecordingReader;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
 
 fn config() -> Arc<Config> {
@@ -24,14 +23,18 @@ impl Disk {
         Self { content: Arc::default(), room }
     }
 
-    fn inputs(&self) -> usize {
+    fn entries(&self) -> Vec<Entry> {
         let content = self.content.lock().unwrap();
         let mut reader = RecordingReader::new(content.as_slice()).unwrap();
-        let mut count = 0;
-        while let Some(entry) = reader.next_entry().unwrap() {
-            count += usize::from(matches!(entry, Entry::Input { .. }));
-        }
-        count
+        std::iter::from_fn(|| reader.next_entry().unwrap()).collect()
+    }
+
+    fn inputs(&self) -> usize {
+        self.entries().iter().filter(|entry| matches!(entry, Entry::Input { .. })).count()
+    }
+
+    fn has_end(&self) -> bool {
+        self.entries().last() == Some(&Entry::End)
     }
 }
 
@@ -51,9 +54,14 @@ impl io::Write for Disk {
     }
 }
 
+/// Long enough for any machine that works, and for one that does not a moment.
+const PATIENT: Waits = Waits { beginning: Duration::from_secs(60), end: Duration::from_secs(60) };
+const IMPATIENT: Waits =
+    Waits { beginning: Duration::from_millis(1), end: Duration::from_millis(1) };
+
 fn recorder(disk: &Disk, bytes_max: u64) -> Recorder {
     let writer = RecordingWriter::new(disk.clone(), bytes_max).unwrap();
-    Recorder::spawn(config(), writer, PathBuf::from("inputs")).unwrap()
+    Recorder::spawn(config(), PATIENT, || Ok((writer, PathBuf::from("inputs")))).unwrap()
 }
 
 fn connected() -> HostInput {
@@ -68,8 +76,19 @@ fn everything_recorded_is_written_when_the_recorder_goes() {
         recorder.input(Now::default(), &connected());
         recorder.outputs(&[]);
     }
-    drop(recorder);
+    recorder.finish();
     assert_eq!(disk.inputs(), 1000);
+    assert!(disk.has_end());
+}
+
+#[test]
+fn recording_of_a_thread_that_panicked_has_no_end() {
+    let disk = Disk::with_room(usize::MAX);
+    let recorder = recorder(&disk, u64::MAX);
+    recorder.input(Now::default(), &connected());
+    drop(recorder);
+    assert_eq!(disk.inputs(), 1);
+    assert!(!disk.has_end());
 }
 
 /// Records until the recording has ended by itself, and returns how much that was.
@@ -88,7 +107,8 @@ fn full_disk_ends_the_recording_and_nothing_else() {
     let recorder = recorder(&disk, u64::MAX);
     let given = record_to_the_end(&recorder);
     recorder.input(Now::default(), &connected());
-    drop(recorder);
+    recorder.finish();
+    assert!(!disk.has_end());
     assert!((1..=given).contains(&disk.inputs()), "what had room is a recording");
 }
 
@@ -97,7 +117,8 @@ fn recording_ends_at_its_limit() {
     let disk = Disk::with_room(usize::MAX);
     let recorder = recorder(&disk, 1000);
     record_to_the_end(&recorder);
-    drop(recorder);
+    recorder.finish();
+    assert!(!disk.has_end());
     assert!(disk.content.lock().unwrap().len() <= 1000);
     assert!(disk.inputs() > 0);
 }
@@ -109,16 +130,39 @@ fn slow_disk_ends_the_recording_and_holds_nobody_up() {
     let held = disk.content.lock().unwrap();
     let fits = record_to_the_end(&recorder);
     drop(held);
-    drop(recorder);
+    recorder.finish();
     assert_eq!(disk.inputs(), fits - 1, "all but the one for which there was no room");
+    assert!(!disk.has_end());
 }
 
 #[test]
-fn each_start_has_a_file_of_its_own_for_its_owner_alone() {
+fn disk_that_hangs_holds_no_end_up() {
+    let disk = Disk::with_room(usize::MAX);
+    let mut recorder = recorder(&disk, u64::MAX);
+    recorder.waits = IMPATIENT;
+    let held = disk.content.lock().unwrap();
+    recorder.input(Now::default(), &connected());
+    recorder.finish();
+    drop(held);
+}
+
+#[test]
+fn disk_that_hangs_holds_no_start_up_and_keeps_no_file() {
     let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path().join("recordings");
-    let names = [create(&folder).unwrap().1, create(&folder).unwrap().1];
-    assert_eq!(names, [folder.join("inputs-0"), folder.join("inputs-1")]);
-    let mode = fs::metadata(&names[0]).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    let path = folder.path().join("inputs-0");
+    let (disk, (go_on, hangs)) = (Disk::with_room(usize::MAX), mpsc::channel::<()>());
+    let (begun, made) = (disk.clone(), path.clone());
+    let recorder = Recorder::spawn(config(), IMPATIENT, move || {
+        fs::write(&made, "begun")?;
+        // Closed once nobody waits any more.
+        let _ = hangs.recv();
+        Ok((RecordingWriter::new(begun, u64::MAX)?, made))
+    });
+    assert!(recorder.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut));
+    drop(go_on);
+    // The thread holds the disk as long as it runs.
+    while Arc::strong_count(&disk.content) > 1 {
+        std::thread::yield_now();
+    }
+    assert!(!path.exists());
 }
