@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 /// Which replica is attacked: a backup of view 0 that is the primary of view 1.
 const ATTACKED: u32 = 1;
 /// How it names its start.
-const BOOT_ID: [u8; 16] = [7; 16];
+pub(crate) const BOOT_ID: [u8; 16] = [7; 16];
 
 /// Frames one after the other: the sender, two bytes of length, the frame. A length of zero lets
 /// time pass instead. The replica keeps its invariants after every step and does not panic.
@@ -34,7 +34,7 @@ pub fn replica(data: &[u8]) -> ReplicaStatus {
 }
 
 /// The next sender and frame, put together, and what comes behind.
-fn split_frame(data: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+pub(crate) fn split_frame(data: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let (head, tail) = data.split_at_checked(3)?;
     let length = usize::from(u16::from_le_bytes([head[1], head[2]]));
     let (frame, rest) = tail.split_at_checked(length)?;

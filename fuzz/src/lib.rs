@@ -4,11 +4,13 @@
 mod gateway;
 mod host;
 mod journal;
+mod recording;
 mod script;
 
 pub use gateway::{Answered, Gateway, RPCS, Rpc, gateway};
 pub use host::replica;
 pub use journal::{Opened, journal};
+pub use recording::{Taken, recording, recording_of, recording_script};
 
 use pbft::message::{Outcome, Reply, ReplyBody};
 use pbft::wire::{self as codec, ReplyHead};

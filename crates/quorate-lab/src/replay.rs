@@ -72,8 +72,7 @@ pub fn replay(
     let records_recovered = start.stored.records.len();
     let started_at = start.stored.snapshot.as_ref().map_or(SeqNum::ZERO, |(seq, _)| *seq);
     let mut effects = Vec::new();
-    let host = Host::start(start, now, &mut effects);
-    let host = host.map_err(|_| RecordingError::Disorder("the state is not this cluster's"))?;
+    let host = Host::start(start, now, &mut effects)?;
     let mut replica = Replica {
         config: Arc::clone(config),
         host,
@@ -170,7 +169,7 @@ impl Replica {
     }
 
     fn take(&mut self, now: Now, input: RecordedInput) -> Result<(), Sides> {
-        let input = input.admit(&self.config).map_err(|reason| {
+        let input = input.admit(&self.config, now).map_err(|reason| {
             ("a message that was believed".to_owned(), format!("refused: {reason}"))
         })?;
         if self.asked.answer(&input)? {

@@ -136,6 +136,7 @@ impl Executor {
 
     fn check_records(&self, tree: &Tree) -> Result<History, StateError> {
         layout::check_configuration(tree, &self.config)?;
+        clients::check(tree)?;
         layout::read_history(tree)
     }
 

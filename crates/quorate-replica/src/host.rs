@@ -138,7 +138,8 @@ impl Host {
     /// last durable snapshot.
     ///
     /// # Errors
-    /// If the snapshot is not a state of this cluster, or not the one it is said to be.
+    /// If the snapshot is not a state of this cluster, or not the one it is said to be, or if the
+    /// records are such as no replica writes.
     pub fn start(start: Start, now: Now, effects: &mut Vec<Effect>) -> Result<Self, StateError> {
         let Start { config, id, key, boot_id, services, snapshot_policy, stored, is_lost } = start;
         let mut executor = Executor::genesis(Arc::clone(&config), services);
@@ -154,10 +155,14 @@ impl Host {
         let mut outputs = Vec::new();
         let core =
             Replica::recover(Arc::clone(&config), id, key, boot_id, now, recovered, &mut outputs);
+        let status = core.status();
+        if let Some(rule) = core.broken_invariant().filter(|_| status.halted.is_none()) {
+            return Err(StateError::Contradiction { rule });
+        }
         let journal_bytes = stored.journal_bytes;
         let snapshots = Snapshots::new(snapshot_policy, checkpoint.0, journal_bytes, now.monotonic);
         let mut host = Self {
-            stable: core.status().stable_checkpoint,
+            stable: status.stable_checkpoint,
             config,
             id,
             core,

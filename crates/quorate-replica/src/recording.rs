@@ -9,6 +9,7 @@
 //!
 //! The format is written down in `docs/storage.md`, section *Recordings*.
 
+mod belief;
 mod entry;
 mod frame;
 mod origin;
@@ -19,8 +20,9 @@ pub use frame::{RecordingReader, RecordingWriter, is_recording};
 pub use origin::{Beginning, Origin, read_start};
 pub use output::{OutputKind, OutputMark};
 
+use crate::StateError;
 use crate::tree::rebuild::BadRows;
-use pbft::SeqNum;
+use pbft::{Reject, SeqNum};
 use std::io;
 
 /// Why bytes are not a recording that can be used.
@@ -41,6 +43,15 @@ pub enum RecordingError {
     /// What is in it does not follow what is before it.
     #[error("the recording is in disorder: {0}")]
     Disorder(&'static str),
+    /// It names a number that no replica comes to.
+    #[error("the recording names a number that no replica comes to")]
+    OutOfRange,
+    /// The replica that made it had something on its disk that no door lets in.
+    #[error("the recording has a record that must not be believed: {0}")]
+    Refused(Reject),
+    /// No replica starts from what is in it.
+    #[error("no replica starts from the recording: {0}")]
+    Unusable(#[from] StateError),
     /// It ends before the replica had started.
     #[error("the recording ends before the replica had started")]
     NotStarted,

@@ -2,7 +2,9 @@
 
 use crate::{corpus, inputs};
 use pbft::{ReplicaStatus, SeqNum};
-use quorate_fuzz::{Decoded, Gateway, Opened, RPCS, Rpc, gateway, journal, record, replica, wire};
+use quorate_fuzz::{
+    Decoded, Gateway, Opened, RPCS, Rpc, Taken, gateway, journal, record, recording, replica, wire,
+};
 use std::collections::{BTreeSet, HashSet};
 use tonic::Code;
 
@@ -70,6 +72,20 @@ fn opening_a_journal_ends_in_every_way_after_a_life_and_with_any_files() {
         let opened: BTreeSet<Opened> = of_kind.filter_map(|input| journal(&input)).collect();
         assert!(opened.iter().eq(&all), "{opened:?}");
     }
+}
+
+#[test]
+fn recordings_are_taken_in_every_way() {
+    let all = [
+        Taken::Refused,
+        Taken::Diverged,
+        Taken::Cut,
+        Taken::Identical,
+        Taken::Lived,
+        Taken::Halted,
+    ];
+    let taken = inputs(&corpus("recording")).into_iter().filter_map(|input| recording(&input));
+    assert!(taken.collect::<BTreeSet<Taken>>().iter().eq(&all));
 }
 
 #[test]

@@ -33,6 +33,11 @@ fn corpus_of_journal_holds() {
 }
 
 #[test]
+fn corpus_of_recording_holds() {
+    replay("recording", quorate_fuzz::recording);
+}
+
+#[test]
 fn corpus_of_gateway_holds() {
     replay("gateway", quorate_fuzz::gateway);
 }

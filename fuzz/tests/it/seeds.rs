@@ -3,6 +3,7 @@
 mod gateway;
 mod golden;
 mod journal;
+mod recording;
 mod replica;
 mod wire;
 
@@ -48,6 +49,11 @@ fn seeds_of_replica_are_in_the_corpus() {
 #[test]
 fn seeds_of_journal_are_in_the_corpus() {
     in_corpus("journal", journal::seeds());
+}
+
+#[test]
+fn seeds_of_recording_are_in_the_corpus() {
+    in_corpus("recording", recording::seeds());
 }
 
 #[test]

@@ -33,7 +33,10 @@ const EDGES: &[(&str, &[&str])] = &[
             "quorate-services",
         ],
     ),
-    ("quorate-fuzz", &["pbft", "quorate-gateway", "quorate-replica", "quorate-services"]),
+    (
+        "quorate-fuzz",
+        &["pbft", "quorate-gateway", "quorate-lab", "quorate-replica", "quorate-services"],
+    ),
     ("xtask", &[]),
 ];
 

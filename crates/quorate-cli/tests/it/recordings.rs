@@ -81,8 +81,9 @@ fn recordings_of_a_view_change_and_a_crash_replay_identically_and_a_change_in_on
         let has_changed_view = verdict["view"].as_u64() > Some(0);
         assert_eq!(has_changed_view, !was_killed, "{verdict}");
     }
-    let arguments = ["lab", "replay", str_of(&homes[0].join("recordings/inputs-0"))];
-    let cut = quorate().args(arguments).args(["--dir", str_of(&homes[0])]).output().unwrap();
+    let first = homes[0].join("recordings/inputs-0");
+    let arguments = ["lab", "replay", str_of(&first), "--dir", str_of(&homes[0])];
+    let cut = quorate().args(arguments).output().unwrap();
     let said = text(&cut.stdout);
     let verdict = said.lines().last().unwrap_or_default();
     assert!(verdict.contains("identical up to input "), "{said}");

@@ -6,7 +6,7 @@
 //! session (session 0 is open from the start). So at most `client_window` replies of a client are kept, each of at most
 //! `cached_reply_bytes_max` bytes.
 
-use super::layout::{CLIENT_KEYS, client_key, client_of_key, encode, reply_key};
+use super::layout::{CLIENT_KEYS, StateError, client_key, client_of_key, encode, reply_key};
 use crate::tree::Tree;
 use crate::tree::value::VALUE_BYTES_MAX;
 use borsh::BorshDeserialize;
@@ -117,6 +117,25 @@ impl<'a> ClientTable<'a> {
     }
 }
 
+/// Whether everything in the table is what this file writes.
+///
+/// # Errors
+/// If it is not.
+pub(super) fn check(tree: &Tree) -> Result<(), StateError> {
+    let mut is_sound = true;
+    tree.scan(CLIENT_KEYS.0, Some(CLIENT_KEYS.1), &mut |key, value| {
+        is_sound = match client_of_key(key) {
+            None => Outcome::try_from_slice(value).is_ok(),
+            Some(client) => parse_window(value).is_some_and(|window| {
+                let mut executed = window.executed.iter();
+                executed.all(|timestamp| tree.get(&reply_key(client, *timestamp)).is_some())
+            }),
+        };
+        is_sound
+    });
+    if is_sound { Ok(()) } else { Err(StateError::BadRecord { record: "client" }) }
+}
+
 /// The window of every client in the table.
 pub(super) fn windows(tree: &Tree) -> Vec<(ClientId, ClientWindow)> {
     let mut windows = Vec::new();
@@ -151,9 +170,12 @@ fn read_window(tree: &Tree, client: ClientId) -> ClientWindow {
 }
 
 fn decode_window(bytes: &[u8]) -> ClientWindow {
-    let (session, low, executed) =
-        BorshDeserialize::try_from_slice(bytes).expect("the state holds what this file wrote");
-    ClientWindow { session, low, executed }
+    parse_window(bytes).expect("the state holds what this file wrote")
+}
+
+fn parse_window(bytes: &[u8]) -> Option<ClientWindow> {
+    let (session, low, executed) = BorshDeserialize::try_from_slice(bytes).ok()?;
+    Some(ClientWindow { session, low, executed })
 }
 
 fn read_reply(tree: &Tree, client: ClientId, timestamp: Timestamp) -> Outcome {

@@ -17,7 +17,7 @@ use crate::history::History;
 use crate::tree::Tree;
 use borsh::{BorshDeserialize, BorshSerialize};
 use pbft::message::ServiceId;
-use pbft::{ClientId, Config, Epoch, Rejoined, ReplicaId, Timestamp, WallTime};
+use pbft::{ClientId, Config, Epoch, Rejoined, ReplicaId, SeqNum, Timestamp, View, WallTime};
 
 const CONFIGURATION: &[u8] = b"\0configuration";
 const HISTORY: &[u8] = b"\0history";
@@ -44,9 +44,15 @@ pub enum StateError {
     #[error("the stored state is that after {found}, not after {seq}")]
     OtherCheckpoint {
         /// What it was said to be.
-        seq: pbft::SeqNum,
+        seq: SeqNum,
         /// What it says itself.
-        found: pbft::SeqNum,
+        found: SeqNum,
+    },
+    /// The records behind it do not belong together.
+    #[error("the records of the journal contradict one another: not true that {rule}")]
+    Contradiction {
+        /// What they break.
+        rule: &'static str,
     },
 }
 
@@ -106,10 +112,10 @@ pub(super) fn read_rejoined(tree: &Tree) -> Result<Vec<(ReplicaId, Rejoined)>, S
     tree.scan(REJOINED, Some(REJOINED_END), &mut |key, value| {
         let replica = key.strip_prefix(REJOINED).and_then(|id| <[u8; 4]>::try_from(id).ok());
         match replica.zip(Rejoined::try_from_slice(value).ok()) {
-            Some((id, rejoined)) => {
+            Some((id, rejoined)) if rejoined.seq <= SeqNum::MAX && rejoined.view <= View::MAX => {
                 entries.push((ReplicaId::new(u32::from_be_bytes(id)), rejoined));
             }
-            None => is_sound = false,
+            _ => is_sound = false,
         }
         is_sound
     });

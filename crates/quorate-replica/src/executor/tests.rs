@@ -392,3 +392,25 @@ proptest! {
         prop_assert_eq!(one.client_windows(), other.client_windows());
     }
 }
+
+#[test]
+fn state_with_a_damaged_client_table_is_refused() {
+    let mut executor = executor();
+    run(&mut executor, &[open_session(1, 7)]);
+    run(&mut executor, &[request(1, 7, 1, 0, b"a")]);
+    let sound = executor.checkpoint().tree;
+    executor.check(sound.clone()).unwrap();
+    let (window, reply) = (
+        layout::client_key(ClientId::new(1)),
+        layout::reply_key(ClientId::new(1), Timestamp::new(1)),
+    );
+    let without_reply = |tree: &mut Tree| tree.delete(&reply);
+    let bad_reply = |tree: &mut Tree| tree.put(&reply, vec![77]);
+    let bad_window = |tree: &mut Tree| tree.put(&window, vec![77]);
+    for damage in [&without_reply as &dyn Fn(&mut Tree), &bad_reply, &bad_window] {
+        let mut tree = sound.clone();
+        damage(&mut tree);
+        let found = executor.check(tree).map(|_| ());
+        assert_eq!(found, Err(StateError::BadRecord { record: "client" }));
+    }
+}

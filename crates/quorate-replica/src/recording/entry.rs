@@ -1,5 +1,6 @@
 //! What a recording consists of.
 
+use super::belief::check_clocks;
 use super::origin::Origin;
 use super::output::OutputMark;
 use crate::HostInput;
@@ -102,12 +103,13 @@ impl RecordedInput {
         }
     }
 
-    /// The input that was written down. A message passes the door again, since whoever wrote the
+    /// The input that was written down and comes at `now`. A message passes the door again, since whoever wrote the
     /// recording need not be believed.
     ///
     /// # Errors
-    /// If the message must not be believed.
-    pub fn admit(self, config: &Config) -> Result<HostInput, Reject> {
+    /// If the message must not be believed, or no clock shows that.
+    pub fn admit(self, config: &Config, now: Now) -> Result<HostInput, Reject> {
+        check_clocks(now).map_err(|_| Reject::OutOfRange)?;
         Ok(match self {
             Self::Message { from, frame } => {
                 let message = wire::decode(config.domain.epoch, &frame)?;

@@ -1,5 +1,6 @@
 //! What a replica started from, as a recording holds it.
 
+use super::belief::{check_origin, check_record};
 use super::{Entry, OutputMark, RecordingError, RecordingReader, RecordingWriter};
 use crate::executor::Services;
 use crate::tree::Tree;
@@ -101,6 +102,7 @@ pub fn read_start<R: Read>(
     if (origin.configuration, origin.replica) != (config.digest, id) {
         return Err(RecordingError::OtherReplica);
     }
+    check_origin(&config, &origin)?;
     let (mut values, mut records) = (BTreeMap::new(), Vec::new());
     let mut pages = Vec::new();
     let outputs = loop {
@@ -111,7 +113,9 @@ pub fn read_start<R: Read>(
             Entry::Page { key, content } => pages.push((key, content)),
             Entry::Record(bytes) => {
                 let record = Record::decode(&bytes);
-                records.push(record.ok_or(RecordingError::Disorder("a record is none"))?);
+                let record = record.ok_or(RecordingError::Disorder("a record is none"))?;
+                check_record(&config, id, &record)?;
+                records.push(record);
             }
             Entry::Outputs(outputs) => break outputs,
             Entry::Origin(_) | Entry::Input { .. } | Entry::End => {

@@ -1,10 +1,10 @@
 use super::*;
 use crate::testing::{config_with, open_session, replica_key, sign};
 use crate::{SnapshotPolicy, Start, Stored, Tree};
-use pbft::message::{CheckpointId, Kind};
+use pbft::message::{Checkpoint, CheckpointId, Kind, PrePrepare, StableProof, StartId};
 use pbft::{
-    ClientId, Digest, Message, Now, Parameters, Position, Record, ReplicaId, Sender, Time,
-    WallTime, wire,
+    ClientId, Digest, Incarnation, Message, Now, Parameters, Position, Record, ReplicaId, Sender,
+    Signed, Time, View, WallTime, wire,
 };
 use std::fmt::Write as _;
 
@@ -167,9 +167,91 @@ fn message_passes_the_door_again() {
     let frame = |request| wire::encode(config.domain.epoch, &Message::Request(request));
     let from = Sender::Client(ClientId::new(1));
     let input = RecordedInput::Message { from, frame: frame(sign(&config, open_session(1, 3))) };
-    assert_eq!(RecordedInput::of(&config, &input.clone().admit(&config).unwrap()), input);
+    assert_eq!(RecordedInput::of(&config, &input.clone().admit(&config, now(1)).unwrap()), input);
     let input = RecordedInput::Message { from, frame: frame(sign(&config, open_session(2, 3))) };
-    assert!(input.admit(&config).is_err(), "client 1 does not speak for client 2");
+    assert!(input.admit(&config, now(1)).is_err(), "client 1 does not speak for client 2");
     let stranger = RecordedInput::Connected(ReplicaId::new(4));
-    assert!(stranger.admit(&config).is_err());
+    assert!(stranger.admit(&config, now(1)).is_err());
+    assert!(RecordedInput::Tick.admit(&config, now(u64::MAX)).is_err());
+}
+
+/// What becomes of a start with this on the replica's disk.
+fn start_with(record: Record) -> Result<(), RecordingError> {
+    let mut start = origin_with(None);
+    start.stored.records.push(record);
+    start_in(&recording(&start), 2).map(|_| ())
+}
+
+#[test]
+fn numbers_that_leave_no_room_are_refused() {
+    let (seq, view, digest) = (SeqNum::new(u64::MAX), View::new(u64::MAX), Digest::of("test", &[]));
+    let id = CheckpointId { state_root: digest, history_root: digest };
+    let start = StartId { counter: u64::MAX, boot_id: [1; 16] };
+    let incarnation = Incarnation::new(u64::MAX);
+    let (zero, peer) = (StartId { counter: 0, ..start }, ReplicaId::new(1));
+    let boot = |counter, incarnation| Record::Boot { counter, boot_id: [1; 16], incarnation };
+    let peer_boot = |replica, incarnation, start, seen| Record::PeerBoot {
+        replica: ReplicaId::new(replica),
+        incarnation,
+        start,
+        seen,
+    };
+    let entry = |view, seq| PrePrepare { view, seq, digest };
+    let one = SeqNum::new(1);
+    for record in [
+        boot(u64::MAX, Incarnation::ZERO),
+        boot(1, incarnation),
+        peer_boot(4, Incarnation::ZERO, zero, Vec::new()),
+        peer_boot(peer.get(), incarnation, zero, Vec::new()),
+        peer_boot(peer.get(), Incarnation::ZERO, start, Vec::new()),
+        peer_boot(peer.get(), Incarnation::ZERO, zero, vec![start]),
+        Record::PrePrepared { entry: entry(view, one), signed: None },
+        Record::PrePrepared { entry: entry(View::ZERO, seq), signed: None },
+        Record::Prepared(entry(view, one)),
+        Record::Prepared(entry(View::ZERO, seq)),
+        Record::Committed { seq, digest },
+        Record::Stable { seq, id, proof: StableProof::default() },
+        Record::Stable { seq: one, id, proof: StableProof::default() },
+        Record::StateInstalled { seq, id },
+        Record::StateInstalled { seq: one, id },
+        Record::Amnesiac(start),
+        Record::Rejoined(incarnation),
+    ] {
+        let refused = start_with(record.clone());
+        assert!(matches!(refused, Err(RecordingError::OutOfRange)), "{record:?}: {refused:?}");
+    }
+    for record in [
+        boot(1, Incarnation::ZERO),
+        peer_boot(peer.get(), Incarnation::ZERO, zero, vec![zero]),
+        Record::Prepared(entry(View::MAX, SeqNum::MAX)),
+        Record::Stable { seq: SeqNum::ZERO, id, proof: StableProof::default() },
+        Record::StateInstalled { seq: SeqNum::new(128), id },
+    ] {
+        start_with(record).unwrap();
+    }
+}
+
+#[test]
+fn origin_that_leaves_no_room_is_refused() {
+    let mut start = origin_with(None);
+    start.stored.journal_bytes = u64::MAX;
+    assert!(matches!(start_in(&recording(&start), 2), Err(RecordingError::OutOfRange)));
+    for seq in [1, u64::MAX] {
+        let start = origin_with(Some((SeqNum::new(seq), state())));
+        assert!(matches!(start_in(&recording(&start), 2), Err(RecordingError::OutOfRange)));
+    }
+}
+
+#[test]
+fn records_pass_the_door_again() {
+    let config = config_with(Parameters::default());
+    let checkpoint = Checkpoint {
+        seq: SeqNum::new(128),
+        id: CheckpointId { state_root: Digest::of("a", &[]), history_root: Digest::of("b", &[]) },
+        replica: ReplicaId::new(2),
+    };
+    let sign = |id| Signed::sign(&config.domain, &replica_key(id), ReplicaId::new(2), checkpoint);
+    start_with(Record::Checkpoint(sign(2))).unwrap();
+    let forged = start_with(Record::Checkpoint(sign(1)));
+    assert!(matches!(forged, Err(RecordingError::Refused(Reject::BadSignature))), "{forged:?}");
 }
