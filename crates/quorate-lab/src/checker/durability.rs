@@ -3,31 +3,55 @@
 //!
 //! | message | record |
 //! |---|---|
-//! | PRE-PREPARE, PREPARE | the Q entry, or the NEW-VIEW of its view that chose it |
+//! | HELLO | the start that it names |
+//! | HELLO-REPLY | the start that it answers, where nothing in it is news to the asker: then it lets the asker in |
+//! | REJOIN | that the memory was lost, and with which start the new one began |
+//! | PRE-PREPARE, PREPARE | the batch; the Q entry, or the NEW-VIEW of its view that chose it; the NEW-VIEW of its view |
+//! | PRE-PREPARE-SEEN | of a PRE-PREPARE of one's own what that needs |
 //! | COMMIT | the P entry, and a Q entry of its view or a later one |
-//! | CHECKPOINT | itself |
+//! | COMMITTED | the P entry behind one's own COMMIT |
+//! | REPLY | the P entry or the COMMITTED mark of every number up to that of the request |
+//! | CHECKPOINT | itself, and the COMMITTED marks of every number up to its own |
 //! | VIEW-CHANGE, NEW-VIEW | itself |
+//! | any of these but the first three | that the replica has rejoined, if its memory was lost |
 //!
 //! The P entry of a number without the Q entry would commit to what the replica never pre-prepared.
+//! A state that was fetched stands for the marks up to its number once it is a durable snapshot.
+//!
+//! The others promise nothing. STABLE, BATCH, STATE-PART and whatever is relayed are true whoever
+//! sends them; FETCH-BATCH, FETCH-PRE-PREPARE and FETCH-STATE are questions; STATUS says what the
+//! sender lacks, and to ask too much is harmless; the view in a HELLO-REPLY may be too high, and is
+//! not too low as long as VIEW-CHANGEs are durable; a HELLO-REPLY that names a start which the asker
+//! does not know, or answers one that knows itself to be an amnesiac, lets nobody in.
+
+mod disk;
 
 use super::{Checker, Observation};
-use pbft::message::{CheckpointId, NewView, PrePrepare, Vote};
-use pbft::{Digest, Message, Record, ReplicaId, SeqNum, View};
+use disk::Disk;
+use pbft::message::{Batch, BootId, Committed, HelloReply, PrePrepare, Reply};
+use pbft::{
+    ClientId, Digest, Event, Incarnation, Message, Record, ReplicaId, SeqNum, Session, Timestamp,
+};
+use quorate_adversary::Endpoint;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What was executed at each number.
+type Executed = BTreeMap<SeqNum, Digest>;
+
+type RequestName = (ClientId, Session, Timestamp);
 
 #[derive(Debug, Default)]
 pub(super) struct Durability {
     disks: BTreeMap<ReplicaId, Disk>,
-}
-
-/// What a disk remembers.
-#[derive(Debug, Default)]
-struct Disk {
-    pre_prepared: BTreeSet<(SeqNum, Digest, View)>,
-    prepared: BTreeSet<(SeqNum, Digest, View)>,
-    checkpoints: BTreeSet<(SeqNum, CheckpointId)>,
-    view_changes: BTreeSet<View>,
-    new_views: BTreeSet<View>,
+    executed: Executed,
+    /// The lowest number at which each batch was executed.
+    executed_at: BTreeMap<Digest, SeqNum>,
+    /// Every batch that ever was on a disk.
+    batches: BTreeSet<Digest>,
+    /// The batches that each request is in.
+    carried: BTreeMap<RequestName, Vec<Digest>>,
+    /// What replicas were asked by those that know themselves to be amnesiacs.
+    asked_by_amnesiacs: BTreeSet<(ReplicaId, Incarnation, BootId)>,
 }
 
 impl Checker for Durability {
@@ -42,11 +66,31 @@ impl Checker for Durability {
                 if starts {
                     *disk = Disk::default();
                 }
-                records.iter().for_each(|record| disk.write(record));
+                for record in records {
+                    if let Record::Batch(batch) = record {
+                        let digest = batch.digest();
+                        disk.hold(digest);
+                        if self.batches.insert(digest) {
+                            note_requests(&mut self.carried, digest, batch);
+                        }
+                    } else {
+                        disk.write(record);
+                    }
+                }
                 Ok(())
             }
-            Observation::Sent { from, message, .. } => {
-                if self.disks.entry(from).or_default().covers(from, message) {
+            Observation::Happened { event: Event::Executed { seq, digest, .. }, .. } => {
+                self.executed.insert(*seq, *digest);
+                let first = self.executed_at.entry(*digest).or_insert(*seq);
+                *first = (*first).min(*seq);
+                Ok(())
+            }
+            Observation::Handled { at, message: Message::Hello(hello), .. } if hello.amnesiac => {
+                self.asked_by_amnesiacs.insert((at, hello.incarnation, hello.boot_id));
+                Ok(())
+            }
+            Observation::Sent { from, to, message } => {
+                if self.is_durable(from, to, message) {
                     return Ok(());
                 }
                 let kind = message.kind().name();
@@ -57,55 +101,75 @@ impl Checker for Durability {
     }
 }
 
-impl Disk {
-    fn write(&mut self, record: &Record) {
-        match record {
-            Record::PrePrepared { entry: PrePrepare { view, seq, digest }, .. } => {
-                self.pre_prepared.insert((*seq, *digest, *view));
+fn note_requests(carried: &mut BTreeMap<RequestName, Vec<Digest>>, digest: Digest, batch: &Batch) {
+    for request in &batch.requests {
+        let request = request.request();
+        let name = (request.client, request.session, request.timestamp);
+        carried.entry(name).or_default().push(digest);
+    }
+}
+
+impl Durability {
+    /// Whether all that the message promises is on its sender's disk.
+    fn is_durable(&mut self, own: ReplicaId, to: Endpoint, message: &Message) -> bool {
+        match (message, to) {
+            (Message::HelloReply(reply), Endpoint::Replica(asker)) => {
+                return !self.lets_in(own, asker, reply)
+                    || self.disk(own).has_noted(asker, reply.incarnation, reply.boot_id);
             }
-            Record::Prepared(PrePrepare { view, seq, digest }) => {
-                self.prepared.insert((*seq, *digest, *view));
-            }
-            Record::Checkpoint(signed) => {
-                self.checkpoints.insert((signed.body.seq, signed.body.id));
-            }
-            Record::ViewChange(signed) => {
-                self.view_changes.insert(signed.body.new_view);
-            }
-            Record::NewView(proof) => {
-                let NewView { view, checkpoint, chosen, .. } = &proof.new_view.body;
-                self.new_views.insert(*view);
-                let numbers = (1..).map(|offset| checkpoint.0.plus(offset));
-                self.pre_prepared.extend(numbers.zip(chosen).map(|(seq, d)| (seq, *d, *view)));
+            (Message::Reply(reply), Endpoint::Client(client)) => {
+                return self.may_reply(own, client, reply);
             }
             _ => {}
         }
-    }
-
-    fn covers(&self, own: ReplicaId, message: &Message) -> bool {
-        match message {
-            Message::PrePrepare(signed, _) if signed.signer == own => {
+        let disk = self.disks.entry(own).or_default();
+        let is_there = match message {
+            Message::Hello(hello) => return disk.has_start(hello.boot_counter, hello.boot_id),
+            Message::Rejoin(signed) if signed.signer == own => {
+                return disk.began_with(signed.body.start);
+            }
+            Message::PrePrepare(signed, _) | Message::PrePrepareSeen(signed)
+                if signed.signer == own =>
+            {
                 let PrePrepare { view, seq, digest } = signed.body;
-                self.pre_prepared.contains(&(seq, digest, view))
+                disk.can_pre_prepare(view, seq, digest)
             }
-            Message::Prepare(Vote { view, seq, digest }) => {
-                self.pre_prepared.contains(&(*seq, *digest, *view))
-            }
-            Message::Commit(Vote { view, seq, digest }) => {
-                let since = (*seq, *digest, *view)..=(*seq, *digest, View::MAX);
-                self.prepared.contains(&(*seq, *digest, *view))
-                    && self.pre_prepared.range(since).next().is_some()
-            }
+            Message::Prepare(vote) => disk.can_pre_prepare(vote.view, vote.seq, vote.digest),
+            Message::Commit(vote) => disk.can_commit(vote),
+            Message::Committed(Committed { seq, digest }) => disk.has_prepared(*seq, *digest),
             Message::Checkpoint(signed) if signed.signer == own => {
-                self.checkpoints.contains(&(signed.body.seq, signed.body.id))
+                disk.has_checkpoint(signed.body.seq, signed.body.id)
+                    && disk.has_marked(&self.executed, signed.body.seq)
             }
             Message::ViewChange(signed) if signed.signer == own => {
-                self.view_changes.contains(&signed.body.new_view)
+                disk.has_left_for(signed.body.new_view)
             }
             Message::NewView(proof) if proof.new_view.signer == own => {
-                self.new_views.contains(&proof.new_view.body.view)
+                disk.has_new_view(proof.new_view.body.view)
             }
-            _ => true,
-        }
+            _ => return true,
+        };
+        is_there && !disk.is_amnesiac()
+    }
+
+    fn disk(&mut self, id: ReplicaId) -> &mut Disk {
+        self.disks.entry(id).or_default()
+    }
+
+    /// Whether nothing in the answer keeps the asker from voting.
+    fn lets_in(&mut self, own: ReplicaId, asker: ReplicaId, reply: &HelloReply) -> bool {
+        let asked = (own, reply.incarnation, reply.boot_id);
+        !self.asked_by_amnesiacs.contains(&asked)
+            && self.disk(asker).knew_at(reply.boot_id, &reply.seen)
+    }
+
+    /// Whether everything up to the request's number is on disk. A request that was never executed
+    /// is told so by its session or its window alone.
+    fn may_reply(&mut self, own: ReplicaId, client: ClientId, reply: &Reply) -> bool {
+        let batches = self.carried.get(&(client, reply.session, reply.timestamp));
+        let numbers = batches.into_iter().flatten().filter_map(|it| self.executed_at.get(it));
+        let Some(seq) = numbers.min().copied() else { return true };
+        let disk = self.disks.entry(own).or_default();
+        disk.has_covered(&self.executed, seq) && !disk.is_amnesiac()
     }
 }

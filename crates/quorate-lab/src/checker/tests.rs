@@ -1,6 +1,7 @@
 //! Each property, shown a world in which it does not hold.
 
 mod bounds;
+mod disks;
 mod promises;
 
 use super::*;
@@ -35,6 +36,34 @@ fn judge(observations: &[Observation<'_>]) -> Option<&'static str> {
         observations.iter().find_map(|observation| checkers.observe(Time::ZERO, observation));
     violation.map(|violation| violation.property)
 }
+
+/// The property that does not hold in a world of four with these observations.
+fn judge_world(observations: &[Observation<'_>]) -> Option<&'static str> {
+    let mut checkers = Checkers::new(4, &Parameters::default()).with_promises(4);
+    let violation =
+        observations.iter().find_map(|observation| checkers.observe(Time::ZERO, observation));
+    violation.map(|violation| violation.property)
+}
+
+fn durable(records: &[Record]) -> Observation<'_> {
+    Observation::Durable { at: replica(1), starts: false, records }
+}
+
+fn handed(from: u32, message: &Message) -> Observation<'_> {
+    Observation::Handled { at: replica(1), from: Endpoint::Replica(replica(from)), message }
+}
+
+fn pre_prepared(view: u64, byte: u8) -> Record {
+    let Vote { view, seq, digest } = vote(view, byte);
+    Record::PrePrepared { entry: PrePrepare { view, seq, digest }, signed: None }
+}
+
+fn prepared(view: u64, byte: u8) -> Record {
+    let Vote { view, seq, digest } = vote(view, byte);
+    Record::Prepared(PrePrepare { view, seq, digest })
+}
+
+const DURABLE: Option<&str> = Some("promises are durable before they leave");
 
 fn sent(from: u32, message: &Message) -> Observation<'_> {
     let (from, to) = (replica(from), Endpoint::Replica(replica(9)));

@@ -1,47 +1,7 @@
 //! What a replica says without its disk, without a certificate or without a reason.
 
 use super::*;
-use pbft::Record;
 use pbft::message::{Committed, NewView, NewViewProof};
-
-/// The property that does not hold in a world of four with these observations.
-fn judge_world(observations: &[Observation<'_>]) -> Option<&'static str> {
-    let mut checkers = Checkers::new(4, &Parameters::default()).with_promises(4);
-    let violation =
-        observations.iter().find_map(|observation| checkers.observe(Time::ZERO, observation));
-    violation.map(|violation| violation.property)
-}
-
-fn durable(records: &[Record]) -> Observation<'_> {
-    Observation::Durable { at: replica(1), starts: false, records }
-}
-
-fn handed(from: u32, message: &Message) -> Observation<'_> {
-    Observation::Handled { at: replica(1), from: Endpoint::Replica(replica(from)), message }
-}
-
-fn pre_prepared(view: u64, byte: u8) -> Record {
-    let Vote { view, seq, digest } = vote(view, byte);
-    Record::PrePrepared { entry: PrePrepare { view, seq, digest }, signed: None }
-}
-
-fn prepared(view: u64, byte: u8) -> Record {
-    let Vote { view, seq, digest } = vote(view, byte);
-    Record::Prepared(PrePrepare { view, seq, digest })
-}
-
-const DURABLE: Option<&str> = Some("promises are durable before they leave");
-
-#[test]
-fn prepare_without_its_q_entry_on_disk_is_noticed() {
-    let prepare = Message::Prepare(vote(0, 1));
-    let (same, other) = ([pre_prepared(0, 1)], [pre_prepared(0, 2)]);
-    assert_eq!(judge_world(&[durable(&same), sent(1, &prepare)]), None);
-    assert_eq!(judge_world(&[sent(1, &prepare), durable(&same)]), DURABLE);
-    assert_eq!(judge_world(&[durable(&other), sent(1, &prepare)]), DURABLE);
-    let starts_empty = Observation::Durable { at: replica(1), starts: true, records: &[] };
-    assert_eq!(judge_world(&[durable(&same), starts_empty, sent(1, &prepare)]), DURABLE);
-}
 
 #[test]
 fn commit_needs_both_entries_on_disk_and_its_prepares() {
