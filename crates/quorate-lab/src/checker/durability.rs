@@ -9,7 +9,6 @@
 //! | PRE-PREPARE, PREPARE | the batch; the Q entry, or the NEW-VIEW of its view that chose it; the NEW-VIEW of its view |
 //! | PRE-PREPARE-SEEN | of a PRE-PREPARE of one's own what that needs |
 //! | COMMIT | the P entry, and a Q entry of its view or a later one |
-//! | COMMITTED | the P entry behind one's own COMMIT |
 //! | REPLY | the P entry or the COMMITTED mark of every number up to that of the request |
 //! | CHECKPOINT | itself, and the COMMITTED marks of every number up to its own |
 //! | VIEW-CHANGE, NEW-VIEW | itself |
@@ -17,6 +16,9 @@
 //!
 //! The P entry of a number without the Q entry would commit to what the replica never pre-prepared.
 //! A state that was fetched stands for the marks up to its number once it is a durable snapshot.
+//!
+//! What must be durable before COMMITTED depends on the certificate behind it, and so is judged with
+//! the certificates.
 //!
 //! The others promise nothing. STABLE, BATCH, STATE-PART and whatever is relayed are true whoever
 //! sends them; FETCH-BATCH, FETCH-PRE-PREPARE and FETCH-STATE are questions; STATUS says what the
@@ -28,7 +30,7 @@ mod disk;
 
 use super::{Checker, Observation};
 use disk::Disk;
-use pbft::message::{Batch, BootId, Committed, HelloReply, PrePrepare, Reply};
+use pbft::message::{Batch, BootId, HelloReply, PrePrepare, Reply};
 use pbft::{
     ClientId, Digest, Event, Incarnation, Message, Record, ReplicaId, SeqNum, Session, Timestamp,
 };
@@ -136,7 +138,7 @@ impl Durability {
             }
             Message::Prepare(vote) => disk.can_pre_prepare(vote.view, vote.seq, vote.digest),
             Message::Commit(vote) => disk.can_commit(vote),
-            Message::Committed(Committed { seq, digest }) => disk.has_prepared(*seq, *digest),
+            Message::Committed(_) => true,
             Message::Checkpoint(signed) if signed.signer == own => {
                 disk.has_checkpoint(signed.body.seq, signed.body.id)
                     && disk.has_marked(&self.executed, signed.body.seq)

@@ -5,13 +5,15 @@
 //!   of backups, its own included.
 //! - A number commits only with COMMITs for the same view, number and digest of a quorum, its own
 //!   included if it prepared in that view, or with COMMITTEDs of f+1 others.
+//! - It says COMMITTED only with such a certificate that needs no COMMIT of its own, or once the P
+//!   entry behind that is on its disk: else a crash could leave one less than a quorum of them.
 //!
 //! What the replica refused is counted too, so this asks for no more than the rules do.
 
 use super::{Checker, Observation};
 use crate::restated::Thresholds;
 use pbft::message::{Committed, Vote};
-use pbft::{Digest, Event, Message, ReplicaId, SeqNum, View};
+use pbft::{Digest, Event, Message, Record, ReplicaId, SeqNum, View};
 use quorate_adversary::Endpoint;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +23,8 @@ pub(super) struct WholeCertificates {
     thresholds: Thresholds,
     /// What each replica was handed above its stable checkpoint.
     handed: BTreeMap<ReplicaId, BTreeMap<SeqNum, Handed>>,
+    /// The P entries on each replica's disk above its stable checkpoint.
+    prepared: BTreeMap<ReplicaId, BTreeSet<(SeqNum, Digest)>>,
     /// Where each replica's stable checkpoint is. What waited for the disk may leave below it.
     stable: BTreeMap<ReplicaId, SeqNum>,
 }
@@ -39,6 +43,7 @@ impl WholeCertificates {
             replica_count: replica_count.into(),
             thresholds: Thresholds::of(replica_count as usize),
             handed: BTreeMap::new(),
+            prepared: BTreeMap::new(),
             stable: BTreeMap::new(),
         }
     }
@@ -97,6 +102,36 @@ impl WholeCertificates {
         counts.max().unwrap_or(0)
     }
 
+    fn judge_word(&mut self, at: ReplicaId, seq: SeqNum, digest: Digest) -> Result<(), String> {
+        let Thresholds { quorum, weak } = self.thresholds;
+        let Handed { commits, committed, .. } = self.handed(at, seq);
+        let mut of_view: BTreeMap<View, usize> = BTreeMap::new();
+        for (view, said, _) in commits.iter() {
+            *of_view.entry(*view).or_default() += usize::from(*said == digest);
+        }
+        let others = of_view.into_values().max().unwrap_or(0);
+        let words = committed.iter().filter(|(said, _)| *said == digest).count();
+        let is_durable = || self.prepared.get(&at).is_some_and(|own| own.contains(&(seq, digest)));
+        if others >= quorum || words >= weak || is_durable() {
+            return Ok(());
+        }
+        Err(format!(
+            "replica {at} says that {seq} is committed, on {others} COMMITs of others and {words} \
+             COMMITTEDs, and has no P entry on its disk"
+        ))
+    }
+
+    fn note_durable(&mut self, at: ReplicaId, starts: bool, records: &[Record]) {
+        let own = self.prepared.entry(at).or_default();
+        if starts {
+            own.clear();
+        }
+        own.extend(records.iter().filter_map(|record| match record {
+            Record::Prepared(entry) => Some((entry.seq, entry.digest)),
+            _ => None,
+        }));
+    }
+
     fn judge_committed(
         &mut self,
         at: ReplicaId,
@@ -132,6 +167,15 @@ impl Checker for WholeCertificates {
             {
                 self.judge_commit(from, vote)
             }
+            Observation::Sent { from, message: Message::Committed(word), .. }
+                if self.stable.get(&from).is_none_or(|stable| word.seq > *stable) =>
+            {
+                self.judge_word(from, word.seq, word.digest)
+            }
+            Observation::Durable { at, starts, records } => {
+                self.note_durable(at, starts, records);
+                Ok(())
+            }
             Observation::Happened { at, event: Event::Committed { seq, digest } } => {
                 self.judge_committed(at, *seq, *digest)
             }
@@ -139,6 +183,7 @@ impl Checker for WholeCertificates {
                 self.stable.insert(at, *seq);
                 let numbers = self.handed.entry(at).or_default();
                 *numbers = numbers.split_off(&seq.next());
+                self.prepared.entry(at).or_default().retain(|(number, _)| number > seq);
                 Ok(())
             }
             _ => Ok(()),

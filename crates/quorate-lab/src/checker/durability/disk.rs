@@ -116,7 +116,7 @@ impl Disk {
     }
 
     /// The P entry of some view.
-    pub(super) fn has_prepared(&self, seq: SeqNum, digest: Digest) -> bool {
+    fn has_prepared(&self, seq: SeqNum, digest: Digest) -> bool {
         let all = (seq, digest, View::ZERO)..=(seq, digest, View::MAX);
         self.prepared.range(all).next().is_some()
     }

@@ -4,7 +4,7 @@
 use super::*;
 use pbft::Incarnation;
 use pbft::message::{
-    BootId, Committed, Hello, HelloReply, NewView, NewViewProof, Rejoin, StableProof, StartId,
+    BootId, Hello, HelloReply, NewView, NewViewProof, Rejoin, StableProof, StartId,
 };
 
 fn batch(byte: u8) -> Arc<Batch> {
@@ -95,16 +95,6 @@ fn pre_prepare_of_its_own_needs_what_a_prepare_needs_and_so_does_its_repetition(
     each_is_needed(&[], &records, sent(1, &Message::PrePrepareSeen(signed(1, body))));
     let of_another = Message::PrePrepareSeen(signed(0, body));
     assert_eq!(judge_world(&[sent(1, &of_another)]), None, "another promised that");
-}
-
-#[test]
-fn committed_needs_the_p_entry_and_no_mark_stands_for_it() {
-    let vote = vote_for(0, 1, 1);
-    let message = Message::Committed(Committed { seq: vote.seq, digest: vote.digest });
-    each_is_needed(&[], &[p_entry(vote)], sent(1, &message));
-    let of_a_later_view = [p_entry(vote_for(3, 1, 1))];
-    assert_eq!(judge_world(&[durable(&of_a_later_view), sent(1, &message)]), None);
-    assert_eq!(judge_world(&[durable(&[mark(vote)]), sent(1, &message)]), DURABLE);
 }
 
 fn executed(vote: Vote) -> Event {

@@ -40,6 +40,25 @@ fn number_committed_without_a_quorum_is_noticed() {
 }
 
 #[test]
+fn committed_needs_the_p_entry_behind_its_own_commit_on_disk() {
+    let Vote { seq, digest, .. } = vote(0, 1);
+    let word = Message::Committed(Committed { seq, digest });
+    let (commit, p_entry) = (Message::Commit(vote(0, 1)), [prepared(0, 1)]);
+    let [of_0, of_2, of_3] = [0, 2, 3].map(|id| handed(id, &commit));
+    let whole = Some("certificates are whole");
+    assert_eq!(judge_world(&[of_0, of_2, durable(&p_entry), sent(1, &word)]), None);
+    assert_eq!(judge_world(&[of_0, of_2, sent(1, &word), durable(&p_entry)]), whole);
+    assert_eq!(judge_world(&[of_0, of_2, durable(&[prepared(0, 2)]), sent(1, &word)]), whole);
+    let starts_empty = Observation::Durable { at: replica(1), starts: true, records: &[] };
+    let forgotten = [of_0, of_2, durable(&p_entry), starts_empty, sent(1, &word)];
+    assert_eq!(judge_world(&forgotten), whole);
+    assert_eq!(judge_world(&[of_0, of_2, of_3, sent(1, &word)]), None, "a quorum of others");
+    let words = [handed(2, &word), handed(3, &word)];
+    assert_eq!(judge_world(&[words[0], words[1], sent(1, &word)]), None, "the word of f+1");
+    assert_eq!(judge_world(&[words[0], sent(1, &word)]), whole);
+}
+
+#[test]
 fn new_view_that_does_not_follow_from_its_view_changes_is_noticed() {
     let genesis = CheckpointId { state_root: digest(0), history_root: digest(0) };
     let entry = PreparedEntry { seq: SeqNum::new(1), digest: digest(1), view: View::ZERO };
