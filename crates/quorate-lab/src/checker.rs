@@ -67,6 +67,13 @@ pub(crate) enum Observation<'a> {
         /// Which.
         records: &'a [Record],
     },
+    /// A replica that starts goes on from the snapshot on its disk.
+    Restored {
+        /// Who.
+        at: ReplicaId,
+        /// The checkpoint of the snapshot.
+        seq: SeqNum,
+    },
     /// How much a replica holds in memory, whenever it has recorded something.
     Holds {
         /// Who.

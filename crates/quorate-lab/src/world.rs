@@ -434,8 +434,11 @@ impl<'a> World<'a> {
         if !is_correct {
             return;
         }
-        for Written { starts, records } in &written {
+        for Written { starts, snapshot, records } in &written {
             self.check(&Observation::Durable { at, starts: *starts, records });
+            if let Some(seq) = *snapshot {
+                self.check(&Observation::Restored { at, seq });
+            }
         }
         if self.machine(at).take_memory_changed() {
             let tells = self.machine(at).would_tell();

@@ -81,6 +81,10 @@ impl Checker for Durability {
                 }
                 Ok(())
             }
+            Observation::Restored { at, seq } => {
+                self.disk(at).hold_state(seq);
+                Ok(())
+            }
             Observation::Happened { event: Event::Executed { seq, digest, .. }, .. } => {
                 self.executed.insert(*seq, *digest);
                 let first = self.executed_at.entry(*digest).or_insert(*seq);

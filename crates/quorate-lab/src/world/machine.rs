@@ -74,8 +74,10 @@ pub(crate) struct Machine {
 
 /// Records that are durable.
 pub(crate) struct Written {
-    /// Whether a start found them: then they are all there is.
+    /// Whether a start found them: then they are all there is, beside the snapshot.
     pub(crate) starts: bool,
+    /// The checkpoint of the snapshot that a start found.
+    pub(crate) snapshot: Option<SeqNum>,
     pub(crate) records: Vec<Record>,
 }
 
@@ -347,7 +349,7 @@ impl Machine {
                 match Folder::perform(&mut process.folder.journal, tasks) {
                     Ok(None) => return,
                     Ok(Some(position)) => {
-                        self.written.push(Written { starts: false, records });
+                        self.written.push(Written { starts: false, snapshot: None, records });
                         HostInput::Durable(position)
                     }
                     Err(error) => return self.on_disk_error(&error.into()),
@@ -504,7 +506,8 @@ impl Machine {
         };
         self.has_folder = true;
         self.has_found_torn_tail |= stored.torn_tail.is_some();
-        self.written = vec![Written { starts: true, records: stored.records.clone() }];
+        let snapshot = stored.snapshot.as_ref().map(|(seq, _)| *seq);
+        self.written = vec![Written { starts: true, snapshot, records: stored.records.clone() }];
         let is_lost = self.is_lost && stored.records.is_empty();
         let service = self
             .subject

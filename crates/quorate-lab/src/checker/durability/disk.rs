@@ -51,8 +51,7 @@ impl Disk {
                 self.checkpoints.insert((signed.body.seq, signed.body.id));
             }
             Record::Stable { seq, .. } | Record::StateInstalled { seq, .. } => {
-                self.marked = self.marked.max(*seq);
-                self.covered = self.covered.max(*seq);
+                self.hold_state(*seq);
             }
             Record::ViewChange(signed) => {
                 self.view_changes.insert(signed.body.new_view);
@@ -71,6 +70,12 @@ impl Disk {
     /// The batch with this digest is on the disk.
     pub(super) fn hold(&mut self, batch: Digest) {
         self.batches.insert(batch);
+    }
+
+    /// A state in which this is the last number is on the disk, or follows from what is.
+    pub(super) fn hold_state(&mut self, seq: SeqNum) {
+        self.marked = self.marked.max(seq);
+        self.covered = self.covered.max(seq);
     }
 
     pub(super) fn is_amnesiac(&self) -> bool {

@@ -159,6 +159,13 @@ fn checkpoint_needs_itself_and_the_marks_up_to_it() {
     let stable = Record::Stable { seq: body.seq, id, proof: StableProof::default() };
     let after_a_restart = [stable, Record::Checkpoint(own)];
     assert_eq!(judge_world(&[starts_with(&after_a_restart), sent(1, &message)]), None);
+    let restored = |seq| Observation::Restored { at: replica(1), seq };
+    let from_a_snapshot = |seq| {
+        let starts = starts_with(&after_a_restart[1..]);
+        judge_world(&[starts, restored(seq), happened(&events[1]), sent(1, &message)])
+    };
+    assert_eq!(from_a_snapshot(votes[1].seq), None);
+    assert_eq!(from_a_snapshot(votes[0].seq), DURABLE, "it does not reach so far");
 }
 
 const OLD: BootId = [1; 16];
