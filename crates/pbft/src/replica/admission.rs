@@ -293,7 +293,8 @@ impl Replica {
         if enough && !self.admission.is_admitted() {
             self.boot.incarnation = self.incarnation();
             if self.admission.amnesia.take().is_some() {
-                self.persist(step, Record::Rejoined(self.boot.incarnation));
+                // A REPLY is a vote like the others, whenever its request was executed [RJ3].
+                self.executed_after = self.persist(step, Record::Rejoined(self.boot.incarnation));
             }
             self.admission.admitted = true;
             step.event(Event::Admitted);

@@ -51,6 +51,14 @@ fn worlds_in_which_every_quorum_needs_a_slow_replica_finish() {
     assert_eq!(run_one(Seed::new(16574)).outcome.verdict, Verdict::Pass);
 }
 
+/// A client repeats a request that was executed while the replica rejoined.
+#[test]
+fn reply_of_a_replica_that_has_just_rejoined_waits_until_that_is_durable() {
+    for seed in [1063, 7190].map(Seed::new) {
+        assert_eq!(run_one(seed).outcome.verdict, Verdict::Pass, "seed {}", seed.get());
+    }
+}
+
 /// The folder of before a rejoin is put back: the replica stops, and rejoins again.
 #[test]
 fn folder_of_before_a_rejoin_is_found_out() {
