@@ -19,7 +19,7 @@ pub struct StartId {
 }
 
 /// So many starts are told in a HELLO-REPLY at most.
-pub const STARTS_TOLD_MAX: usize = 3;
+pub const STARTS_TOLD_MAX: usize = 64;
 
 /// The sender introduces itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]

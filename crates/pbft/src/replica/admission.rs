@@ -6,7 +6,7 @@ use super::rejoin::Amnesia;
 use super::{Replica, Step};
 use crate::event::Event;
 use crate::fault::{HaltReason, Reject};
-use crate::message::{BootId, Hello, HelloReply, Message, StartId};
+use crate::message::{BootId, Hello, HelloReply, Message, STARTS_TOLD_MAX, StartId};
 use crate::record::Record;
 use crate::wire::WIRE_VERSION;
 use crate::{Incarnation, Position, ReplicaId, Time};
@@ -42,9 +42,10 @@ pub(super) struct PeerBoot {
     /// In which incarnation. What is remembered of an older one is void: it has rejoined since.
     pub(super) incarnation: Incarnation,
     pub(super) start: StartId,
-    /// At most two. **Invariant:** the first is the last start in which the peer was seen to take
-    /// part, as long as it was not seen to take part in a later one: an emptied disk must not get
-    /// in by starting again and again. It is `start` itself once the peer takes part since then.
+    /// **Invariant:** the first is the last start in which the peer was seen to take part, as long
+    /// as it was not seen to take part in a later one: an emptied disk must not get in by starting
+    /// again and again. It is `start` itself once the peer takes part since then. The others are
+    /// those heard of since: in each it may have taken part unseen.
     pub(super) seen: Vec<StartId>,
     /// Since when starts of the peer are counted, and how many were noted since: one that claims
     /// start after start is not followed, since each costs a durable record.
@@ -98,8 +99,12 @@ impl PeerBoot {
 
     /// What the peer is told at its next start.
     fn seen_by_the_next(&self) -> Vec<StartId> {
-        let took_part = self.seen.first().copied().filter(|_| !self.takes_part());
-        took_part.into_iter().chain([self.start]).collect()
+        let mut all = self.all();
+        if all.len() >= STARTS_TOLD_MAX {
+            // A peer that comes and goes so often without ever taking part must not fill this disk.
+            all.remove(1);
+        }
+        all
     }
 }
 

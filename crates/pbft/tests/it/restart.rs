@@ -430,3 +430,24 @@ fn own_view_change_is_kept_in_the_view_it_led_to() {
         assert_eq!(own.count(), 1, "replica {replica} in view {entered}");
     }
 }
+
+/// [RJ1] A start in which a replica took part is remembered even if no peer got a STATUS of it, and
+/// a disk that knows nothing of it does not get in by starting often.
+#[test]
+fn start_of_which_no_status_arrived_is_remembered_however_often_the_replica_starts() {
+    let mut cluster = Cluster::new(4);
+    cluster.run(Duration::from_secs(1));
+    let image = cluster.durable_records(2).to_vec();
+    cluster.crash(2);
+    cluster.start(2);
+    cluster.run_where(Duration::from_secs(1), |e| !(e.from == 2 && e.kind() == Kind::Status));
+    assert!(cluster.status(2).admitted);
+    cluster.crash(2);
+    cluster.restore_disk(2, image);
+    for start in 0..6 {
+        cluster.start(2);
+        cluster.run(Duration::from_millis(500));
+        assert!(!cluster.status(2).admitted, "start {start}");
+        cluster.crash(2);
+    }
+}
