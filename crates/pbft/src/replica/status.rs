@@ -243,8 +243,8 @@ impl Replica {
 
     /// A COMMIT counts in any view [C1], and whoever left its view still stands by it: the P entry
     /// says so in every VIEW-CHANGE. Without it a number that one replica alone knows to be
-    /// committed, which waits for nothing then, could stay so: a primary judges nobody, and a
-    /// backup that has left alone would wait for others for ever.
+    /// committed, which waits for nothing then, would stay so until the primary leaves its view
+    /// too [TM6].
     fn send_commit_of_another_view(&self, step: &mut Step<'_>, to: ReplicaId, seq: SeqNum) {
         if let Some((digest, view)) = self.prepared.get(&seq).copied() {
             step.send(to, Message::Commit(Vote { view, seq, digest }), self.position);

@@ -195,6 +195,15 @@ fn wiped_replica_is_not_let_in_by_starting_again() {
     }
 }
 
+fn assert_stays_out(cluster: &mut Cluster, replica: u32, starts: u32) {
+    for start in 1..=starts {
+        cluster.start(replica);
+        cluster.run(Duration::from_millis(500));
+        assert!(!cluster.status(replica).admitted, "start {start}");
+        cluster.crash(replica);
+    }
+}
+
 /// [RJ1] A disk that was rolled back to before its last start does not know of that start, however
 /// often it starts afterwards.
 #[test]
@@ -207,12 +216,7 @@ fn disk_rolled_back_across_a_start_is_found_out() {
     assert!(cluster.status(2).admitted);
     cluster.crash(2);
     cluster.restore_disk(2, image);
-    for _ in 0..3 {
-        cluster.start(2);
-        cluster.run(Duration::from_millis(500));
-        assert!(!cluster.status(2).admitted);
-        cluster.crash(2);
-    }
+    assert_stays_out(&mut cluster, 2, 3);
 }
 
 /// [RJ1] Nor does it help that its peers were started again meanwhile: that the lost start took
@@ -230,12 +234,7 @@ fn disk_rolled_back_across_a_start_is_found_out_after_its_peers_were_started_aga
     cluster.run(Duration::from_secs(1));
     assert!(cluster.status(0).admitted);
     cluster.restore_disk(2, image);
-    for _ in 0..5 {
-        cluster.start(2);
-        cluster.run(Duration::from_millis(500));
-        assert!(!cluster.status(2).admitted);
-        cluster.crash(2);
-    }
+    assert_stays_out(&mut cluster, 2, 5);
 }
 
 /// [RJ1] What an earlier start sent and the network delivers late does not pass for a sign that the
@@ -444,10 +443,5 @@ fn start_of_which_no_status_arrived_is_remembered_however_often_the_replica_star
     assert!(cluster.status(2).admitted);
     cluster.crash(2);
     cluster.restore_disk(2, image);
-    for start in 0..6 {
-        cluster.start(2);
-        cluster.run(Duration::from_millis(500));
-        assert!(!cluster.status(2).admitted, "start {start}");
-        cluster.crash(2);
-    }
+    assert_stays_out(&mut cluster, 2, 6);
 }
