@@ -125,6 +125,14 @@ pub enum Event {
     },
     /// The replica stopped.
     Halted(HaltReason),
+    /// A peer remembers a start of this replica of which its own disk knows nothing: the disk may be
+    /// an old one, or the peer lies.
+    StartNotKnown {
+        /// Who.
+        peer: ReplicaId,
+        /// The counter of the highest such start.
+        seen: u64,
+    },
 }
 
 /// Why a replica leaves a view.

@@ -160,12 +160,14 @@ pub struct Boot {
 }
 
 /// What a replica tells about itself.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReplicaStatus {
     /// Which replica.
     pub id: ReplicaId,
     /// Whether its peers let it in after its start.
     pub admitted: bool,
+    /// The peers that remember a start of which its disk knows nothing, while it is not let in.
+    pub accused_by: Vec<ReplicaId>,
     /// Whether it lost its memory and is on its way back: it follows, and promises nothing.
     pub amnesiac: bool,
     /// Its view.
@@ -242,6 +244,7 @@ impl Replica {
         ReplicaStatus {
             id: self.id,
             admitted: self.admission.is_admitted(),
+            accused_by: self.admission.accusers(),
             amnesiac: self.admission.amnesia.is_some(),
             view: self.view,
             active: self.active,

@@ -276,6 +276,9 @@ impl EventLine {
         };
         match *event {
             Event::Admitted => {}
+            Event::StartNotKnown { peer, seen } => {
+                line.detail = Some(format!("replica {peer} remembers start {seen}"));
+            }
             Event::Rejected { from, kind, reason } => {
                 line.against = Some(Against::Message(from, kind, reason));
                 line.detail = Some(format!("{} from replica {from}: {reason}", kind.name()));
@@ -358,7 +361,7 @@ fn cause_text(cause: ViewChangeCause) -> &'static str {
 }
 
 /// Every name of an event.
-pub const EVENT_NAMES: [&str; 17] = [
+pub const EVENT_NAMES: [&str; 18] = [
     "admitted",
     "rejected",
     "request waiting",
@@ -376,6 +379,7 @@ pub const EVENT_NAMES: [&str; 17] = [
     "rejoin executed",
     "evidence found",
     "halted",
+    "start not known",
 ];
 
 /// The name of an event.
@@ -398,6 +402,7 @@ pub(crate) fn event_name(event: &Event) -> &'static str {
         Event::RejoinExecuted { .. } => "rejoin executed",
         Event::EvidenceFound { .. } => "evidence found",
         Event::Halted(_) => "halted",
+        Event::StartNotKnown { .. } => "start not known",
     }
 }
 

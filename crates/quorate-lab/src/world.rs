@@ -419,7 +419,8 @@ impl<'a> World<'a> {
                 }
             }
         }
-        if self.trace.has_healed() && self.machine(at).is_found_out() {
+        let now = self.now;
+        if self.trace.has_healed() && self.machine(at).is_given_up(now) {
             self.start(at);
         }
         if let Some(deadline) = self.machine(at).new_deadline() {

@@ -65,6 +65,10 @@ pub struct NodeStatus {
     pub pid: u32,
     /// Whether its peers let it in after its start.
     pub admitted: bool,
+    /// The peers that remember a start of which its data folder knows nothing, while it is not let
+    /// in.
+    #[serde(default)]
+    pub accused_by: Vec<u32>,
     /// Whether it lost its memory and rejoins: until then it follows, and promises nothing.
     pub amnesiac: bool,
     /// Its view.

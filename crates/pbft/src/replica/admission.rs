@@ -125,6 +125,12 @@ impl Admission {
         self.admitted
     }
 
+    /// The peers that remember a start of which this disk knows nothing, while that may be why this
+    /// replica is not let in.
+    pub(super) fn accusers(&self) -> Vec<ReplicaId> {
+        if self.admitted { Vec::new() } else { self.accused.keys().copied().collect() }
+    }
+
     /// Whether this replica takes in what the others say: it was let in, or it may follow them
     /// without promising anything [RJ6].
     pub(super) fn follows(&self) -> bool {
@@ -265,7 +271,9 @@ impl Replica {
 
     /// A weak quorum that remembers a start of which this disk knows nothing makes this replica an
     /// amnesiac; enough peers that do not let it in. With at most f liars among them, neither
-    /// happens by the word of liars alone.
+    /// happens by the word of liars alone. Where a few remember one and too few are left to let it
+    /// in, it waits, and says who remembers: were it to stop, liars could stop it while correct
+    /// peers are away.
     pub(super) fn on_hello_reply(
         &mut self,
         step: &mut Step<'_>,
@@ -286,6 +294,7 @@ impl Replica {
         let unknown = reply.seen.iter().filter(|start| !self.admission.is_own(start));
         if let Some(counter) = unknown.map(|start| start.counter).max() {
             self.admission.accused.insert(from, counter);
+            step.event(Event::StartNotKnown { peer: from, seen: counter });
             let accusers = self.admission.accused.len();
             if accusers >= self.config.quorums.weak() {
                 let seen = self.admission.accused.values().copied().min().unwrap_or(counter);

@@ -3,7 +3,7 @@
 use crate::cluster::{Cluster, Envelope, seq, test_config, view, within};
 use crate::normal_case::batch_of;
 use pbft::message::{BootId, HelloReply, Kind, PrePrepare, StartId, Vote};
-use pbft::{HaltReason, Incarnation, Message, Record};
+use pbft::{Event, HaltReason, Incarnation, Message, Record, ReplicaId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -235,6 +235,63 @@ fn disk_rolled_back_across_a_start_is_found_out_after_its_peers_were_started_aga
     assert!(cluster.status(0).admitted);
     cluster.restore_disk(2, image);
     assert_stays_out(&mut cluster, 2, 5);
+}
+
+fn id(replica: u32) -> ReplicaId {
+    ReplicaId::new(replica)
+}
+
+/// [RJ1] Where a few peers remember a start that the disk does not know, and too few are left to let
+/// it in, the replica waits and says who remembers; it may rejoin, as if it had been found out.
+#[test]
+fn replica_that_is_accused_by_few_says_so_and_may_rejoin() {
+    let mut cluster = Cluster::new(7);
+    cluster.run(Duration::from_secs(1));
+    let image = cluster.durable_records(2).to_vec();
+    cluster.crash(2);
+    cluster.start(2);
+    cluster.run_where(Duration::from_secs(1), |e| e.from != 2 || e.to <= 1);
+    cluster.crash(2);
+    cluster.restore_disk(2, image);
+    cluster.crash(6);
+    cluster.events.clear();
+    cluster.start(2);
+    cluster.run(Duration::from_secs(60));
+    let status = cluster.status(2);
+    assert!(!status.admitted);
+    assert_eq!((status.accused_by, status.halted), (vec![id(0), id(1)], None));
+    let told = cluster.events.iter().filter(|(_, e)| matches!(e, Event::StartNotKnown { .. }));
+    let told: Vec<_> = told.copied().collect();
+    let of_peer = |peer| (2, Event::StartNotKnown { peer: id(peer), seen: 2 });
+    assert_eq!(told, [of_peer(0), of_peer(1)]);
+    cluster.start_without_memory(2);
+    cluster.run(Duration::from_secs(10));
+    let status = cluster.status(2);
+    assert!(status.admitted && !status.amnesiac);
+    assert_eq!(status.accused_by, []);
+}
+
+/// [RJ1] A liar's word that it remembers a start does not matter where enough peers let it in.
+#[test]
+fn replica_that_is_let_in_names_no_accuser() {
+    let mut cluster = Cluster::new(4);
+    cluster.crash(2);
+    cluster.start(2);
+    cluster.sync(2);
+    let hello = cluster.take(|e| e.from == 2 && e.kind() == Kind::Hello).remove(0);
+    let Message::Hello(hello) = &*hello.message else { panic!("{hello:?}") };
+    let lie = HelloReply {
+        boot_id: hello.boot_id,
+        incarnation: Incarnation::ZERO,
+        view: view(0),
+        seen: vec![StartId { counter: 9, boot_id: [9; 16] }],
+    };
+    cluster.inject(3, 2, Message::HelloReply(lie));
+    assert_eq!(cluster.status(2).accused_by, [id(3)]);
+    cluster.run(Duration::from_secs(2));
+    let status = cluster.status(2);
+    assert!(status.admitted);
+    assert_eq!(status.accused_by, []);
 }
 
 /// [RJ1] What an earlier start sent and the network delivers late does not pass for a sign that the

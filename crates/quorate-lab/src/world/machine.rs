@@ -23,6 +23,9 @@ use quorate_replica::{
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 
+/// How long the owner of a machine watches a replica that is not let in before giving up its disk.
+const OWNER_WAITS: Duration = Duration::from_secs(10);
+
 pub(crate) struct Machine {
     config: Arc<Config>,
     id: ReplicaId,
@@ -64,6 +67,8 @@ pub(crate) struct Machine {
     rng: Stream,
     /// How often it has started.
     starts: u64,
+    /// When the last one was.
+    started_at: Time,
     /// The last start that was let in.
     admitted_start: u64,
     /// What its disk has made durable since that was last asked.
@@ -197,6 +202,7 @@ impl Machine {
             is_lost: false,
             rng: seed.stream_of("machine", u64::from(id.get())),
             starts: 0,
+            started_at: Time::ZERO,
             admitted_start: 0,
             written: Vec::new(),
             log: ExecutionLog::default(),
@@ -238,11 +244,12 @@ impl Machine {
 
     /// Starts the replica from what the disk holds. The disk may fail it while it starts.
     pub(crate) fn start(&mut self, now: Now, sent: &mut Vec<Sent>) {
-        if self.is_found_out() {
+        if self.is_given_up(now.monotonic) {
             self.lose_disk();
         }
         self.start_after_disk_failure();
         self.starts += 1;
+        self.started_at = now.monotonic;
         let mut effects = VecDeque::new();
         match self.open(now, &mut effects) {
             Ok(process) => {
@@ -260,6 +267,15 @@ impl Machine {
             matches!(reason, HaltReason::Amnesia { .. } | HaltReason::Replaced { .. })
         };
         self.is_rolled_back && self.halted.as_ref().is_some_and(says_so)
+    }
+
+    /// Whether the owner of the machine gives up its disk: it is an old one, and was found out, or
+    /// has been neither found out nor let in for long although some peers remember more.
+    pub(crate) fn is_given_up(&self, now: Time) -> bool {
+        let has_waited = now.since(self.started_at) >= OWNER_WAITS;
+        let is_accused =
+            || self.status().is_some_and(|status| !status.replica.accused_by.is_empty());
+        self.is_found_out() || (self.is_rolled_back && has_waited && is_accused())
     }
 
     /// Whether a start ever found a write that a crash had interrupted.

@@ -387,6 +387,7 @@ impl Core {
             id: replica.id.get(),
             pid: std::process::id(),
             admitted: replica.admitted,
+            accused_by: replica.accused_by.iter().map(|peer| peer.get()).collect(),
             amnesiac: replica.amnesiac,
             view: replica.view.get(),
             active: replica.active,

@@ -67,6 +67,14 @@ impl Counters {
                 self.add("evidence_found", 1);
                 tracing::warn!(%replica, %view, "a replica was caught lying");
             }
+            Event::StartNotKnown { peer, seen } => {
+                tracing::warn!(
+                    %peer,
+                    start = seen,
+                    "another replica remembers a start of this one that its data folder does not \
+                     know: the folder is an old one, or that replica lies"
+                );
+            }
             Event::Halted(reason) => tracing::error!(%reason, "stopping for good"),
             Event::RequestWaiting { .. }
             | Event::PrePrepared { .. }

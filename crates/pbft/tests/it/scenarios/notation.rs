@@ -176,6 +176,9 @@ impl Names {
                 format!("convicts {replica:?} of a lie in v={view}")
             }
             Event::Halted(reason) => format!("stops: {reason}"),
+            Event::StartNotKnown { peer, seen } => {
+                format!("is told by {peer:?} of a start {seen} that it does not know")
+            }
         }
     }
 

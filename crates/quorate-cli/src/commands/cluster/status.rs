@@ -57,6 +57,10 @@ pub(crate) struct ReplicaRow {
     /// How it was told to misbehave.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) behaviour: Option<String>,
+    /// The replicas that remember a start of it of which its folder knows nothing, while it is not
+    /// let in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) accused_by: Vec<u32>,
 }
 
 pub(super) fn run(args: &Status) -> Result<()> {
@@ -65,6 +69,7 @@ pub(super) fn run(args: &Status) -> Result<()> {
         return render::line(format_args!("{}", serde_json::to_string(&report)?));
     }
     show(&report)?;
+    report.replicas.iter().filter(|row| !row.accused_by.is_empty()).for_each(explain_accusation);
     let lacking = report.cluster.lacking;
     if report.replicas.iter().any(|replica| replica.reachable) && lacking > 0 {
         render::note(format_args!(
@@ -76,6 +81,18 @@ pub(super) fn run(args: &Status) -> Result<()> {
     } else {
         Err(Negative(nobody_answers(&args.dir)).into())
     }
+}
+
+/// Says why a replica is not let in, and what can be done.
+fn explain_accusation(row: &ReplicaRow) {
+    let accusers: Vec<String> = row.accused_by.iter().map(ToString::to_string).collect();
+    render::note(format_args!(
+        "replica {} is not let in: its data folder knows nothing of a start that these replicas \
+         remember: {}; if that stays so while all replicas can be reached, the folder is an old \
+         one: restore the latest, or move its data/ away and let it rejoin: quorate replica --rejoin",
+        row.id,
+        accusers.join(", ")
+    ));
 }
 
 /// Says what can be done here when no replica answers: that depends on whose folder it is.
@@ -145,6 +162,7 @@ fn report(cluster: &Cluster, statuses: &[Option<NodeStatus>], seen: Vec<u32>) ->
                 checkpoint_digest: known.map(|status| status.checkpoint_digest.clone()),
                 behind,
                 behaviour: known.and_then(|status| status.behaviour.clone()),
+                accused_by: known.map(|status| status.accused_by.clone()).unwrap_or_default(),
             }
         })
         .collect();
@@ -153,7 +171,8 @@ fn report(cluster: &Cluster, statuses: &[Option<NodeStatus>], seen: Vec<u32>) ->
     };
     let liars = count(&|row| row.behaviour.is_some());
     let rejoins = |id: u32| statuses.iter().flatten().any(|s| s.id == id && s.amnesiac);
-    let healthy = count(&|row| row.reachable && row.behaviour.is_none() && !rejoins(row.id));
+    let is_well = |row: &ReplicaRow| row.behaviour.is_none() && row.accused_by.is_empty();
+    let healthy = count(&|row| row.reachable && is_well(row) && !rejoins(row.id));
     let quorum = u32::try_from(quorums.quorum()).unwrap_or(u32::MAX);
     let stops = healthy.saturating_sub(quorum);
     Report {
@@ -184,6 +203,7 @@ fn role(primary: ReplicaId, id: u32, status: Option<&NodeStatus>) -> &'static st
         None => "unknown",
         Some(status) if status.amnesiac => "rejoining",
         Some(status) if status.fetching.is_some() => "fetching state",
+        Some(status) if !status.admitted && !status.accused_by.is_empty() => "not let in",
         Some(status) if !status.admitted => "starting",
         Some(status) if !status.active => "changing view",
         Some(_) if primary.get() == id => "primary",
