@@ -5,6 +5,7 @@ use crate::message::{Rejoin, StartId};
 use crate::{Config, Incarnation, ReplicaId, SeqNum, View, WallTime};
 use alloc::collections::BTreeMap;
 use borsh::{BorshDeserialize, BorshSerialize};
+use core::ops::RangeInclusive;
 use core::time::Duration;
 
 /// So far are the times of two batches apart in which REJOINs of one replica have an effect [RJ2].
@@ -50,10 +51,10 @@ impl Rejoins {
         self.0.get(&replica)
     }
 
-    /// Whether this REJOIN would have an effect in a batch with this number and a time that is up to
-    /// `slack` from the one given. It is of the replica's next incarnation, so that a replayed one
-    /// has none; the bound of the last one is passed, and its time is far enough, so that a faulty
-    /// replica does not occupy the others with one after the other [RJ2].
+    /// Whether this REJOIN would have an effect in a batch with this number, whichever of `times` is
+    /// the batch's. It is of the replica's next incarnation, so that a replayed one has none; the
+    /// bound of the last one is passed, and its time is far enough, so that a faulty replica does
+    /// not occupy the others with one after the other [RJ2].
     ///
     /// A time before that of the last one is far enough, too: the clocks were set back since, and
     /// the replica does not wait until they have caught up.
@@ -61,13 +62,15 @@ impl Rejoins {
         &self,
         config: &Config,
         seq: SeqNum,
-        (time, slack): (WallTime, Duration),
+        times: RangeInclusive<WallTime>,
         rejoin: &Rejoin,
     ) -> bool {
         let last = self.of(rejoin.replica);
         let current = last.map_or(Incarnation::ZERO, |last| last.incarnation);
         let is_over = |last: &Rejoined| {
-            seq > last.bound(config) && time.distance(last.time) >= REJOIN_GAP + slack
+            let is_far = |time: &WallTime| time.distance(last.time) >= REJOIN_GAP;
+            let may_be_near = times.contains(&last.time);
+            seq > last.bound(config) && !may_be_near && is_far(times.start()) && is_far(times.end())
         };
         rejoin.incarnation == current.next() && last.is_none_or(is_over)
     }
@@ -82,7 +85,7 @@ impl Rejoins {
         time: WallTime,
         rejoin: &Rejoin,
     ) -> Option<(ReplicaId, Rejoined)> {
-        if !self.admits(config, seq, (time, Duration::ZERO), rejoin) {
+        if !self.admits(config, seq, time..=time, rejoin) {
             return None;
         }
         let Rejoin { replica, incarnation, start, view } = *rejoin;

@@ -131,7 +131,7 @@ pub struct Replica {
     filling: bool,
     /// Whether a `Choose` waits for its answer.
     choosing: bool,
-    /// The latest time proposed or accepted.
+    /// The latest time proposed, accepted or executed.
     latest_batch_time: crate::WallTime,
     /// Requests that wait to be executed.
     requests: RequestQueue,

@@ -4,6 +4,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use core::fmt;
+use core::time::Duration;
 
 macro_rules! counter {
     ($(#[$doc:meta])* $name:ident($inner:ty), $prefix:literal) => {
@@ -180,13 +181,13 @@ impl Time {
     }
 
     /// This moment put off by `span`; the end of the range is a moment that never comes.
-    pub fn after(self, span: core::time::Duration) -> Self {
+    pub fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)))
     }
 
     /// How long ago `earlier` was; zero if it is still to come.
-    pub fn since(self, earlier: Self) -> core::time::Duration {
-        core::time::Duration::from_micros(self.0.saturating_sub(earlier.0))
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 }
 
@@ -206,6 +207,10 @@ impl Time {
 )]
 pub struct WallTime(u64);
 
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl WallTime {
     /// So many milliseconds after the Unix epoch.
     pub const fn from_millis(millis: u64) -> Self {
@@ -218,8 +223,20 @@ impl WallTime {
     }
 
     /// The distance between two times of day, whichever is the later.
-    pub fn distance(self, other: Self) -> core::time::Duration {
-        core::time::Duration::from_millis(self.0.abs_diff(other.0))
+    pub fn distance(self, other: Self) -> Duration {
+        Duration::from_millis(self.0.abs_diff(other.0))
+    }
+
+    /// So much later, or as late as can be told.
+    #[must_use]
+    pub fn after(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(millis(span)))
+    }
+
+    /// So much earlier, or the epoch.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(span)))
     }
 }
 

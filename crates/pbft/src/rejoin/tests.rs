@@ -76,19 +76,20 @@ fn each_incarnation_rejoins_five_minutes_from_the_last() {
     }
 }
 
-/// [RJ2] Slack makes sure that it would be admitted whatever the time so near.
+/// [RJ2] With a range of times, it is admitted only if it is with each of them.
 #[test]
-fn rejoin_is_admitted_with_slack_if_it_is_with_every_time_that_near() {
+fn rejoin_is_admitted_in_a_range_of_times_if_it_is_at_each_of_them() {
     let mut table = Rejoins::default();
     execute_at(&mut table, 3, DAY, &rejoin(2, 1, 3)).unwrap();
-    let admits = |millis, slack| {
-        let time = (WallTime::from_millis(millis), Duration::from_millis(slack));
-        table.admits(&config(), SeqNum::new(17), time, &rejoin(2, 2, 9))
+    let admits = |from, to| {
+        let times = WallTime::from_millis(from)..=WallTime::from_millis(to);
+        table.admits(&config(), SeqNum::new(17), times, &rejoin(2, 2, 9))
     };
-    for millis in [DAY - 320_000, DAY - 305_000, DAY, DAY + 305_000, DAY + 320_000] {
-        let everywhere = (0..=20).all(|k| admits(millis + k * 1000 - 10_000, 0));
-        assert_eq!(admits(millis, 10_000), everywhere, "at {millis}");
+    for from in [DAY - 330_000, DAY - 315_000, DAY - 10_000, DAY + 295_000, DAY + 310_000] {
+        let everywhere = (0..=20).all(|k| admits(from + k * 1000, from + k * 1000));
+        assert_eq!(admits(from, from + 20_000), everywhere, "from {from}");
     }
+    assert!(!admits(DAY - 400_000, DAY + 400_000), "it may be near");
 }
 
 /// [RJ4] Each REJOIN leads to a later view than all before it, and to one with another primary.

@@ -29,6 +29,8 @@ impl Replica {
         let after = self.mark_committed(step, seq, digest);
         self.executed_after = self.executed_after.max(after);
         let batch = self.batches.get(&digest).map(Arc::clone);
+        let time = batch.as_ref().map(|batch| batch.time).unwrap_or_default();
+        self.latest_batch_time = self.latest_batch_time.max(time);
         step.outputs.push(Output::Execute { seq, digest, batch });
     }
 

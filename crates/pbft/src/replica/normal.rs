@@ -80,7 +80,7 @@ impl Replica {
         if self.slots.get(&seq).and_then(|slot| slot.committed).is_some_and(|d| d != digest) {
             return Err(Reject::Contradiction);
         }
-        if batch.time.distance(step.now.wall) > self.config.parameters.clock_skew_max {
+        if !self.times_believed(step).contains(&batch.time) {
             return Err(Reject::ClockSkew);
         }
         batch.rejoins.iter().try_for_each(|rejoin| self.check_view_of(rejoin))?;

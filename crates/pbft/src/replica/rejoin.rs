@@ -11,7 +11,6 @@ use crate::rejoin::{Rejoined, Rejoins};
 use crate::{Config, Incarnation, Position, ReplicaId, SeqNum, View, WallTime};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use core::time::Duration;
 
 /// What a replica that lost its memory knows on its way back.
 #[derive(Clone, Debug)]
@@ -102,9 +101,8 @@ impl RejoinQueue {
         time: WallTime,
     ) -> Vec<Signed<Rejoin>> {
         let proposed = &mut self.proposed;
-        let at = (time, Duration::ZERO);
         self.waiting.retain(|replica, (rejoin, _)| {
-            proposed.contains(replica) || table.admits(config, seq, at, &rejoin.body)
+            proposed.contains(replica) || table.admits(config, seq, time..=time, &rejoin.body)
         });
         let unproposed = self.waiting.iter().filter(|(replica, _)| proposed.insert(**replica));
         unproposed.map(|(_, (rejoin, _))| *rejoin).collect()
@@ -152,7 +150,7 @@ impl Replica {
     /// A REJOIN, from the replica that comes back or relayed, waits like a request: the primary
     /// that does not order it is replaced. One that comes too early for that is dropped, and will
     /// be sent again. The primary goes by the time that it would propose; a backup makes
-    /// sure that the clock of any primary which it believes says the same [RJ2].
+    /// sure that any time which it believes says the same [RJ2].
     pub(super) fn on_rejoin(
         &mut self,
         step: &mut Step<'_>,
@@ -162,12 +160,13 @@ impl Replica {
             return Err(Reject::Starting);
         }
         let next = self.last_executed.next();
-        let time = if self.is_primary() {
-            (self.next_batch_time(step), Duration::ZERO)
+        let times = if self.is_primary() {
+            let time = self.next_batch_time(step);
+            time..=time
         } else {
-            (step.now.wall, self.config.parameters.clock_skew_max)
+            self.times_believed(step)
         };
-        if !self.rejoins.admits(&self.config, next, time, &rejoin.body) {
+        if !self.rejoins.admits(&self.config, next, times, &rejoin.body) {
             return Err(Reject::Stale);
         }
         self.check_view_of(&rejoin)?;

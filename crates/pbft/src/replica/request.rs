@@ -9,7 +9,7 @@ use crate::{CHOICE_BYTES_MAX, ClientId, Position, SeqNum, Session, Time, Timesta
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Bound;
+use core::ops::{Bound, RangeInclusive};
 
 /// The requests that wait to be executed, in two orders: of arrival, for the timer that watches
 /// the primary [TM1]; by client, for fair batches [RQ5]. Bounded by the number of clients times
@@ -332,6 +332,16 @@ impl Replica {
     /// The time that this replica proposes, or would propose, for the next batch.
     pub(super) fn next_batch_time(&self, step: &Step<'_>) -> WallTime {
         step.now.wall.max(self.latest_batch_time)
+    }
+
+    /// The times that this replica believes a primary: those near its own clock, and none that is
+    /// later than what was agreed on or accepted before. Were the clocks of a quorum ahead for a
+    /// while, the time of the batches stands still until theirs has caught up; the cluster does
+    /// not [PP6].
+    pub(super) fn times_believed(&self, step: &Step<'_>) -> RangeInclusive<WallTime> {
+        let skew = self.config.parameters.clock_skew_max;
+        let wall = step.now.wall;
+        wall.before(skew)..=wall.after(skew).max(self.latest_batch_time)
     }
 
     /// An idle primary fills up to the next checkpoint with empty batches, so that what was

@@ -175,6 +175,51 @@ fn backup_does_not_vote_for_a_time_far_from_its_clock() {
     assert_eq!(votes_in_flight(&mut cluster, 2, Kind::Prepare), []);
 }
 
+/// [PP6] Where the clocks of all were ahead and were set back, the cluster goes on with the time
+/// that it had, and nobody believes a later one.
+#[test]
+fn clocks_that_were_ahead_and_are_set_back_stop_nobody() {
+    let mut cluster = Cluster::new(4);
+    let hour = Duration::from_secs(3600);
+    cluster.set_clocks([hour; 4]);
+    cluster.ask(0, 1, "a");
+    cluster.run(Duration::from_millis(100));
+    let told = cluster.core(2).status().last_executed;
+    cluster.set_clocks([Duration::ZERO; 4]);
+    cluster.ask(0, 2, "a");
+    cluster.run(Duration::from_millis(100));
+    assert_eq!(cluster.answered(0, 2, "a"), [0, 1, 2, 3]);
+    assert_eq!(cluster.views(&[0, 1, 2, 3]), [(0, true); 4]);
+    assert!(cluster.core(2).status().last_executed > told);
+
+    // What the primary makes of that is not believed: a time later than any before.
+    let n = next(&cluster);
+    let honest = batch_of(&cluster, 3, vec![]);
+    let hour_ahead = honest.time.after(hour);
+    let later = Arc::new(Batch { time: hour_ahead, ..(*honest).clone() });
+    let message = pre_prepare(&cluster, 0, n, &later);
+    cluster.inject(0, 2, message);
+    assert_eq!(last_reject(&cluster, 2), Some(Reject::ClockSkew));
+}
+
+/// [PP6] A replica that did not accept what it executes, since it was away, believes the time of that
+/// as well.
+#[test]
+fn time_of_what_was_executed_is_believed() {
+    let mut cluster = Cluster::new(4);
+    let hour = Duration::from_secs(3600);
+    cluster.set_clocks([hour, hour, hour, Duration::ZERO]);
+    cluster.ask(0, 1, "a");
+    cluster.run(Duration::from_millis(500));
+    assert_eq!(cluster.answered(0, 1, "a"), [0, 1, 2, 3]);
+    cluster.crash(2);
+    cluster.set_clocks([Duration::ZERO; 4]);
+    cluster.ask(0, 2, "a");
+    cluster.run(Duration::from_millis(100));
+    assert_eq!(cluster.answered(0, 2, "a"), [0, 1, 3]);
+    assert_eq!(cluster.views(&[0, 1, 3]), [(0, true); 3]);
+}
+
 /// [P1] PREPARE leaves once, and only when batch and Q entry are durable.
 #[test]
 fn prepare_waits_until_batch_and_q_entry_are_durable() {
