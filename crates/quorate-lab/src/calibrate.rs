@@ -69,6 +69,8 @@ pub fn calibrate(clock: Clock, disk: Arc<dyn Backend>) -> Result<Calibration, Fo
         per_verification: bench.verification / counts.verifications.max(1),
         per_signature,
         per_operation: executed.span / counts.operations.max(1),
+        per_client_message: Duration::ZERO,
+        cores: 0,
     };
     Ok(Calibration { processor, sync: syncs(clock, disk)?, counts })
 }

@@ -10,6 +10,7 @@ pub mod counts;
 pub mod culprits;
 pub mod linearizability;
 pub mod network;
+pub mod pace;
 pub mod processes;
 pub mod record;
 pub mod replay;

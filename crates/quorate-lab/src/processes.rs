@@ -18,7 +18,8 @@ use crate::scenario::Scenario;
 use crate::trace::{EventLine, Fate, Line, MessageLine, Party, event_name, is_agreement};
 use crate::workload::describe_answer;
 use crate::world::outcome::linearizability;
-use crate::world::{Counts, Outcome, Verdict};
+use crate::world::{Counts, Outcome, Verdict, Worked};
+use core::time::Duration;
 use flights::Flights;
 use pbft::message::{Kind, RequestBody};
 use pbft::{
@@ -57,6 +58,8 @@ pub struct Recorded<'a> {
     pub view: View,
     /// Where everybody stood, if the work was not done in time.
     pub unfinished: Option<String>,
+    /// The processor time of the replicas that ran at the end, and of the process with the clients.
+    pub worked: Worked,
 }
 
 /// Judges a run and shows everything that happened to `observer`, in order.
@@ -75,6 +78,7 @@ pub fn judge(recorded: &Recorded<'_>, observer: &mut dyn FnMut(Line)) -> Outcome
         counts: Counts {
             view: recorded.view,
             stopped: recorded.stopped.iter().cloned().collect(),
+            worked: recorded.worked,
             ..Counts::default()
         },
         entered: BTreeSet::new(),
@@ -156,7 +160,7 @@ impl Judge<'_> {
                 }
             }
             What::Left { to, mark, after, .. } => {
-                let leaves = at.after(core::time::Duration::from_micros(*after));
+                let leaves = at.after(Duration::from_micros(*after));
                 self.flights.leaves(Party::Replica(id), *to, *mark, leaves);
             }
             What::Happened(event) => self.on_event(at, id, event, is_correct),
@@ -291,7 +295,7 @@ impl Judge<'_> {
                 });
                 self.completed.extend(self.carried.get(bytes));
                 let since = self.called.get(operation).map_or(at, |called| *called);
-                self.counts.slowest_answer = self.counts.slowest_answer.max(at.since(since));
+                self.counts.pace.answered(since, at);
                 self.check(at, &Observation::Accepted { client, operation: bytes, result });
             }
         }

@@ -50,6 +50,14 @@ pub struct Summary {
     pub processor: Option<String>,
     /// Messages, counted where they were handled.
     pub counts: MessageCounts,
+    /// Operations answered in a second, from the first call to the last answer.
+    pub operations_per_second: Option<f64>,
+    /// How long the answer to an operation took, in the median.
+    pub median_latency_seconds: Option<f64>,
+    /// The processor time of all replicas together, in seconds.
+    pub processor_seconds: f64,
+    /// That of the clients.
+    pub client_processor_seconds: f64,
     /// Requests completed, each counted once.
     pub requests_completed: u64,
     /// Operations completed: a request may carry several.
@@ -109,6 +117,10 @@ impl Summary {
             time_scale: None,
             processor: scenario.options.processor.as_ref().map(costs),
             counts: outcome.messages.clone(),
+            operations_per_second: outcome.counts.pace.operations_per_second(),
+            median_latency_seconds: outcome.counts.pace.median().map(|span| span.as_secs_f64()),
+            processor_seconds: outcome.counts.worked.replicas.as_secs_f64(),
+            client_processor_seconds: outcome.counts.worked.clients.as_secs_f64(),
             requests_completed: outcome.counts.requests,
             operations_completed: outcome.counts.operations,
             view_changes: outcome.counts.views_entered,

@@ -177,7 +177,7 @@ impl Scenario {
         for event in expect.never.iter().filter(|event| happened(event)) {
             miss(format!("expected '{event}' never to happen, found that it did"));
         }
-        let slowest = outcome.counts.slowest_answer;
+        let slowest = outcome.counts.pace.slowest();
         if let Some(within) = expect.answered_within.filter(|within| slowest > *within) {
             let (within, slowest) = (within.as_secs_f64(), slowest.as_secs_f64());
             miss(format!("expected every answer within {within} s, found one after {slowest} s"));

@@ -17,7 +17,7 @@ mod signatures;
 pub(crate) use interference::Interference;
 pub use options::{ClientLie, CrashKind, Fault, Options, Workload};
 pub use outcome::{Counts, Outcome, Verdict};
-pub use processor::Processor;
+pub use processor::{Processor, Worked};
 
 use crate::checker::{
     Checkers, ONLY_THE_FAULTY_ARE_CONVICTED, OWN_INVARIANTS, Observation, Violation,
@@ -560,7 +560,11 @@ impl<'a> World<'a> {
             None if is_done => Verdict::Pass,
             None => Verdict::NoProgress(self.describe()),
         };
-        self.trace.into_outcome(verdict, self.now, &self.clients, &self.machines)
+        let mut outcome = self.trace.into_outcome(verdict, self.now, &self.clients, &self.machines);
+        if let Some(processors) = &self.processors {
+            outcome.counts.worked = processors.worked();
+        }
+        outcome
     }
 
     /// Where everybody stands, for a run that did not finish.

@@ -63,6 +63,9 @@ pub struct NodeStatus {
     pub id: u32,
     /// Its process.
     pub pid: u32,
+    /// The processor time that the process has taken, in microseconds.
+    #[serde(default)]
+    pub processor_us: u64,
     /// Whether its peers let it in after its start.
     pub admitted: bool,
     /// The peers that remember a start of which its data folder knows nothing, while it is not let

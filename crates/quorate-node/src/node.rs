@@ -25,6 +25,7 @@ mod outer;
 mod recorder;
 mod verifier;
 
+pub use clock::processor_time;
 pub use quorate_replica::{HaltCause, Services};
 
 use crate::admin::{BindError, Request, Response};

@@ -25,7 +25,7 @@ pub(crate) enum LabCommand {
     Replay(Replay),
     /// Leave out of a failing scenario whatever it fails without
     Shrink(Shrink),
-    /// Run a scenario with every combination of some values and write a table
+    /// Run a scenario with every combination of some values; write tables and a figure
     Sweep(Sweep),
     /// Show the scenarios of a folder and the kinds of nodes
     List(List),
@@ -110,16 +110,27 @@ pub(crate) struct Shrink {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Example:\n  \
-    quorate lab sweep scenarios/original/honest.toml --set workload.clients=1,2,4 \\\n      \
-    --set start.0.honest_node=4,7,10 --csv messages.csv")]
+#[command(after_help = "Examples:\n  \
+    quorate lab sweep scenarios/original/honest.toml --set n=4,7,10,31,100 --seeds 10 \\\n      \
+    --csv messages.csv\n  \
+    quorate lab sweep scenarios/load/saturated.toml --set n=4,7,10 --processes --csv load.csv")]
 pub(crate) struct Sweep {
     /// The scenario file
     pub(crate) file: PathBuf,
-    /// A key of the file and the values it takes
+    /// A key of the file and the values it takes; n is the number of replicas. The first is the
+    /// axis of the figure
     #[arg(long = "set", value_name = "KEY=V,V,…", required = true)]
     pub(crate) set: Vec<Setting>,
-    /// Where the table goes
+    /// How many runs of each combination, with seeds from the file's on
+    #[arg(long, value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    pub(crate) seeds: u64,
+    /// Run everything on real replicas as well, one process each, without what a file says of
+    /// networks, disks and processors, and say how near the simulator comes
+    #[arg(long)]
+    pub(crate) processes: bool,
+    /// Where the table of all runs goes; the medians go beside it into OUT-medians.csv, the figure
+    /// into OUT.svg
     #[arg(long, value_name = "OUT")]
     pub(crate) csv: PathBuf,
 }
@@ -139,6 +150,10 @@ pub(crate) struct Calibrate {
     /// A folder on the disk to be measured; what is written there is removed again
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) disk: PathBuf,
+    /// Take what a message costs from real replicas, which have sockets, TLS and threads too: four
+    /// of them, one process each, with as much to do as they can
+    #[arg(long)]
+    pub(crate) processes: bool,
 }
 
 /// One part of a range of seeds.

@@ -16,6 +16,7 @@ mod sweep;
 
 use crate::args::lab::{Lab, LabCommand};
 use anyhow::{Context, Result};
+use quorate_lab::report::Summary;
 use quorate_lab::scenario::Scenario;
 use std::path::Path;
 
@@ -28,6 +29,33 @@ pub(super) fn run(args: &Lab) -> Result<()> {
         LabCommand::Sweep(args) => sweep::run(args),
         LabCommand::List(args) => list::run(args),
         LabCommand::Calibrate(args) => calibrate::run(args),
+    }
+}
+
+/// Runs a scenario, read from the file called `name`, on real replicas, and writes everything about
+/// the run into `dir`.
+#[cfg(feature = "cluster")]
+fn run_on_processes(
+    name: &str,
+    scenario: Scenario,
+    time_scale: f64,
+    dir: &Path,
+) -> Result<Summary> {
+    processes::run(name, scenario, time_scale, dir)
+}
+
+#[cfg(not(feature = "cluster"))]
+fn run_on_processes(_: &str, _: Scenario, _: f64, _: &Path) -> Result<Summary> {
+    anyhow::bail!(
+        "this quorate is the simulator alone and has no replicas to start; for --processes, build \
+         it with its default features: cargo build --release --package quorate-cli"
+    )
+}
+
+/// Takes out of a scenario what is about the world of the simulator, in which processes do not live.
+fn leave_out_the_world(scenario: &mut toml::Table) {
+    for section in ["network", "disk", "processor"] {
+        scenario.remove(section);
     }
 }
 

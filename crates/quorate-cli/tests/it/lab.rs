@@ -2,6 +2,7 @@
 
 use crate::cluster::{run, text};
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Output;
@@ -75,25 +76,77 @@ fn scenario_that_is_wrong_is_refused_with_its_line_and_exit_code_2() {
     assert_eq!(error.trim().lines().count(), 1, "{error}");
 }
 
+/// The columns of a table by their names, one map a row.
+fn rows(csv: &Path) -> Vec<BTreeMap<String, String>> {
+    let table = fs::read_to_string(csv).unwrap();
+    let mut lines = table.lines().map(|line| line.split(',').map(str::to_owned));
+    let names: Vec<String> = lines.next().unwrap().collect();
+    lines.map(|row| names.iter().cloned().zip(row).collect()).collect()
+}
+
 #[test]
-fn sweep_counts_2n_squared_plus_n_messages_for_every_n() {
+fn sweep_counts_2n_squared_plus_n_messages_and_finds_that_curve() {
     let root = tempfile::tempdir().unwrap();
     let csv = root.path().join("out.csv");
     let file = original("honest.toml");
-    let arguments = [
-        "lab",
-        "sweep",
-        &file,
-        "--set",
-        "start.0.honest_node=4,7,16",
-        "--csv",
-        csv.to_str().unwrap(),
-    ];
-    assert!(run(&arguments).status.success());
-    let table = fs::read_to_string(csv).unwrap();
-    let column = |line: &str| line.split(',').nth(6).unwrap().to_owned();
-    let counts: Vec<String> = table.lines().skip(1).map(column).collect();
-    assert_eq!(counts, ["36", "105", "528"], "{table}");
+    let set = ["lab", "sweep", &file, "--set", "n=4,7,16", "--seeds", "6", "--csv"];
+    let output = run(&[&set[..], &[csv.to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{output:?}");
+    let runs = rows(&csv);
+    assert_eq!(runs.len(), 18);
+    let seeds: BTreeSet<&str> = runs.iter().map(|row| row["seed"].as_str()).collect();
+    assert_eq!(seeds.len(), 6);
+    let medians = rows(&root.path().join("out-medians.csv"));
+    let counts: Vec<&str> =
+        medians.iter().map(|row| row["messages_per_request"].as_str()).collect();
+    assert_eq!(counts, ["36", "105", "528"]);
+    let number = |row: &BTreeMap<String, String>, name: &str| row[name].parse::<f64>().unwrap();
+    for row in &medians {
+        assert_eq!((row["runs"].as_str(), row["passed"].as_str()), ("6", "6"));
+        let latency = "median_latency_seconds";
+        let (low, high) = (number(row, &format!("{latency}_low")), format!("{latency}_high"));
+        let (median, high) = (number(row, latency), number(row, &high));
+        assert!(low < median && median < high, "{row:?}");
+    }
+    let svg = fs::read_to_string(root.path().join("out.svg")).unwrap();
+    assert!(svg.starts_with("<svg") && svg.contains("2 n² + 1 n"), "{svg}");
+}
+
+#[test]
+fn sweep_on_processes_says_how_near_the_simulator_comes() {
+    let root = tempfile::tempdir().unwrap();
+    let csv = root.path().join("out.csv");
+    let file = original("honest.toml");
+    let set = ["lab", "sweep", &file, "--set", "n=4", "--processes", "--csv"];
+    let output = run(&[&set[..], &[csv.to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{output:?}");
+    let runs = rows(&csv);
+    let places: Vec<&str> = runs.iter().map(|row| row["place"].as_str()).collect();
+    assert_eq!(places, ["simulator", "processes"]);
+    assert!(runs.iter().all(|row| row["messages_per_request"] == "36"), "{runs:?}");
+    let told = String::from_utf8(output.stdout).unwrap();
+    let line = told.lines().find(|line| line.starts_with("n=4: ")).expect("a comparison");
+    assert!(line.contains("predicted") && line.contains("within 30 %"), "{line}");
+    let notes = String::from_utf8(output.stderr).unwrap();
+    assert!(notes.contains("no figure: one value of n makes no axis"), "{notes}");
+}
+
+#[test]
+fn sweep_refuses_what_makes_no_scenario_before_the_first_run() {
+    let root = tempfile::tempdir().unwrap();
+    let csv = root.path().join("out.csv");
+    let file = original("honest.toml");
+    for (set, told) in [
+        ("n=4,many", "n is a number"),
+        ("start.7.honest_node=4", "there is no place start.7.honest_node"),
+        ("workload.clients=1,none", "with workload.clients=none"),
+    ] {
+        let csv = csv.to_str().unwrap();
+        let output = run(&["lab", "sweep", &file, "--set", set, "--csv", csv]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && error.contains(told), "{set}: {error}");
+        assert!(!Path::new(csv).exists());
+    }
 }
 
 #[test]

@@ -252,6 +252,8 @@ fn processor(section: &super::format::Processor) -> Processor {
         per_verification: span(section.per_verification),
         per_signature: span(section.per_signature),
         per_operation: span(section.per_operation),
+        per_client_message: span(section.per_client_message),
+        cores: section.cores.unwrap_or(0),
     }
 }
 

@@ -125,6 +125,8 @@ pub(super) struct Processor {
     pub(super) per_verification: Option<Time>,
     pub(super) per_signature: Option<Time>,
     pub(super) per_operation: Option<Time>,
+    pub(super) per_client_message: Option<Time>,
+    pub(super) cores: Option<u16>,
 }
 
 /// Replicas that start at the same time: how many of each kind, in the order of the file.

@@ -101,17 +101,26 @@ fn write_parts(out: &mut String, options: &Options) {
 
 /// The keys of a `[processor]` section, a line each.
 pub fn processor(costs: &Processor) -> String {
-    let Processor { per_message, per_verification, per_signature, per_operation } = costs;
+    let Processor {
+        per_message,
+        per_verification,
+        per_signature,
+        per_operation,
+        per_client_message,
+        cores,
+    } = costs;
     let keys = [
         ("per_message", per_message),
         ("per_verification", per_verification),
         ("per_signature", per_signature),
         ("per_operation", per_operation),
+        ("per_client_message", per_client_message),
     ];
     let line = |(key, span): (&str, &Duration)| {
         format!("{key} = \"{}us\"\n", span.as_nanos() as f64 / 1e3)
     };
-    keys.map(line).concat()
+    let shared = if *cores == 0 { String::new() } else { format!("cores = {cores}\n") };
+    keys.map(line).concat() + &shared
 }
 
 fn network(network: &NetworkOptions, separator: &str) -> String {

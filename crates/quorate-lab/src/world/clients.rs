@@ -3,6 +3,7 @@
 
 use super::{Options, Workload};
 use crate::linearizability::{History, OperationId};
+use crate::pace::Pace;
 use crate::rng::{Seed, Stream};
 use crate::subject::{Drawn, Subject};
 use crate::workload;
@@ -25,7 +26,7 @@ pub(crate) struct Clients {
     answered: u64,
     history: History,
     requests_completed: BTreeSet<(ClientId, Timestamp)>,
-    slowest_answer: Duration,
+    pace: Pace,
 }
 
 struct Caller {
@@ -95,7 +96,7 @@ impl Clients {
             answered: 0,
             history: History::default(),
             requests_completed: BTreeSet::new(),
-            slowest_answer: Duration::ZERO,
+            pace: Pace::default(),
         }
     }
 
@@ -117,9 +118,9 @@ impl Clients {
         self.requests_completed.len() as u64
     }
 
-    /// The longest time from a call to its answer.
-    pub(crate) fn slowest_answer(&self) -> Duration {
-        self.slowest_answer
+    /// How fast they were answered.
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     pub(crate) fn are_done(&self) -> bool {
@@ -198,7 +199,7 @@ impl Clients {
                 }
                 ClientOutput::Completed(operation, completion) => {
                     let Some(call) = caller.outstanding.remove(&operation) else { continue };
-                    self.slowest_answer = self.slowest_answer.max(now.since(call.since));
+                    self.pace.answered(call.since, now);
                     if let Completion::Executed(result) = completion {
                         self.answered += 1;
                         if let Some((recorded, answer)) =

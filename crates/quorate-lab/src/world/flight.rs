@@ -132,7 +132,10 @@ impl World<'_> {
         };
         match to {
             Endpoint::Replica(to) => self.on_arrival_at_replica(sent, from, to, flight),
-            Endpoint::Client(client) => self.on_arrival_at_client(sent, from, client, message),
+            Endpoint::Client(client) => {
+                self.spend_at_client();
+                self.on_arrival_at_client(sent, from, client, message);
+            }
         }
     }
 

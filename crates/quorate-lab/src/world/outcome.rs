@@ -2,10 +2,12 @@
 
 use super::clients::Clients;
 use super::machine::Machine;
+use super::processor::Worked;
 use crate::checker::{LINEARIZABILITY, Violation};
 use crate::counts::{Counter, MessageCounts};
 use crate::culprits::{Culprit, Suspicions};
 use crate::linearizability::{self, History};
+use crate::pace::Pace;
 use crate::trace::{Fate, Subject, event_name, subject};
 use core::fmt;
 use pbft::message::{Batch, Kind};
@@ -54,8 +56,10 @@ pub struct Counts {
     pub convicted: BTreeSet<ReplicaId>,
     /// Replicas that stopped of themselves at any time, and why they last did.
     pub stopped: BTreeMap<ReplicaId, String>,
-    /// The longest time from a call to its answer.
-    pub slowest_answer: core::time::Duration,
+    /// How fast the clients were answered.
+    pub pace: Pace,
+    /// The processor time that was taken.
+    pub worked: Worked,
     /// Operations answered.
     pub operations: u64,
     /// Requests answered, each of one operation or more under one signature.
@@ -235,7 +239,7 @@ impl Trace {
         self.counts.operations = clients.answered();
         self.counts.views_entered = self.entered.len() as u64;
         self.counts.requests = clients.requests_completed();
-        self.counts.slowest_answer = clients.slowest_answer();
+        self.counts.pace = clients.pace().clone();
         self.counts.recovery = self.healed.map_or_else(Default::default, |at| ended.since(at));
         let torn = machines.iter().filter(|machine| machine.has_found_torn_tail());
         self.counts.torn_tails = torn.count() as u64;

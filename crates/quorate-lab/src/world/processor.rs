@@ -2,7 +2,8 @@
 //! order. Everything is handled at the moment at which the machine begins with it; what it sends
 //! because of that, and what it then has the disk do, begins when the machine is done.
 //!
-//! The costs are those of a machine with one core. Clients are not bounded.
+//! A machine has one core to itself, or all share a few, as processes on one computer do. Clients
+//! wait for nothing, but may keep a shared core busy.
 
 use super::{Happening, World};
 use core::time::Duration;
@@ -23,12 +24,30 @@ pub struct Processor {
     pub per_signature: Duration,
     /// An operation that is executed.
     pub per_operation: Duration,
+    /// A message that arrives at a client. It keeps one of the shared cores busy, and the client
+    /// does not wait for it.
+    pub per_client_message: Duration,
+    /// How many cores all machines share; 0 if each has one to itself.
+    pub cores: u16,
+}
+
+/// Processor time that was taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Worked {
+    /// By all replicas together.
+    pub replicas: Duration,
+    /// By all clients together.
+    pub clients: Duration,
 }
 
 /// The processors of all machines.
 pub(super) struct Processors {
     costs: Processor,
     each: Vec<Machine>,
+    /// When each of the cores that all share is free, in nanoseconds; empty if they share none.
+    shared: Vec<u64>,
+    /// All work of all machines so far, and that of the clients.
+    worked: Worked,
     /// When the work that is being done began, in nanoseconds: many pieces of work fit into one
     /// microsecond, the unit of time of everything else.
     begun_at: u64,
@@ -51,7 +70,8 @@ struct Machine {
 impl Processors {
     pub(super) fn new(costs: Processor, machine_count: usize) -> Self {
         let each = (0..machine_count).map(|_| Machine::default()).collect();
-        Self { costs, each, begun_at: 0, spent: Duration::ZERO }
+        let shared = vec![0; usize::from(costs.cores)];
+        Self { costs, each, shared, worked: Worked::default(), begun_at: 0, spent: Duration::ZERO }
     }
 
     /// How long after `now` the machine is done with what it is doing.
@@ -61,6 +81,28 @@ impl Processors {
 
     fn at(&mut self, id: ReplicaId) -> &mut Machine {
         &mut self.each[id.get() as usize]
+    }
+
+    /// The processor time that was taken so far.
+    pub(super) fn worked(&self) -> Worked {
+        self.worked
+    }
+
+    /// When the machine is done with what it has begun and a core is free for it.
+    fn free_at(&self, id: ReplicaId) -> u64 {
+        let core = self.shared.iter().copied().min().unwrap_or(0);
+        self.each[id.get() as usize].free_at.max(core)
+    }
+
+    /// The machine is done with what it has begun.
+    fn end(&mut self, id: ReplicaId) {
+        let ends_at = self.begun_at + nanos(self.spent);
+        self.worked.replicas += self.spent;
+        if let Some(core) = self.shared.iter_mut().min() {
+            *core = (*core).max(ends_at);
+        }
+        let machine = self.at(id);
+        machine.free_at = machine.free_at.max(ends_at);
     }
 }
 
@@ -92,13 +134,13 @@ impl World<'_> {
         let Some(processors) = &mut self.processors else { return self.act(happening) };
         (processors.begun_at, processors.spent) = (now, Duration::ZERO);
         let happening = if let Happening::ProcessorFree(at) = happening {
+            let free_at = processors.free_at(at);
             let machine = processors.at(at);
             machine.is_called = false;
-            if whole_micros(machine.free_at) > whole_micros(now) {
+            if whole_micros(free_at) > whole_micros(now) {
                 self.call(at);
                 return false;
             }
-            let free_at = machine.free_at;
             let Some(first) = machine.waiting.pop_front() else { return false };
             // It began as soon as the processor was free, which may be within the last microsecond.
             if whole_micros(free_at) == whole_micros(now) {
@@ -106,8 +148,9 @@ impl World<'_> {
             }
             first
         } else if let Some(at) = needs_processor(&happening) {
+            let is_free = processors.free_at(at) <= now;
             let machine = processors.at(at);
-            if machine.free_at > now || !machine.waiting.is_empty() {
+            if !is_free || !machine.waiting.is_empty() {
                 machine.waiting.push_back(happening);
                 self.call(at);
                 return false;
@@ -135,10 +178,8 @@ impl World<'_> {
     /// Until it is done with that, the machine does nothing else.
     pub(super) fn end_work(&mut self, at: ReplicaId) {
         let Some(processors) = &mut self.processors else { return };
-        let ends_at = processors.begun_at + nanos(processors.spent);
-        let machine = processors.at(at);
-        machine.free_at = machine.free_at.max(ends_at);
-        if !machine.waiting.is_empty() {
+        processors.end(at);
+        if !processors.at(at).waiting.is_empty() {
             self.call(at);
         }
     }
@@ -146,9 +187,9 @@ impl World<'_> {
     /// Puts the first that waits at a machine on the agenda, if it is not there.
     fn call(&mut self, at: ReplicaId) {
         let Some(processors) = &mut self.processors else { return };
-        let machine = processors.at(at);
-        if !std::mem::replace(&mut machine.is_called, true) {
-            let when = Time::ZERO.after(whole_micros(machine.free_at)).max(self.now);
+        let free_at = processors.free_at(at);
+        if !std::mem::replace(&mut processors.at(at).is_called, true) {
+            let when = Time::ZERO.after(whole_micros(free_at)).max(self.now);
             self.schedule(when, Happening::ProcessorFree(at));
         }
     }
@@ -165,6 +206,17 @@ impl World<'_> {
         let new = proofs.iter().filter(|proof| known.insert(**proof)).count();
         let costs = processors.costs;
         processors.spent += costs.per_message + costs.per_verification * count(new);
+    }
+
+    /// A client has received a message.
+    pub(super) fn spend_at_client(&mut self) {
+        let now = self.now.as_micros() * 1_000;
+        let Some(processors) = &mut self.processors else { return };
+        let cost = processors.costs.per_client_message;
+        processors.worked.clients += cost;
+        if let Some(core) = processors.shared.iter_mut().min() {
+            *core = now.max(*core) + nanos(cost);
+        }
     }
 
     /// A machine has executed operations and made signatures.

@@ -77,6 +77,37 @@ fn a_machine_handles_one_message_at_a_time_and_is_idle_only_when_none_waits() {
     assert!(working < busiest * 1_250, "{busiest} messages in {working} us");
 }
 
+/// Machines that share a core take as long together as one after the other; with a core for each, the
+/// same work is done four times as fast.
+#[test]
+fn machines_that_share_cores_wait_for_one_another() {
+    let pace = |cores: &str| {
+        let scenario = scenario(&format!(
+            "[cluster]\nbatch_requests = 1\nview_change_timeout = 60\n[client]\n\
+             retransmission_timeout = 60\n[workload]\nclients = 8\noperations = 80\noutstanding = 4\n\
+             [processor]\nper_message = \"100us\"\n{cores}"
+        ));
+        let (outcome, lines) = observed(&scenario);
+        let mut handled: Vec<u64> = Vec::new();
+        for line in &lines {
+            if let Line::Message(message) = line
+                && message.fate == Fate::Handled
+                && matches!(message.to, Party::Replica(_))
+            {
+                handled.push(message.at);
+            }
+        }
+        handled.sort_unstable();
+        (outcome.counts.pace.operations_per_second().unwrap(), handled)
+    };
+    let (alone, _) = pace("");
+    let (two, moments) = pace("cores = 2\n");
+    let (one, _) = pace("cores = 1\n");
+    assert!(moments.windows(3).all(|three| three[2] >= three[0] + 99), "{moments:?}");
+    assert!(one * 1.8 < two && two < one * 2.2, "{one} {two}");
+    assert!(two * 1.8 < alone, "{two} {alone}");
+}
+
 #[test]
 fn worlds_in_which_everything_goes_wrong_pass_with_busy_machines_too() {
     let microseconds = Duration::from_micros;
@@ -87,6 +118,8 @@ fn worlds_in_which_everything_goes_wrong_pass_with_busy_machines_too() {
             per_verification: microseconds(60),
             per_signature: microseconds(20),
             per_operation: microseconds(5),
+            per_client_message: microseconds(seed % 3),
+            cores: u16::try_from(seed % 4).unwrap(),
         });
         let outcome = run(Seed::new(seed), &options);
         assert_eq!(outcome.verdict, Verdict::Pass, "seed {seed}: {}", outcome.verdict);

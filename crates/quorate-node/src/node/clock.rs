@@ -30,3 +30,9 @@ impl Clock {
         moment.unwrap_or_else(|| Instant::now() + FAR)
     }
 }
+
+/// The processor time that this process has taken, all its threads together.
+pub fn processor_time() -> Duration {
+    let taken = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(taken).unwrap_or_default()
+}

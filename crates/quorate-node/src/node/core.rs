@@ -386,6 +386,7 @@ impl Core {
         NodeStatus {
             id: replica.id.get(),
             pid: std::process::id(),
+            processor_us: u64::try_from(super::processor_time().as_micros()).unwrap_or(u64::MAX),
             admitted: replica.admitted,
             accused_by: replica.accused_by.iter().map(|peer| peer.get()).collect(),
             amnesiac: replica.amnesiac,

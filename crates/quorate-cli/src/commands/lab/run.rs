@@ -17,26 +17,12 @@ pub(super) fn run(args: &Run) -> Result<()> {
     }
     let dir = args.report.clone().unwrap_or_else(|| report_dir(args, &scenario));
     let summary = if args.processes {
-        run_on_processes(args, scenario, &dir)?
+        super::run_on_processes(&args.file.display().to_string(), scenario, args.time_scale, &dir)?
     } else {
         report::run_and_write(&scenario, &dir)?
     };
     show(&summary, &dir, args.json)?;
     conclude(&summary)
-}
-
-#[cfg(feature = "cluster")]
-fn run_on_processes(args: &Run, scenario: Scenario, dir: &Path) -> Result<Summary> {
-    let file = args.file.display().to_string();
-    super::processes::run(&file, scenario, args.time_scale, dir)
-}
-
-#[cfg(not(feature = "cluster"))]
-fn run_on_processes(_: &Run, _: Scenario, _: &Path) -> Result<Summary> {
-    anyhow::bail!(
-        "this quorate is the simulator alone and has no replicas to start; for --processes, build \
-         it with its default features: cargo build --release --package quorate-cli"
-    )
 }
 
 fn report_dir(args: &Run, scenario: &Scenario) -> PathBuf {

@@ -1,134 +1,149 @@
-//! `quorate lab sweep`: one scenario with every combination of some values, as a table.
+//! `quorate lab sweep`: one scenario with every combination of some values, several times each, as
+//! tables and a figure.
 
-use crate::args::lab::Sweep;
+mod figure;
+mod grid;
+mod statistics;
+mod table;
+
+use crate::args::lab::{Setting, Sweep};
 use crate::failure::Negative;
 use crate::render;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
 use quorate_lab::report::Summary;
 use quorate_lab::scenario::Scenario;
 use quorate_lab::world;
-use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where something was run.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Place {
+    Simulator,
+    Processes,
+}
+
+impl Place {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Simulator => "simulator",
+            Self::Processes => "processes",
+        }
+    }
+}
+
+/// One run of one combination.
+struct Run {
+    values: Vec<String>,
+    place: Place,
+    summary: Summary,
+}
 
 pub(super) fn run(args: &Sweep) -> Result<()> {
     let name = args.file.display().to_string();
-    let text = std::fs::read_to_string(&args.file)
+    let text = fs::read_to_string(&args.file)
         .with_context(|| format!("cannot read the scenario {name}"))?;
     Scenario::parse(&name, &text)?;
     let base: toml::Table = text.parse().with_context(|| format!("{name} is not TOML"))?;
-    let mut csv = String::new();
-    let keys: Vec<&str> = args.set.iter().map(|setting| setting.key.as_str()).collect();
-    // Writing to a string cannot fail.
-    let _ = writeln!(
-        csv,
-        "{},verdict,virtual_seconds,requests_completed,messages,messages_with_self,\
-         messages_per_request,view_changes,final_view",
-        keys.join(",")
+    let combinations = grid::combinations(&args.set);
+    // What is wrong with one of them is said before the first run.
+    let scenarios = combinations
+        .iter()
+        .map(|values| Ok((values, scenario(&name, &base, &args.set, values)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let work = scenarios.len() as u64 * args.seeds * if args.processes { 2 } else { 1 };
+    let bar = ProgressBar::new(work);
+    bar.set_style(
+        ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left")
+            .context("the progress bar has a valid template")?,
     );
-    let mut failed = 0;
-    let combinations = combinations(args);
-    for values in &combinations {
-        let mut changed = base.clone();
-        for (setting, value) in args.set.iter().zip(values) {
-            set(&mut changed, &setting.key, value)?;
+    let mut runs = Vec::new();
+    for (values, (simulated, real)) in &scenarios {
+        for more in 0..args.seeds {
+            let seed = simulated.seed.get().saturating_add(more);
+            runs.push(Run {
+                values: values.to_vec(),
+                place: Place::Simulator,
+                summary: simulate(simulated.clone().with_seed(seed)),
+            });
+            bar.inc(1);
+            if args.processes {
+                let summary = bar.suspend(|| on_processes(&name, real.clone().with_seed(seed)))?;
+                runs.push(Run { values: values.to_vec(), place: Place::Processes, summary });
+                bar.inc(1);
+            }
         }
-        let text = toml::to_string(&changed)?;
-        let scenario = Scenario::parse(&name, &text).map_err(|error| {
-            anyhow::anyhow!("with {}: {}", describe(&keys, values), error.message)
-        })?;
-        let outcome = world::run(scenario.seed, &scenario.options);
-        let summary = Summary::new(&scenario, &outcome, "");
-        failed += u32::from(summary.verdict != "pass");
-        let counts = &summary.counts;
-        let _ = writeln!(
-            csv,
-            "{},{},{},{},{},{},{},{},{}",
-            values.join(","),
-            summary.verdict,
-            summary.seconds(),
-            summary.requests_completed,
-            counts.total,
-            counts.total_with_self,
-            counts.per_request_with_self,
-            summary.view_changes,
-            summary.final_view
-        );
     }
-    std::fs::write(&args.csv, csv)
-        .with_context(|| format!("cannot write {}", args.csv.display()))?;
-    let runs = combinations.len();
-    render::line(format_args!("{runs} runs in {}", args.csv.display()))?;
+    bar.finish_and_clear();
+    write(args, &runs)?;
+    let failed = runs.iter().filter(|run| run.summary.verdict != "pass").count();
     if failed > 0 {
-        return Err(Negative(format!("{failed} of {runs} runs did not pass")).into());
+        return Err(Negative(format!("{failed} of {} runs did not pass", runs.len())).into());
     }
     Ok(())
 }
 
-/// Every combination of the values, the last key's changing fastest.
-fn combinations(args: &Sweep) -> Vec<Vec<String>> {
-    args.set.iter().fold(vec![Vec::new()], |combinations, setting| {
-        let with = |before: &Vec<String>, value: &String| {
-            before.iter().cloned().chain([value.clone()]).collect()
-        };
-        combinations
-            .iter()
-            .flat_map(|before| setting.values.iter().map(move |value| with(before, value)))
-            .collect()
-    })
-}
-
-fn describe(keys: &[&str], values: &[String]) -> String {
-    let pairs = keys.iter().zip(values).map(|(key, value)| format!("{key}={value}"));
-    pairs.collect::<Vec<_>>().join(", ")
-}
-
-/// Sets the value at a path of keys and, within lists, of indices: `start.0.honest_node`.
-fn set(table: &mut toml::Table, path: &str, value: &str) -> Result<()> {
-    let wrong = || format!("there is no place {path} in the scenario");
-    // A number or a truth value is written as one; everything else is text.
-    let parsed = format!("v = {value}").parse::<toml::Table>().ok();
-    let value = parsed
-        .and_then(|mut table| table.remove("v"))
-        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
-    let (parents, last) = path.rsplit_once('.').unwrap_or(("", path));
-    let mut place: Option<&mut toml::Value> = None;
-    for key in parents.split('.').filter(|key| !key.is_empty()) {
-        let next = match place {
-            None => table.entry(key).or_insert_with(|| toml::Value::Table(toml::Table::new())),
-            Some(toml::Value::Table(table)) => {
-                table.entry(key).or_insert_with(|| toml::Value::Table(toml::Table::new()))
-            }
-            Some(toml::Value::Array(list)) => {
-                let index: usize = key.parse().ok().with_context(wrong)?;
-                list.get_mut(index).with_context(wrong)?
-            }
-            Some(_) => anyhow::bail!(wrong()),
-        };
-        place = Some(next);
+/// The scenario with these values, as it is and without what is about the simulator's world alone.
+fn scenario(
+    name: &str,
+    base: &toml::Table,
+    settings: &[Setting],
+    values: &[String],
+) -> Result<(Scenario, Scenario)> {
+    let mut changed = base.clone();
+    for (setting, value) in settings.iter().zip(values) {
+        grid::set(&mut changed, &setting.key, value)?;
     }
-    let table = match place {
-        None => table,
-        Some(toml::Value::Table(table)) => table,
-        Some(_) => anyhow::bail!(wrong()),
+    let parse = |table: &toml::Table| -> Result<Scenario> {
+        Scenario::parse(name, &toml::to_string(table)?).map_err(|error| {
+            anyhow::anyhow!("with {}: {}", grid::describe(settings, values), error.message)
+        })
     };
-    table.insert(last.to_owned(), value);
-    Ok(())
+    let simulated = parse(&changed)?;
+    super::leave_out_the_world(&mut changed);
+    Ok((simulated, parse(&changed)?))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn simulate(scenario: Scenario) -> Summary {
+    let outcome = world::run(scenario.seed, &scenario.options);
+    Summary::new(&scenario, &outcome, "")
+}
 
-    #[test]
-    fn values_are_set_in_tables_and_lists() {
-        let mut table: toml::Table = "[[start]]\nat = 0\nhonest_node = 4\n".parse().expect("TOML");
-        set(&mut table, "start.0.honest_node", "7").expect("the place is there");
-        set(&mut table, "cluster.checkpoint_period", "10").expect("the table is made");
-        set(&mut table, "client.believes", "quorum").expect("text is text");
-        let text = toml::to_string(&table).expect("it can be written");
-        assert!(text.contains("honest_node = 7"), "{text}");
-        assert!(text.contains("checkpoint_period = 10"), "{text}");
-        assert!(text.contains("believes = \"quorum\""), "{text}");
-        assert!(set(&mut table, "start.3.honest_node", "7").is_err());
-        assert!(set(&mut table, "start.x.honest_node", "7").is_err());
+fn on_processes(name: &str, scenario: Scenario) -> Result<Summary> {
+    let folder = tempfile::tempdir().context("cannot make a folder for the replicas")?;
+    super::run_on_processes(name, scenario, 1.0, folder.path())
+}
+
+fn write(args: &Sweep, runs: &[Run]) -> Result<()> {
+    let keys: Vec<&str> = args.set.iter().map(|setting| setting.key.as_str()).collect();
+    let rows = table::medians(runs);
+    let medians = beside(&args.csv, "-medians.csv")?;
+    write_file(&args.csv, &table::of_runs(&keys, runs)?)?;
+    write_file(&medians, &table::of_medians(&keys, &rows)?)?;
+    render::line(format_args!("{} runs in {}", runs.len(), args.csv.display()))?;
+    render::line(format_args!("medians in {}", medians.display()))?;
+    let comparison = table::comparison(&args.set, &rows);
+    let title = &runs[0].summary.scenario;
+    match figure::draw(title, &args.set, &rows, &comparison)? {
+        Ok(svg) => {
+            let path = beside(&args.csv, ".svg")?;
+            write_file(&path, &svg)?;
+            render::line(format_args!("figure in {}", path.display()))?;
+        }
+        Err(why) => render::note(format_args!("no figure: {why}")),
     }
+    comparison.iter().try_for_each(|line| render::line(format_args!("{line}")))
+}
+
+/// The file beside another one, with this instead of `.csv`.
+fn beside(csv: &Path, ending: &str) -> Result<PathBuf> {
+    let stem = csv.file_stem().context("--csv names no file")?.to_string_lossy();
+    let path = csv.with_file_name(format!("{stem}{ending}"));
+    ensure!(path != *csv, "--csv {} would be overwritten: give it another name", csv.display());
+    Ok(path)
+}
+
+fn write_file(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -11,7 +11,7 @@ use quorate_lab::linearizability::History;
 use quorate_lab::processes::{ClientEntry, UnderWay};
 use quorate_lab::record::Entry;
 use quorate_lab::scenario::Scenario;
-use quorate_lab::world::{Fault, Options};
+use quorate_lab::world::{Fault, Options, Worked};
 use quorate_node::admin::NodeStatus;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,6 +38,7 @@ pub(super) struct Played {
     pub(super) stopped: Vec<(ReplicaId, String)>,
     pub(super) view: View,
     pub(super) unfinished: Option<String>,
+    pub(super) worked: Worked,
 }
 
 impl Played {
@@ -66,6 +67,7 @@ pub(super) async fn play(machines: &mut Machines, scenario: &Scenario) -> Result
     let connected = timeout(CONNECT_TIMEOUT, connect(machines)).await;
     connected.context("the replicas did not connect with one another in time; see their logs")?;
     let (began, clock) = (now_micros(), Instant::now());
+    let before = worked(machines);
     let mut run = Run {
         options,
         began: clock,
@@ -80,6 +82,11 @@ pub(super) async fn play(machines: &mut Machines, scenario: &Scenario) -> Result
         run.act(machines, &mut callers, &mut agenda, act).await?;
     }
     let is_done = run.wait_until_done(machines, &callers).await;
+    let after = worked(machines);
+    let worked = Worked {
+        replicas: after.replicas.saturating_sub(before.replicas),
+        clients: after.clients.saturating_sub(before.clients),
+    };
     if is_done {
         run.settle(machines, &callers).await?;
     }
@@ -92,7 +99,18 @@ pub(super) async fn play(machines: &mut Machines, scenario: &Scenario) -> Result
     run.collect(machines, &callers)?;
     let Run { faults, replicas, clients, .. } = run;
     let history = callers.finish().await;
-    Ok(Played { began, ended, replicas, clients, faults, history, stopped, view, unfinished })
+    Ok(Played {
+        began,
+        ended,
+        replicas,
+        clients,
+        faults,
+        history,
+        stopped,
+        view,
+        unfinished,
+        worked,
+    })
 }
 
 /// Waits until the replicas that run have links with one another, and, if they are enough for it,
@@ -113,6 +131,13 @@ async fn connect(machines: &Machines) {
     while !up.iter().all(is_linked) || are_enough && !correct.iter().all(is_active) {
         sleep(POLL_INTERVAL).await;
     }
+}
+
+/// The processor time that the replicas that run, and this process, have taken so far.
+fn worked(machines: &Machines) -> Worked {
+    let up = machines.up().into_iter().filter_map(|id| machines.status(id));
+    let replicas = up.map(|status| Duration::from_micros(status.processor_us)).sum();
+    Worked { replicas, clients: quorate_node::node::processor_time() }
 }
 
 /// What will happen, in order.

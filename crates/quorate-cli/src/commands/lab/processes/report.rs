@@ -28,8 +28,18 @@ pub(super) fn write(
     let write = |name: &str, content: &str| fs::write(dir.join(name), content).with_context(place);
     write("scenario.toml", &scenario.text)?;
     write("history.txt", &in_lines(&played.history))?;
-    let Played { began, ended, replicas, clients, faults, history, stopped, view, unfinished } =
-        played;
+    let Played {
+        began,
+        ended,
+        replicas,
+        clients,
+        faults,
+        history,
+        stopped,
+        view,
+        unfinished,
+        worked,
+    } = played;
     let recorded = Recorded {
         scenario,
         time_scale,
@@ -44,6 +54,7 @@ pub(super) fn write(
         stopped,
         view,
         unfinished,
+        worked,
     };
     let mut trace = BufWriter::new(File::create(dir.join("trace.jsonl")).with_context(place)?);
     let mut shown: Vec<Line> = Vec::new();
