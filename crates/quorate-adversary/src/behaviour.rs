@@ -165,6 +165,11 @@ impl Behaviour {
         Self::Mutant { field: None, by: None },
     ];
 
+    /// Whether it sends again, on purpose, what it has sent before.
+    pub fn repeats_messages(&self) -> bool {
+        matches!(self, Self::DosAttacker { .. } | Self::Replaying | Self::Flooding { .. })
+    }
+
     /// The same without the one that is no vice.
     pub fn vices() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|behaviour| *behaviour != Self::Honest)

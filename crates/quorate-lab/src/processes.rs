@@ -233,9 +233,10 @@ impl Judge<'_> {
         self.show(Line::Message(line));
     }
 
-    /// Whether a correct replica sent a message of agreement to somebody who had it, from the
-    /// primary if it is a PRE-PREPARE. It does when something is late, and on a machine that has
-    /// much else to do something is: what one request takes is counted without that.
+    /// Whether a replica sent a message of agreement to somebody who had it, from the primary if it
+    /// is a PRE-PREPARE. Correct ones, and most liars, do so when something is late, and on a
+    /// machine that has much else to do something is: what one request takes is counted without
+    /// that. Whoever repeats messages on purpose is counted with all of them.
     fn is_repeated(&mut self, from: Endpoint, to: Endpoint, message: &Message) -> bool {
         if !is_agreement(message.kind()) {
             return false;
@@ -245,7 +246,7 @@ impl Judge<'_> {
         let sender = (message.kind() != Kind::PrePrepare).then_some(from);
         let is_new = self.came.insert((to, sender, digest));
         let options = &self.recorded.scenario.options;
-        !is_new && matches!(from, Endpoint::Replica(id) if !options.is_faulty(id))
+        !is_new && matches!(from, Endpoint::Replica(id) if !options.repeats_messages(id))
     }
 
     fn on_event(&mut self, at: Time, id: ReplicaId, event: &Event, is_correct: bool) {
@@ -361,3 +362,6 @@ impl Judge<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -199,6 +199,11 @@ impl Options {
         self.timeline.iter().any(|(_, fault)| fault.corrupted() == Some(id))
     }
 
+    /// Whether this replica sends again, on purpose, what it has sent before.
+    pub fn repeats_messages(&self, id: ReplicaId) -> bool {
+        self.behaviours(id).any(|behaviour| behaviour.repeats_messages())
+    }
+
     /// Whether this replica is correct and, once the world has healed, keeps up.
     pub fn is_timely(&self, id: ReplicaId) -> bool {
         let is_slow =
