@@ -16,7 +16,7 @@ pub(super) struct NoEquivocation {
 
 impl Checker for NoEquivocation {
     fn property(&self) -> &'static str {
-        "no equivocation"
+        "no correct replica equivocates"
     }
 
     fn observe(&mut self, observation: &Observation<'_>) -> Result<(), String> {

@@ -112,7 +112,10 @@ fn two_votes_of_one_kind_in_one_place_are_equivocation() {
     assert_eq!(judge(&[sent(0, &prepare), sent(0, &commit), sent(0, &prepare)]), None);
     let other = Message::Prepare(vote(0, 2));
     assert_eq!(judge(&[sent(0, &prepare), sent(1, &other)]), None);
-    assert_eq!(judge(&[sent(0, &prepare), sent(0, &other)]), Some("no equivocation"));
+    assert_eq!(
+        judge(&[sent(0, &prepare), sent(0, &other)]),
+        Some("no correct replica equivocates")
+    );
     let in_next_view = Message::Prepare(vote(1, 2));
     assert_eq!(judge(&[sent(0, &prepare), sent(0, &in_next_view)]), None);
 }
@@ -130,7 +133,7 @@ fn two_pre_prepares_are_equivocation_of_the_primary_alone() {
         Message::PrePrepare(signed(0, body), Arc::new(batch))
     };
     let (one, other) = (proposal(1), proposal(2));
-    assert_eq!(judge(&[sent(0, &one), sent(0, &other)]), Some("no equivocation"));
+    assert_eq!(judge(&[sent(0, &one), sent(0, &other)]), Some("no correct replica equivocates"));
     assert_eq!(judge(&[sent(1, &one), sent(1, &other)]), None);
 }
 

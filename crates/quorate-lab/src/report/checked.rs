@@ -1,7 +1,7 @@
 //! What a verdict is a verdict about.
 
 use super::Summary;
-use super::wording::{count, listed, moment, rounded};
+use super::wording::{count, grouped, listed, moment, rounded};
 use crate::checker::{Checkers, LINEARIZABILITY, ONLY_THE_FAULTY_ARE_CONVICTED, OWN_INVARIANTS};
 use crate::scenario::Scenario;
 use crate::trace::{HEALED, Line};
@@ -18,8 +18,12 @@ pub(super) fn verdict(scenario: &Scenario, summary: &Summary) -> String {
     };
     let how = match summary.verdict {
         "pass" => format!(
-            "all {properties} properties that were checked held, agreement, equal states, one execution \
-             of each operation and linearizability among them, and all work was done in time"
+            "all {properties} properties that were checked held, all work was done in time, and {} what \
+             one correct server would give",
+            match summary.operations_completed {
+                1 => "the answer equals".to_owned(),
+                many => format!("all {} answers equal", grouped(many)),
+            }
         ),
         "no_progress" => format!(
             "all {properties} properties that were checked held, but the work was not done in time"
@@ -42,6 +46,46 @@ pub(super) fn properties(scenario: &Scenario, summary: &Summary) -> Vec<&'static
     all.extend([ONLY_THE_FAULTY_ARE_CONVICTED, OWN_INVARIANTS, LINEARIZABILITY]);
     all
 }
+
+/// What a property says, for those who do not know its name.
+pub(super) fn meaning(property: &str) -> Option<&'static str> {
+    let (_, meaning) = MEANINGS.iter().find(|(name, _)| *name == property)?;
+    Some(meaning)
+}
+
+const MEANINGS: [(&str, &str); 19] = [
+    ("agreement", "no two correct replicas execute different batches at one number"),
+    ("equal states", "after the same number correct replicas have the same state"),
+    ("one execution of each operation", "no operation of a client has its effect twice"),
+    (LINEARIZABILITY, "the answers equal what one correct server would give"),
+    (
+        "accepted results are results of correct replicas",
+        "what a client believes, a correct replica answered",
+    ),
+    (
+        "no correct replica equivocates",
+        "none signs two messages for one place, not after a restart either; liars do",
+    ),
+    (
+        "a view that was left stays left",
+        "who has sent a VIEW-CHANGE votes no more in the views before",
+    ),
+    ("VIEW-CHANGEs tell what they may", "what they list is bounded and inside the window"),
+    (
+        "a new view follows from its VIEW-CHANGEs",
+        "the NEW-VIEW chooses what those that it names imply",
+    ),
+    ("what is committed is the only choice", "no later view could choose another batch there"),
+    ("certificates are whole", "who prepares or commits has a quorum for it"),
+    ("promises are durable before they leave", "what was sent is known again after a crash"),
+    ("no promises without memory", "who lost its disk does not vote on what it may have forgotten"),
+    ("a replica rejoins seldom", "two REJOINs of one replica are five minutes apart"),
+    ("determinism of the service", "the same operations give the same results everywhere"),
+    ("bounded memory", "what a correct replica holds is bounded, whatever the others do"),
+    ("bounded message rate", "what a correct replica sends is bounded, whatever the others do"),
+    (ONLY_THE_FAULTY_ARE_CONVICTED, "no proof names a correct replica"),
+    (OWN_INVARIANTS, "what each replica checks of itself after each step"),
+];
 
 /// What the scenario asks for beside that, in words.
 pub(super) fn expectations(scenario: &Scenario) -> Vec<String> {

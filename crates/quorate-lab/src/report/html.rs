@@ -3,6 +3,7 @@
 
 mod details;
 mod diagram;
+mod glossary;
 mod phase;
 mod plots;
 mod slide;
@@ -11,7 +12,7 @@ pub(super) use diagram::drawn_first;
 
 use super::Summary;
 use super::reading::Reading;
-use super::story::{self, Story};
+use super::story;
 use crate::scenario::Scenario;
 use crate::trace::Line;
 use core::fmt::Write;
@@ -19,7 +20,7 @@ use core::fmt::Write;
 /// A page about a run.
 pub fn page(scenario: &Scenario, summary: &Summary, lines: &[Line]) -> String {
     let reading = Reading::new(scenario.options.replica_count, lines);
-    let Story { sentences, lies } = story::tell(summary, &reading);
+    let story = story::tell(summary, &reading);
     let mut html = String::new();
     // Writing to a string cannot fail.
     let out = &mut html;
@@ -32,15 +33,17 @@ pub fn page(scenario: &Scenario, summary: &Summary, lines: &[Line]) -> String {
         summary.verdict,
         phase::heads()
     );
-    slide::write(out, scenario, summary, &reading, lines, &sentences);
-    out.push_str(&diagram::telling(scenario, &reading, &lies));
+    slide::write(out, scenario, summary, &reading, lines, &story.sentences);
+    out.push_str(&diagram::telling(scenario, &reading, &story));
+    glossary::write(out, scenario);
     details::culprits(out, summary, &reading);
     details::checked(out, scenario, summary);
     fold(out, "Views, latency and throughput over the whole run", |out| {
         out.push_str(&plots::views(&reading));
         out.push_str(&plots::latency_and_throughput(&reading));
     });
-    fold(out, "Messages of the whole run", |out| out.push_str(&diagram::whole(scenario, &reading)));
+    let (title, whole) = diagram::whole(scenario, &reading);
+    fold(out, &title, |out| out.push_str(&whole));
     details::counts(out, scenario, summary);
     details::events(out, &reading);
     details::scenario(out, scenario, summary);

@@ -9,7 +9,9 @@ mod proposals;
 mod views;
 mod world;
 
+pub(super) use decided::makes_good;
 pub(super) use lies::Lie;
+pub(super) use proofs::place as place_of_proof;
 
 use super::Summary;
 use super::reading::Reading;
@@ -46,6 +48,7 @@ pub(super) fn tell(summary: &Summary, reading: &Reading<'_>) -> Story {
     if is_calm {
         sentences.extend(calm::tell(reading));
     }
+    sentences.extend(clients::sessions(reading, &sentences).filter(|_| !is_calm));
     sentences.extend(clients::tell(reading));
     sentences.sort_by_key(|sentence| sentence.at.unwrap_or(u64::MAX));
     sentences.extend(suspects(summary));

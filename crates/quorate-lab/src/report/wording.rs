@@ -63,6 +63,14 @@ pub(crate) fn replicas(ids: &[u32]) -> String {
     }
 }
 
+/// Clients by their ids, which are in order.
+pub(crate) fn clients(ids: &[u32]) -> String {
+    match ids {
+        [only] => format!("client {only}"),
+        _ => format!("clients {}", numbers(ids)),
+    }
+}
+
 /// Numbers in order, runs of more than three of them as "4 to 9".
 pub(crate) fn numbers<T: Copy + Into<u64>>(ids: &[T]) -> String {
     let mut runs: Vec<(u64, u64)> = Vec::new();

@@ -2,7 +2,8 @@
 
 use super::{escape, fold};
 use crate::report::reading::Reading;
-use crate::report::wording::{moment, party, rounded};
+use crate::report::story::place_of_proof;
+use crate::report::wording::{count, grouped, moment, party, rounded};
 use crate::report::{Summary, checked, count_rows};
 use crate::scenario::Scenario;
 use crate::trace::{Against, EventLine};
@@ -20,7 +21,7 @@ pub(super) fn culprits(out: &mut String, summary: &Summary, reading: &Reading<'_
          <em>Proved</em>: the replica's own signatures contradict each other, and anybody who has \
          the cluster's public keys can check that. <em>Suspected</em>: f+1 replicas, or a client, \
          saw it; silence and slowness may be the network's, so they are never proved.</p>\
-         <table><tr><th>replica</th><th>how certain</th><th>what it did</th><th>first proved by</th><th>proof</th></tr>",
+         <table><tr><th>replica</th><th>how certain</th><th>what it did</th><th>first proved by, with what</th><th>proof</th></tr>",
     );
     for (index, culprit) in summary.culprits.iter().enumerate() {
         let certainty = if culprit.proved { "<strong>proved</strong>" } else { "suspected" };
@@ -32,10 +33,10 @@ pub(super) fn culprits(out: &mut String, summary: &Summary, reading: &Reading<'_
             Some(Against::Proved(liar)) => culprit.proved && liar.get() == culprit.replica,
             _ => false,
         };
-        let found = reading
-            .named("evidence found")
-            .find(accuses)
-            .map(|event| format!("{}, {}", party(event.replica), moment(event.at, reading.zero)));
+        let found = reading.named("evidence found").find(accuses).map(|event| {
+            let (who, when) = (party(event.replica), moment(event.at, reading.zero));
+            format!("{who}, {when}{}", place_of_proof(reading, event, culprit.replica))
+        });
         let _ = write!(
             out,
             "<tr><td>{}</td><td>{certainty}</td><td>{}</td><td>{}</td><td>{proof}</td></tr>",
@@ -45,15 +46,40 @@ pub(super) fn culprits(out: &mut String, summary: &Summary, reading: &Reading<'_
         );
     }
     out.push_str("</table>");
+    if summary.culprits.iter().any(|culprit| culprit.proved) {
+        how_to_check(out, summary);
+    }
+}
+
+/// The command that checks a proof.
+fn how_to_check(out: &mut String, summary: &Summary) {
+    let report = escape(&summary.report);
+    let _ = if summary.trace_hash.is_some() {
+        // The keys of a simulated world are its own, and no file holds them.
+        write!(
+            out,
+            "<p class=\"note\">To check: <code>quorate lab replay {report}</code> makes the run, and \
+             the proof in it, once more. A cluster of real replicas has a public file, and anybody \
+             checks its proofs with <code>quorate verify FILE --cluster cluster.toml</code>.</p>"
+        )
+    } else {
+        write!(
+            out,
+            "<p class=\"note\">To check: <code>quorate verify {report}/cluster/replica-N/evidence/FILE \
+             --cluster {report}/cluster/cluster.toml</code>.</p>"
+        )
+    };
 }
 
 pub(super) fn checked(out: &mut String, scenario: &Scenario, summary: &Summary) {
     fold(out, "What was checked", |out| {
-        out.push_str("<p>In every run, at every step where it can be judged:</p><ul>");
+        out.push_str("<p>In every run, at every step where it can be judged:</p><table>");
         for property in checked::properties(scenario, summary) {
-            let _ = write!(out, "<li>{}</li>", escape(property));
+            let meaning = checked::meaning(property).unwrap_or_default();
+            let _ =
+                write!(out, "<tr><td>{}</td><td>{}</td></tr>", escape(property), escape(meaning));
         }
-        out.push_str("</ul>");
+        out.push_str("</table>");
         let expectations = checked::expectations(scenario);
         if expectations.is_empty() {
             return;
@@ -72,12 +98,15 @@ pub(super) fn counts(out: &mut String, scenario: &Scenario, summary: &Summary) {
     fold(out, "Counts of messages", |out| {
         let _ = write!(
             out,
-            "<p>Messages count where they are handled. A request among n = {n} correct replicas that \
-             is ordered alone takes 2n² + n = {} messages of the four phases if each replica also \
-             handles its own; here it took {} on the average. Fewer means that batches carried \
-             several requests or that somebody was silent, more that something was said again.</p>\
+            "<p>Messages count where they are handled. If all n = {n} replicas are correct, a request \
+             that is ordered alone takes 2n² + n = {} messages of the four phases, each replica's own \
+             among them; here it took {} / {} = {} on the average. Fewer means that batches carried \
+             several requests or that somebody was silent, more that something was said again or that \
+             empty batches were ordered.</p>\
              <table><tr><th>messages handled</th><th>number</th></tr>",
             2 * n * n + n,
+            grouped(c.total_with_self),
+            count(summary.requests_completed, "request", "requests"),
             rounded(c.per_request_with_self)
         );
         for (name, number) in count_rows(c) {

@@ -9,15 +9,15 @@ mod stretch;
 
 use super::{escape, phase};
 use crate::report::reading::{Arrow, Reading, replica};
-use crate::report::story::Lie;
+use crate::report::story::{Lie, Sentence, Story};
 use crate::report::wording::{count, moment};
 use crate::scenario::Scenario;
 use crate::trace::{EventLine, MessageLine, Party};
-use arrows::Departures;
+use arrows::{Departures, Labels};
 use axis::Axis;
 use core::fmt::Write;
 use lanes::Lanes;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use stretch::Stretch;
 
 /// The most arrows in the picture of the telling stretch, and in that of the whole run: with more a
@@ -33,10 +33,10 @@ const WIDTH: f64 = 1_070.0;
 const TOP: f64 = 46.0;
 
 /// The picture of the stretch that tells most.
-pub(super) fn telling(scenario: &Scenario, reading: &Reading<'_>, lies: &[Lie]) -> String {
-    let stretch = Stretch::telling(reading, lies);
+pub(super) fn telling(scenario: &Scenario, reading: &Reading<'_>, story: &Story) -> String {
+    let stretch = Stretch::telling(reading, &story.lies);
     let frame = Frame::new(reading, stretch, TELLING_MAX);
-    frame.figure(scenario, Some(WIDTH))
+    frame.figure(scenario, "picture", Some(WIDTH), &story.sentences)
 }
 
 /// What that picture shows before anybody asks for more: whose requests, and which messages.
@@ -50,9 +50,19 @@ pub(in crate::report) fn drawn_first<'a>(
     (frame.clients, drawn)
 }
 
-/// The picture of the whole run, as far as it can be drawn.
-pub(super) fn whole(scenario: &Scenario, reading: &Reading<'_>) -> String {
-    Frame::new(reading, Stretch::whole(reading), WHOLE_MAX).figure(scenario, None)
+/// The picture of the whole run, as far as it can be drawn; and a title that says how far.
+pub(super) fn whole(scenario: &Scenario, reading: &Reading<'_>) -> (String, String) {
+    let frame = Frame::new(reading, Stretch::whole(reading), WHOLE_MAX);
+    let title = if frame.stretch.to < reading.end {
+        format!(
+            "Messages of all numbers, until {} of {}",
+            moment(frame.stretch.to, reading.zero),
+            moment(reading.end, reading.zero)
+        )
+    } else {
+        "Messages of the whole run".to_owned()
+    };
+    (title, frame.figure(scenario, "whole", None, &[]))
 }
 
 /// What is in a picture.
@@ -145,10 +155,40 @@ impl<'a> Frame<'a> {
         self.reading.events.iter().copied().filter(move |event| (from..=to).contains(&event.at))
     }
 
-    fn figure(&self, scenario: &Scenario, width: Option<f64>) -> String {
+    fn figure(
+        &self,
+        scenario: &Scenario,
+        id: &str,
+        width: Option<f64>,
+        sentences: &[Sentence],
+    ) -> String {
         if self.arrows.is_empty() {
             return "<p>No message was sent.</p>".to_owned();
         }
+        let mut html = format!(
+            "<figure id=\"{id}\"><p class=\"alone\"><a href=\"#{id}\">Show the picture alone, \
+             large</a><a href=\"#\" class=\"back\">Back to the page</a></p>"
+        );
+        self.draw(&mut html, scenario, width, sentences);
+        let _ = write!(
+            html,
+            "{}<figcaption>{} Time runs to the right; pauses are drawn short.{} Point at \
+             anything to read what it is.</figcaption></figure>",
+            phase::choices(self),
+            self.stretch.caption(self.reading),
+            match self.left_out {
+                0 => String::new(),
+                many => format!(
+                    " {} not drawn: all are in trace.jsonl.",
+                    count(many as u64, "other message is", "other messages are")
+                ),
+            }
+        );
+        html
+    }
+
+    /// Which messages leave where, the parties, and the times at which something is drawn at first.
+    fn places(&self) -> (Departures<'a>, BTreeSet<Party>, BTreeMap<u64, usize>) {
         let mut departures = Departures::default();
         let mut parties = BTreeSet::new();
         let shown = self.arrows.iter().filter(|arrow| self.is_drawn_first(arrow));
@@ -169,43 +209,67 @@ impl<'a> Frame<'a> {
             departures.insert(arrow);
             parties.extend([arrow.message.from, arrow.message.to]);
         }
+        (departures, parties, times)
+    }
+
+    fn draw(
+        &self,
+        svg: &mut String,
+        scenario: &Scenario,
+        width: Option<f64>,
+        sentences: &[Sentence],
+    ) {
+        let (departures, parties, times) = self.places();
         let axis = Axis::new(&times, width);
         let lanes = Lanes::new(scenario, &self.clients, &parties, TOP);
         let height = lanes.bottom() + 44.0;
-        let mut svg = format!(
-            "<figure><div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"message \
+        let _ = write!(
+            svg,
+            "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"message \
              sequence diagram, scrolls sideways\">{}<svg role=\"img\" aria-label=\"message sequence \
              diagram\" width=\"{:.0}\" height=\"{height:.0}\">",
             lanes.names(height),
             axis.width()
         );
-        self.draw_views(&mut svg, &axis, lanes.bottom());
-        axis.draw(&mut svg, self.reading.zero, TOP, lanes.bottom() + 4.0);
+        self.draw_views(svg, &axis, lanes.bottom());
+        axis.draw(svg, self.reading.zero, TOP, lanes.bottom() + 4.0);
         let stretch = (self.stretch.from, self.stretch.to);
-        lanes.draw(&mut svg, self.reading, stretch, |at| axis.at(at), axis.width());
-        self.draw_faults(&mut svg, &axis, lanes.bottom());
+        lanes.draw(svg, self.reading, stretch, |at| axis.at(at), axis.width());
+        self.draw_faults(svg, &axis, lanes.bottom());
+        self.draw_story(svg, &axis, lanes.bottom(), sentences);
         // What convicts lies above everything else.
         let (proofs, others): (Vec<&Arrow<'_>>, Vec<&Arrow<'_>>) =
             self.arrows.iter().partition(|arrow| arrow.convicts.is_some());
-        for arrow in others.into_iter().chain(proofs) {
-            arrows::draw(&mut svg, self, arrow, &departures, &axis, &lanes);
+        let arrows: Vec<&Arrow<'_>> = others.into_iter().chain(proofs).collect();
+        for arrow in &arrows {
+            arrows::draw(svg, self, arrow, &departures, &axis, &lanes);
         }
-        marks::draw(&mut svg, self, &axis, &lanes);
-        let _ = write!(
-            svg,
-            "</svg></div>{}<figcaption>{} Time runs to the right; pauses are drawn short.{} Point at \
-             anything to read what it is.</figcaption></figure>",
-            phase::choices(self),
-            self.stretch.caption(self.reading),
-            match self.left_out {
-                0 => String::new(),
-                many => format!(
-                    " {} not drawn: all are in trace.jsonl.",
-                    count(many as u64, "other message is", "other messages are")
-                ),
-            }
-        );
-        svg
+        // Texts lie above lines, and those of proofs find their places first.
+        let mut labels = Labels::default();
+        for arrow in arrows.iter().rev() {
+            arrows::label(svg, self, arrow, &departures, &axis, &lanes, &mut labels);
+        }
+        marks::draw(svg, self, &axis, &lanes);
+        svg.push_str("</svg></div>");
+    }
+
+    /// The numbers of the sentences that are about something here.
+    fn draw_story(&self, svg: &mut String, axis: &Axis, bottom: f64, sentences: &[Sentence]) {
+        let (from, to) = (self.stretch.from, self.stretch.to);
+        let mut free = f64::MIN;
+        for (index, sentence) in sentences.iter().enumerate() {
+            let Some(at) = sentence.at.filter(|at| (from..=to).contains(at)) else { continue };
+            let place = axis.at(at);
+            let x = place.max(free);
+            free = x + 20.0;
+            let _ = write!(
+                svg,
+                "<g class=\"row\"><title>{}</title><path d=\"M{x:.0} 40L{place:.0} {TOP}V{bottom:.0}\"/>\
+                 <circle cx=\"{x:.0}\" cy=\"31\" r=\"9\"/><text x=\"{x:.0}\" y=\"35\">{}</text></g>",
+                escape(&sentence.text),
+                index + 1
+            );
+        }
     }
 
     /// The views of the cluster, each with its primary, as bands over all rows.
@@ -277,6 +341,14 @@ impl<'a> Frame<'a> {
         let ranks = self.arrows.iter().filter(|arrow| self.sort(arrow) != " more");
         let ranks = ranks.filter_map(|arrow| self.reading.rivals.rank(arrow.message));
         ranks.max().map_or(0, |rank| rank + 1)
+    }
+
+    pub(super) fn has_proofs(&self) -> bool {
+        self.arrows.iter().any(|arrow| arrow.convicts.is_some())
+    }
+
+    pub(super) fn has_questions(&self) -> bool {
+        self.arrows.iter().any(|arrow| arrow.asks_for_proof)
     }
 
     pub(super) fn has_refusals(&self) -> bool {

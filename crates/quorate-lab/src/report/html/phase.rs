@@ -130,6 +130,15 @@ pub(super) fn choices(frame: &Frame<'_>) -> String {
         let what = if rank == 0 { "the digest named first" } else { "another digest in its place" };
         entry(&format!("chip b{rank}"), &letter, what);
     }
+    if frame.rivals() > 0 {
+        entry("", "", "(there the colour is the digest; elsewhere it is the kind)");
+    }
+    if frame.has_proofs() {
+        entry("m-proof", "━━", "brings the proof of a lie");
+    }
+    if frame.has_questions() {
+        entry("m-ask", "┄┄", "asks for it");
+    }
     for mark in MARKS.iter().filter(|mark| frame.has_mark(mark)) {
         entry(mark.class, mark.glyph, mark.meaning);
     }

@@ -32,17 +32,28 @@ impl Scale {
     }
 
     fn labels(&self, svg: &mut String, y: f64) {
-        for part in 0..=4 {
-            let at = self.from + (self.to - self.from) * part / 4;
-            let anchor = if part == 4 { " text-anchor=\"end\"" } else { "" };
+        let step = round_step(self.to - self.from);
+        for at in (self.from..=self.to).step_by(usize::try_from(step).unwrap_or(usize::MAX)) {
+            let x = self.x(at);
+            let anchor = if x + 70.0 > WIDTH { " text-anchor=\"end\"" } else { "" };
             let _ = write!(
                 svg,
-                "<text x=\"{:.0}\" y=\"{y:.0}\"{anchor}>{}</text>",
-                self.x(at),
+                "<path class=\"tick\" d=\"M{x:.1} {:.0}v5\"/><text x=\"{x:.0}\" y=\"{y:.0}\"{anchor}>{}</text>",
+                y - 17.0,
                 moment(at, self.from)
             );
         }
     }
+}
+
+/// A round distance of which four to nine fit the span.
+fn round_step(span: u64) -> u64 {
+    let mut unit = 1;
+    while unit * 50 <= span {
+        unit *= 10;
+    }
+    let [two, five] = [2 * unit, 5 * unit];
+    [unit, two, five].into_iter().find(|step| span / step < 9).unwrap_or(five)
 }
 
 /// The views of the cluster, and what the scenario changed when.

@@ -25,11 +25,12 @@ pub(super) fn write(
          class=\"story\">",
         escape(&checked::world(scenario, lines, reading.zero))
     );
-    for sentence in sentences {
+    for (index, sentence) in sentences.iter().enumerate() {
         let when = sentence.at.map_or_else(String::new, |at| moment(at, reading.zero));
         let _ = write!(
             out,
-            "<tr><td class=\"number\">{when}</td><td>{}</td></tr>",
+            "<tr><td class=\"row\"><b>{}</b></td><td class=\"number\">{when}</td><td>{}</td></tr>",
+            index + 1,
             escape(&sentence.text)
         );
     }

@@ -54,6 +54,12 @@ impl<'a> Rivals<'a> {
         let rivals = self.of.get(&Place::Batch(seq))?;
         rivals.iter().position(|rival| *rival == digest).map(letter)
     }
+
+    /// Each batch that was named at a number beside others, by letter and digest.
+    pub(in crate::report) fn letters(&self, seq: u64) -> Vec<String> {
+        let rivals = self.of.get(&Place::Batch(seq)).into_iter().flatten();
+        rivals.enumerate().map(|(rank, digest)| format!("{} {digest}", letter(rank))).collect()
+    }
 }
 
 /// A letter for a rank; all beyond the alphabet have the last one.

@@ -208,7 +208,7 @@ fn refused(reading: &Reading<'_>) -> Vec<Lie> {
 
 /// The first lie of each sort, with the numbers at which it was told again; and who saw it.
 pub(super) fn tell(reading: &Reading<'_>, lies: &[Lie]) -> Vec<Sentence> {
-    let mut told: Vec<(&Lie, BTreeSet<u64>)> = Vec::new();
+    let mut told: Vec<(&Lie, BTreeMap<u64, &Lie>)> = Vec::new();
     for lie in lies {
         let sort = |other: &Lie| match (&other.what, &lie.what) {
             (What::Two(_), What::Two(_)) | (What::Odd(_), What::Odd(_)) => true,
@@ -219,8 +219,8 @@ pub(super) fn tell(reading: &Reading<'_>, lies: &[Lie]) -> Vec<Sentence> {
         };
         let is_same = |other: &Lie| other.by == lie.by && other.kind == lie.kind && sort(other);
         match told.iter_mut().find(|(other, _)| is_same(other)) {
-            Some((_, again)) => again.extend(lie.seq),
-            None => told.push((lie, BTreeSet::new())),
+            Some((_, again)) => again.extend(lie.seq.map(|seq| (seq, lie))),
+            None => told.push((lie, BTreeMap::new())),
         }
     }
     // Whoever signs two things says more than whoever is refused.
@@ -232,9 +232,9 @@ pub(super) fn tell(reading: &Reading<'_>, lies: &[Lie]) -> Vec<Sentence> {
         let again = match again.len() {
             0 => String::new(),
             1..=6 => {
-                let again: Vec<u64> = again.into_iter().collect();
                 let word = if again.len() == 1 { "number" } else { "numbers" };
-                format!(" The same with {word} {}.", numbers(&again))
+                let seqs: Vec<u64> = again.keys().copied().collect();
+                format!(" The same with {word} {}{}.", numbers(&seqs), others(lie, &again))
             }
             many => format!(" The same with {many} more numbers."),
         };
@@ -247,6 +247,16 @@ pub(super) fn tell(reading: &Reading<'_>, lies: &[Lie]) -> Vec<Sentence> {
         sentences.push(Sentence { at: None, text: format!("Seen as well: {more}.") });
     }
     sentences
+}
+
+/// What the letters stand for where a lie is told again, if not for the same batches.
+fn others(lie: &Lie, again: &BTreeMap<u64, &Lie>) -> String {
+    let same: BTreeSet<&str> = lie.digests().collect();
+    let other = |lie: &&&Lie| lie.digests().any(|digest| !same.contains(digest));
+    match again.values().filter(other).count() {
+        0 => String::new(),
+        _ => ", each with batches of its own".to_owned(),
+    }
 }
 
 fn describe(reading: &Reading<'_>, lie: &Lie) -> String {

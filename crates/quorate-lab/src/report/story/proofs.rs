@@ -3,8 +3,8 @@
 use super::{Sentence, at};
 use crate::report::Summary;
 use crate::report::reading::{Reading, replica};
-use crate::report::wording::{capital, moment, party, replicas};
-use crate::trace::{Against, EventLine};
+use crate::report::wording::{capital, listed, moment, party, replicas};
+use crate::trace::{Against, EventLine, MessageLine};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn tell(summary: &Summary, reading: &Reading<'_>) -> Vec<Sentence> {
@@ -20,12 +20,13 @@ pub(super) fn tell(summary: &Summary, reading: &Reading<'_>) -> Vec<Sentence> {
         // What a liar alone sees of itself is not proved before others.
         let Some(lie) = lie(summary, liar, view) else { continue };
         let finder = party(first.replica);
-        let how = how(reading, first, liar);
+        let (which, how) = how(reading, first, liar);
+        let others = others(reading, &events, liar);
         let text = format!(
-            "{finder} can prove the lie to anybody: {lie}, signed by replica {liar}. {how}"
+            "{finder} can prove the lie to anybody: {lie}{which}, signed by replica {liar}."
         );
-        sentences.push(at(first.at, capital(text.trim_end())));
-        sentences.extend(others(reading, &events, liar));
+        let parts: Vec<String> = [Some(text), how, others].into_iter().flatten().collect();
+        sentences.push(at(first.at, capital(&parts.join(" "))));
     }
     sentences
 }
@@ -37,37 +38,69 @@ fn lie(summary: &Summary, liar: u32, view: Option<u64>) -> Option<String> {
     proved.find_map(|culprit| culprit.evidence.strip_suffix(&ending)).map(str::to_owned)
 }
 
-/// The message that made the proof whole.
-fn how(reading: &Reading<'_>, found: &EventLine, liar: u32) -> String {
+/// At which number the lie was told, and the message that made the proof whole.
+fn how(reading: &Reading<'_>, found: &EventLine, liar: u32) -> (String, Option<String>) {
+    let Some(message) = convicting(reading, found, liar) else { return (String::new(), None) };
+    let from = party(message.from);
+    let named = |digest: &String| match message.seq {
+        Some(seq) => format!(", {}", reading.rivals.letter(seq, digest).unwrap_or('?')),
+        None => String::new(),
+    };
+    let named = message.digest.as_ref().map(named).unwrap_or_default();
+    let text = match (message.kind, replica(message.from)) {
+        ("REPAIR", _) => format!(
+            "It had asked, and {from} forwarded the PRE-PREPARE that it had not been sent{named}."
+        ),
+        (kind, Some(from)) if from == liar => format!("The liar's own {kind} makes it whole."),
+        (kind, _) => format!("The {kind} of {from} makes it whole."),
+    };
+    (which(reading, message), Some(text))
+}
+
+/// The message with which a replica could prove a lie.
+fn convicting<'a>(reading: &Reading<'a>, found: &EventLine, liar: u32) -> Option<&'a MessageLine> {
     let arrow = reading.arrows.iter().find(|arrow| {
         arrow.message.to == found.replica
             && arrow.message.at == found.at
             && arrow.convicts.is_some_and(|convicted| convicted.get() == liar)
     });
-    let Some(message) = arrow.map(|arrow| arrow.message) else { return String::new() };
-    let from = party(message.from);
-    match (message.kind, replica(message.from)) {
-        ("REPAIR", _) => {
-            format!("It had asked, and {from} forwarded the PRE-PREPARE that it had not been sent.")
+    arrow.map(|arrow| arrow.message)
+}
+
+/// The place in the order at which a convicting message contradicts another one.
+fn which(reading: &Reading<'_>, message: &MessageLine) -> String {
+    match (message.kind, message.view, message.seq) {
+        ("REPAIR" | "PRE-PREPARE", Some(view), Some(seq)) => {
+            let letters = reading.rivals.letters(seq);
+            let letters =
+                if letters.len() < 2 { String::new() } else { format!(" ({})", listed(&letters)) };
+            format!(", number {seq} of view {view}{letters}")
         }
-        (kind, Some(from)) if from == liar => format!("The liar's own {kind} makes it whole."),
-        (kind, _) => format!("The {kind} of {from} makes it whole."),
+        _ => String::new(),
     }
 }
 
-fn others(reading: &Reading<'_>, events: &[&EventLine], liar: u32) -> Option<Sentence> {
+/// Where the lie was told that a replica could prove, for the table of proofs.
+pub(in crate::report) fn place(reading: &Reading<'_>, found: &EventLine, liar: u32) -> String {
+    let Some(message) = convicting(reading, found, liar) else { return String::new() };
+    let forwarded = match (message.kind, replica(message.from)) {
+        ("REPAIR", Some(helper)) => format!(", with what replica {helper} forwarded"),
+        _ => String::new(),
+    };
+    which(reading, message) + &forwarded
+}
+
+fn others(reading: &Reading<'_>, events: &[&EventLine], liar: u32) -> Option<String> {
     let ids: BTreeSet<u32> = events[1..].iter().filter_map(|e| replica(e.replica)).collect();
     let last = events.last().filter(|_| !ids.is_empty())?;
     let ids: Vec<u32> = ids.into_iter().collect();
     let own = if ids.contains(&liar) {
         format!(
-            " Replica {liar} too: it lies on its links, and behind them runs the unchanged protocol."
+            " Replica {liar} can, too: only what leaves it is falsified, not the protocol that it runs."
         )
     } else {
         String::new()
     };
-    let verb = if ids.len() == 1 { "has" } else { "have" };
     let by = moment(last.at, reading.zero);
-    let text = format!("{} {verb} a proof by {by}.{own}", replicas(&ids));
-    Some(at(events[1].at, capital(&text)))
+    Some(capital(&format!("{} can by {by}.{own}", replicas(&ids))))
 }

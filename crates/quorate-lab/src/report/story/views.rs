@@ -44,10 +44,15 @@ fn left(reading: &Reading<'_>, period: &Period, next: Option<&Period>) -> Option
         .collect();
     let (first, last) = (leaving.first()?, leaving.last()?);
     let (view, primary) = (period.view, reading.primary(period.view));
+    let over = period.until.filter(|over| (first.at + 1..last.at).contains(over));
+    let over = over.map_or_else(String::new, |over| {
+        let enough = reading.fault_bound() + 1;
+        format!(" (f+1 = {enough} of them by {}, which ends it)", moment(over, reading.zero))
+    });
     let by = if last.at == first.at {
         String::new()
     } else {
-        format!(" by {}", moment(last.at, reading.zero))
+        format!(" by {}{over}", moment(last.at, reading.zero))
     };
     let leavers = ids(leaving.iter().copied());
     let verb = if leavers.len() == 1 { "leaves" } else { "leave" };
@@ -107,9 +112,17 @@ fn begins(reading: &Reading<'_>, before: &Period, period: &Period) -> Sentence {
         )
     } else {
         let verb = if members.len() == 1 { "is" } else { "are" };
+        let new_view = reading.arrows.iter().map(|arrow| arrow.message).find(|message| {
+            message.kind == "NEW-VIEW"
+                && message.view == Some(view)
+                && replica(message.from) == Some(primary)
+        });
+        let sent = new_view.map_or_else(String::new, |message| {
+            format!(", and its NEW-VIEW leaves at {}", moment(message.sent, reading.zero))
+        });
         format!(
-            "{skipped}Replica {primary} takes over as the primary of view {view} with its NEW-VIEW; \
-             {} {verb} in it by {}{later}.",
+            "{skipped}Replica {primary} takes over as the primary of view {view}: it has a quorum of \
+             VIEW-CHANGEs{sent}; {} {verb} in the view by {}{later}.",
             replicas(&members),
             moment(by, reading.zero)
         )

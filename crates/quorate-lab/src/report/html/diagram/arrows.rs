@@ -50,6 +50,24 @@ impl<'a> Departures<'a> {
     }
 }
 
+/// Where an arrow begins and ends.
+fn ends(
+    arrow: &Arrow<'_>,
+    departures: &Departures<'_>,
+    axis: &Axis,
+    lanes: &Lanes,
+) -> ((f64, f64), (f64, f64)) {
+    let message = arrow.message;
+    let (y1, y2) = (lanes.y(message.from), lanes.y(message.to));
+    let x2 = axis.at(message.at);
+    let x1 = (axis.at(message.sent) + departures.place(arrow)).min(x2 - 2.0);
+    let to = match message.fate {
+        Fate::Lost => (x1 + 14.0, y1 + (y2 - y1) * 0.4),
+        _ => (x2, y2),
+    };
+    ((x1, y1), to)
+}
+
 pub(super) fn draw(
     svg: &mut String,
     frame: &Frame<'_>,
@@ -60,25 +78,11 @@ pub(super) fn draw(
 ) {
     let message = arrow.message;
     let phase = phase::of(message.kind);
-    let (y1, mut y2) = (lanes.y(message.from), lanes.y(message.to));
-    let mut x2 = axis.at(message.at);
-    let x1 = (axis.at(message.sent) + departures.place(arrow)).min(x2 - 2.0);
-    if message.fate == Fate::Lost {
-        (x2, y2) = (x1 + 14.0, y1 + (y2 - y1) * 0.4);
-    }
-    let rank = frame.reading.rivals.rank(message);
-    let mut class = phase.class.to_owned();
-    if let Some(rank) = rank {
-        let _ = write!(class, " b{}", rank.min(3));
-    }
-    class.push_str(frame.sort(arrow));
-    let proves = arrow.convicts.is_some();
-    if proves {
-        class.push_str(" proves");
-    }
+    let ((x1, y1), (x2, y2)) = ends(arrow, departures, axis, lanes);
     let _ = write!(
         svg,
-        "<g class=\"{class}\"><title>{}</title><path d=\"M{x1:.0} {y1:.0}L{x2:.0} {y2:.0}\"/>",
+        "<g class=\"{}\"><title>{}</title><path d=\"M{x1:.0} {y1:.0}L{x2:.0} {y2:.0}\"/>",
+        class(frame, arrow),
         escape(&describe(frame, arrow))
     );
     let mark = |svg: &mut String, name: &str| {
@@ -91,20 +95,60 @@ pub(super) fn draw(
     if arrow.is_refused_as_a_lie() {
         mark(svg, "refused");
     }
-    label(svg, arrow, rank, lanes, (x1, y1), (x2, y2));
     svg.push_str("</g>");
 }
 
-/// Which batch it names: number and letter where there are several.
-fn label(
+/// Kind, digest, sort and what it proves, as classes.
+fn class(frame: &Frame<'_>, arrow: &Arrow<'_>) -> String {
+    let mut class = phase::of(arrow.message.kind).class.to_owned();
+    if let Some(rank) = frame.reading.rivals.rank(arrow.message) {
+        let _ = write!(class, " b{}", rank.min(3));
+    }
+    class.push_str(frame.sort(arrow));
+    if arrow.convicts.is_some() {
+        class.push_str(" proves");
+    }
+    class
+}
+
+/// Where labels are that are shown before anybody asks for more.
+#[derive(Default)]
+pub(super) struct Labels {
+    taken: Vec<(f64, f64, f64)>,
+}
+
+impl Labels {
+    /// A place on an arrow near its head, off the rows, and off the other labels if there is one.
+    fn place(&self, (x1, y1): (f64, f64), (x2, y2): (f64, f64), width: f64) -> (f64, f64) {
+        let length = (y2 - y1).abs().max(20.0);
+        let on = |off: f64| {
+            let way = 1.0 - off / length;
+            (x1 + (x2 - x1) * way, y1 + (y2 - y1) * way)
+        };
+        let is_free = |(x, y): &(f64, f64)| {
+            self.taken.iter().all(|(left, top, wide)| {
+                (left - x).abs() > (wide + width) / 2.0 || (top - y).abs() > LABEL_HEIGHT
+            })
+        };
+        let offs = [16.0, 30.0, 44.0].into_iter().filter(|off| *off < length - 8.0);
+        offs.map(on).find(is_free).unwrap_or_else(|| on(16.0))
+    }
+}
+
+const LABEL_HEIGHT: f64 = 13.0;
+
+/// Which batch an arrow names: number and letter where there are several.
+pub(super) fn label(
     svg: &mut String,
+    frame: &Frame<'_>,
     arrow: &Arrow<'_>,
-    rank: Option<usize>,
+    departures: &Departures<'_>,
+    axis: &Axis,
     lanes: &Lanes,
-    (x1, y1): (f64, f64),
-    (x2, y2): (f64, f64),
+    labels: &mut Labels,
 ) {
     let message = arrow.message;
+    let rank = frame.reading.rivals.rank(message);
     let is_proposal = message.kind == "PRE-PREPARE" || arrow.convicts.is_some();
     if !lanes.is_wide() && !is_proposal {
         return;
@@ -115,14 +159,17 @@ fn label(
         (None, Some(seq)) if is_proposal => seq.to_string(),
         _ => return,
     };
-    // Near the head, but off the row that it points to.
-    let way = 1.0 - (16.0 / (y2 - y1).abs().max(20.0));
-    let (x, y) = (x1 + (x2 - x1) * way, y1 + (y2 - y1) * way);
+    let (from, to) = ends(arrow, departures, axis, lanes);
     let width = 5.0 + 7.0 * text.len() as f64;
+    let (x, y) = labels.place(from, to, width);
+    if frame.is_drawn_first(arrow) {
+        labels.taken.push((x, y, width));
+    }
     let _ = write!(
         svg,
-        "<rect x=\"{:.0}\" y=\"{:.0}\" width=\"{width:.0}\" height=\"13\" rx=\"3\"/><text \
-         x=\"{x:.0}\" y=\"{:.0}\">{text}</text>",
+        "<g class=\"{}\"><rect x=\"{:.0}\" y=\"{:.0}\" width=\"{width:.0}\" height=\"13\" rx=\"3\"/><text \
+         x=\"{x:.0}\" y=\"{:.0}\">{text}</text></g>",
+        class(frame, arrow),
         x - width / 2.0,
         y - 7.0,
         y + 4.0
@@ -153,8 +200,10 @@ fn describe(frame: &Frame<'_>, arrow: &Arrow<'_>) -> String {
         None => format!(", digest {digest}"),
     });
     let view = message.view.map(|view| format!(", view {view}"));
-    let request =
-        message.request.map(|(session, number)| format!(", request {number} of session {session}"));
+    let request = message.request.map(|(session, number)| match message.session {
+        true => ", request 0: it opens the client's session".to_owned(),
+        false => format!(", request {number} of session {session}"),
+    });
     for part in [view, numbered, named, request].into_iter().flatten() {
         text.push_str(&part);
     }

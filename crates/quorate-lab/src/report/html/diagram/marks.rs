@@ -5,7 +5,7 @@ use crate::report::html::escape;
 use crate::report::wording::{moment, party};
 use crate::trace::{EventLine, Party};
 use core::fmt::Write;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A mark, and what it means.
 pub(in crate::report::html) struct Mark {
@@ -39,9 +39,19 @@ pub(super) fn of(event: &EventLine) -> Option<&'static Mark> {
     MARKS.iter().find(|mark| mark.event == event.event)
 }
 
+/// How much is in a batch, if not one request.
+fn size(event: &EventLine) -> Option<String> {
+    match event.requests? {
+        0 => Some(" (empty)".to_owned()),
+        1 => None,
+        many => Some(format!(" ({many} requests)")),
+    }
+}
+
 /// Draws the marks, beside each other where they would cover each other. Returns those drawn.
 pub(super) fn draw(svg: &mut String, frame: &Frame<'_>, axis: &Axis, lanes: &Lanes) {
     let mut taken: BTreeMap<Party, f64> = BTreeMap::new();
+    let mut sized = BTreeSet::new();
     for event in frame.events() {
         let Some(mark) = of(event) else { continue };
         let text = match (mark.event, event.seq, event.view) {
@@ -49,7 +59,8 @@ pub(super) fn draw(svg: &mut String, frame: &Frame<'_>, axis: &Axis, lanes: &Lan
             ("executed", Some(seq), _) => {
                 let digest = event.digest.as_deref().unwrap_or_default();
                 let letter = frame.reading.rivals.letter(seq, digest);
-                format!("{}{seq}{}", mark.glyph, letter.map(String::from).unwrap_or_default())
+                let size = size(event).filter(|_| sized.insert(seq)).unwrap_or_default();
+                format!("{}{seq}{}{size}", mark.glyph, letter.map(String::from).unwrap_or_default())
             }
             ("view entered", _, Some(view)) => format!("{}v{view}", mark.glyph),
             _ => mark.glyph.to_owned(),

@@ -2,9 +2,10 @@
 //! lie, proof or change of view.
 
 use crate::report::reading::Reading;
-use crate::report::story::Lie;
+use crate::report::story::{self, Lie};
 use crate::report::wording::{capital, listed, moment, numbers};
-use std::collections::BTreeSet;
+use crate::trace::Party;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A part of a run.
 pub(super) struct Stretch {
@@ -45,13 +46,18 @@ impl Stretch {
         let changes = reading.periods.iter().map(|period| period.from);
         let third = changes.filter(|change| *change > focus.at).nth(2);
         let to = third.map_or(answered, |third| third.min(answered));
+        let mended = story::makes_good(reading, lies).filter(|event| event.at <= to);
+        let to =
+            mended.and_then(|event| last_reply(reading, event.seq)).map_or(to, |at| at.min(to));
         let mut seqs: BTreeSet<u64> = lie.and_then(|lie| lie.seq).into_iter().collect();
         if seqs.is_empty() {
             seqs.extend(first_number(reading, from, to));
         }
         // One that shows that work goes on afterwards, where a picture has room for two.
         let has_room = reading.replica_count <= ROOM_FOR_TWO && focus.over > focus.at;
-        seqs.extend(first_number(reading, focus.over, to).filter(|_| has_room));
+        let mended = mended.and_then(|event| event.seq);
+        let goes_on = mended.or_else(|| first_number(reading, focus.over, to));
+        seqs.extend(goes_on.filter(|_| has_room));
         Self { from, to, seqs }
     }
 
@@ -121,6 +127,20 @@ fn focus(reading: &Reading<'_>, lie: Option<&Lie>) -> Option<Focus> {
 
 fn first_answer(reading: &Reading<'_>, after: u64) -> Option<u64> {
     reading.calls.iter().filter_map(|call| call.answered).filter(|at| *at > after).min()
+}
+
+/// When the last REPLY came that was sent on execution of a number.
+fn last_reply(reading: &Reading<'_>, seq: Option<u64>) -> Option<u64> {
+    let executed: BTreeMap<Party, u64> = reading
+        .named("executed")
+        .filter(|event| event.seq == seq)
+        .map(|event| (event.replica, event.at))
+        .collect();
+    let (first, last) = (*executed.values().min()?, *executed.values().max()?);
+    let messages = reading.arrows.iter().map(|arrow| arrow.message);
+    let replies = messages
+        .filter(|message| message.kind == "REPLY" && (first..=last).contains(&message.sent));
+    replies.map(|message| message.at).max()
 }
 
 /// The first number at which something for a client is proposed in a stretch.
