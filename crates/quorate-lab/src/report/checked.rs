@@ -176,3 +176,25 @@ pub(super) fn result(summary: &Summary, reading: &super::reading::Reading<'_>) -
     ]
     .join(" · ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_property_that_is_judged_is_explained() {
+        let scenario = Scenario::parse(
+            "a.toml",
+            "format = 1\ntitle = \"a\"\n[[start]]\nat = 0\nhonest_node = 4\n",
+        );
+        let scenario = scenario.unwrap_or_else(|error| panic!("{error}"));
+        let mut judged = Checkers::of_a_world(&scenario.options).properties();
+        judged.extend([ONLY_THE_FAULTY_ARE_CONVICTED, OWN_INVARIANTS, LINEARIZABILITY]);
+        for property in &judged {
+            assert!(meaning(property).is_some(), "{property}");
+        }
+        for (name, _) in MEANINGS {
+            assert!(judged.contains(&name), "{name} is judged nowhere");
+        }
+    }
+}

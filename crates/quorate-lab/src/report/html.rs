@@ -40,7 +40,7 @@ pub fn page(scenario: &Scenario, summary: &Summary, lines: &[Line]) -> String {
     details::checked(out, scenario, summary);
     fold(out, "Views, latency and throughput over the whole run", |out| {
         out.push_str(&plots::views(&reading));
-        out.push_str(&plots::latency_and_throughput(&reading));
+        out.push_str(&plots::latency_and_throughput(scenario, &reading));
     });
     let (title, whole) = diagram::whole(scenario, &reading);
     fold(out, &title, |out| out.push_str(&whole));

@@ -5,6 +5,7 @@ mod arrows;
 mod first_request;
 mod periods;
 mod rivals;
+mod windows;
 
 pub(super) use arrows::Arrow;
 pub(super) use first_request::FirstRequest;

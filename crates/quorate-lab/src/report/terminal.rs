@@ -142,6 +142,9 @@ impl Row<'_> {
             }
             _ => {}
         }
+        if message.session && message.seq.is_none() {
+            label.push_str(", opens the session");
+        }
         if let Some(rank) = reading.rivals.rank(message) {
             let _ = write!(label, " {}", letter(rank));
         }

@@ -25,11 +25,16 @@ fn page_of(file: &str) -> String {
 
 /// What a page says before its picture, without marks.
 fn slide(page: &str) -> String {
-    let (top, _) = page.split_once("<figure>").expect("there is a picture");
+    let (top, _) = page.split_once("<figure").expect("there is a picture");
     let (_, top) = top.split_once("<h1>").expect("there is a title");
+    text_of(top)
+}
+
+/// What a reader sees of it.
+fn text_of(html: &str) -> String {
     let mut text = String::new();
     let mut is_mark = false;
-    for letter in top.chars() {
+    for letter in html.chars() {
         match letter {
             '<' => is_mark = true,
             '>' => is_mark = false,
@@ -43,7 +48,7 @@ fn slide(page: &str) -> String {
 #[track_caller]
 fn assert_says(text: &str, whats: &[&str]) {
     for what in whats {
-        assert!(text.contains(what), "nothing of '{what}' in: {text}");
+        assert!(text.contains(what), "nothing of '{what}' in: {text:.6000}");
     }
 }
 
@@ -56,15 +61,26 @@ fn page_about_an_equivocation_says_what_the_primary_did_wrong() {
         &[
             "Replica 0, the primary of view 0, gives number 1 to two batches",
             "A (38aedb97, 1 request) to replica 1 and B (7ca8bb0b, empty) to replicas 2 and 3",
-            "The same with numbers 2 and 3",
+            "The same with numbers 2 and 3, each with batches of its own",
             "Replica 2, which was given B, gets replica 1's PREPARE for A",
-            "Replica 2 can prove the lie to anybody: two PRE-PREPAREs for one sequence number, signed \
-             by replica 0",
-            "replica 1 forwarded the PRE-PREPARE",
-            "Replicas 0 to 3 leave view 0, whose primary is replica 0",
-            "Replica 1 takes over as the primary of view 1",
+            "Replica 2 can prove the lie to anybody: two PRE-PREPAREs for one sequence number, 1, \
+             signed by replica 0. It had asked, and replica 1 forwarded the PRE-PREPARE for A. \
+             Replicas 0, 1 and 3 can by +2.08 ms.",
+            "Replicas 0 to 3 leave view 0, whose primary is replica 0, by +2.08 ms (f+1 = 2 of them by \
+             +1.85 ms, which ends it): the primary was caught lying",
+            "Replica 1 takes over as the primary of view 1: it has a quorum of VIEW-CHANGEs, and its \
+             NEW-VIEW leaves at +2.57 ms; replicas 0 to 3 are in the view by +2.98 ms",
             "At each of numbers 1, 2 and 3, all 4 replicas execute B (7ca8bb0b, empty) and nothing else",
+            "B won, although it is empty: it had prepared in view 0 (at replicas 2 and 3), \
+             and a new view must choose what may have been committed before it",
+            "What was left out is not lost",
+            "number 4 (3 requests) is the next that orders any",
+            "Clients 0, 1 and 2 send their first operations by +4.35 ms: what they had sent until now, \
+             request 0, was no operation but the opening of a session",
             "What clients noticed: 6 operations of 3 clients waited",
+            "the slowest answer to these 6 took 6.60 ms (of all in the run: median 2.86 ms, slowest \
+             9.13 ms)",
+            "all 60 answers equal what one correct server would give",
             "no number was executed with two batches",
             "60 of 60 operations answered in 57 requests",
         ],
@@ -75,6 +91,61 @@ fn page_about_an_equivocation_says_what_the_primary_did_wrong() {
         &["view 0 · primary: replica 0", "view 1 · primary: replica 1", ">1A<", ">1B<", "⚑ proof"],
     );
     assert!(page.contains("with it the receiver can prove that replica 0 lied"));
+}
+
+/// The picture of E19 shows the lie and the number that made good for it, and the story's numbers.
+#[test]
+fn picture_of_an_equivocation_shows_the_lie_and_the_number_that_makes_good_for_it() {
+    let page = page_of("acceptance/E19-equivocating-primary-n4.toml");
+    let (_, rest) = page.split_once("<figure id=\"picture\">").expect("there is a picture");
+    let (figure, rest) = rest.split_once("</figure>").expect("it ends");
+    assert_says(
+        figure,
+        &[
+            "messages about numbers 1 and 4, each message once",
+            "▮4 (3 requests)",
+            "▮1B (empty)",
+            "<a href=\"#picture\">Show the picture alone, large</a>",
+            "brings the proof of a lie",
+            "asks for it",
+            "the colour is the digest where a letter stands, the kind elsewhere",
+            "REPLY, view 1, digest 2b08a5aa, request 0: it opens the client's session",
+        ],
+    );
+    // A row of the story and its mark have one number, and the last row is after the picture.
+    for number in 1..=7 {
+        assert_says(figure, &[&format!("y=\"35\">{number}</text>")]);
+    }
+    assert!(!figure.contains("y=\"35\">8</text>"));
+    assert_says(&page, &["<b>8</b></td><td class=\"number\">+6.60 ms"]);
+    // No arrow is drawn above a label.
+    let (_, later) = figure.split_once("rx=\"3\"").expect("there are labels");
+    assert!(!later.contains(" → "), "{later}");
+    assert_says(
+        &text_of(rest),
+        &[
+            "f+1 = 2, so that one is correct",
+            "a client opens a session with request 0, and believes a quorum, 3, of equal REPLYs",
+            "replica 2, +1.67 ms; number 1: A 38aedb97 and B 7ca8bb0b, forwarded by replica 1",
+            "quorate lab replay somewhere",
+            "quorate verify FILE --cluster cluster.toml",
+            "no correct replica equivocatesnone signs two messages for one place",
+            "The primary had proposed all 16 numbers that it may above its stable checkpoint, and \
+             operations waited for the next one, from +16.6 ms to +21.5 ms and from +25.6 ms to +32.7 ms",
+            "Messages of all numbers, until +10.0 ms of +55.4 ms",
+            "here it took 1,528 / 57 requests = 26.81 on the average",
+        ],
+    );
+}
+
+/// Who needs f+1 REPLYs only is told so, and a story without trouble has no row about sessions.
+#[test]
+fn page_says_how_many_replies_a_client_believes() {
+    let page = page_of("original/honest.toml");
+    assert!(!slide(&page).contains("request 0"), "{}", slide(&page));
+    assert_says(&text_of(&page), &["believes a quorum, 3, of equal REPLYs"]);
+    let page = page_of("beyond/false-replies-n4.toml");
+    assert_says(&text_of(&page), &["believes a weak quorum, 2, of equal REPLYs"]);
 }
 
 /// Silence is suspected, and the page says of whom and why without calling it proved.
@@ -125,6 +196,15 @@ fn pages_say_what_liars_did() {
             "acceptance/E19-equivocating-primary-n7.toml",
             "Replica 6 votes for two batches at number 1",
         ),
+        (
+            "acceptance/E19-equivocating-primary-n7.toml",
+            "A won: it had prepared in view 0 (at replica 1), and a new view must choose what may have \
+             been committed before it",
+        ),
+        (
+            "acceptance/E35-new-primary-dies-n7.toml",
+            "1 operation of 1 client waited through the change to view 1, and its answer took",
+        ),
     ];
     for (file, what) in cases {
         assert_says(&slide(&page_of(file)), &[what]);
@@ -171,4 +251,20 @@ fn terminal_draws_what_was_refused_and_the_view_that_followed() {
         assert!(text.contains(telling), "{telling}: {text}");
     }
     assert!(text.ends_with("✗ refuses"), "{text}");
+}
+
+/// The diagram has what the picture of the page shows first.
+#[test]
+fn terminal_draws_the_lie_and_the_number_that_makes_good_for_it() {
+    let text = diagram_of("acceptance/E19-equivocating-primary-n4.toml");
+    for telling in [
+        "PRE-PREPARE 1 A",
+        "PRE-PREPARE 1 B",
+        "PRE-PREPARE 4",
+        "COMMIT 4",
+        "REPLY, opens the session",
+    ] {
+        assert!(text.contains(telling), "{telling}: {text}");
+    }
+    assert!(!text.contains("PRE-PREPARE 5"), "{text}");
 }

@@ -312,9 +312,10 @@ impl<'a> Frame<'a> {
             let _ = write!(
                 svg,
                 "<g class=\"fault\"><title>{}: {}</title><path d=\"M{x:.0} 26V{bottom:.0}\"/><text \
-                 x=\"{x:.0}\" y=\"38\">⚡</text></g>",
+                 x=\"{:.0}\" y=\"57\">⚡</text></g>",
                 moment(*at, self.reading.zero),
-                escape(what)
+                escape(what),
+                x + 3.0
             );
         }
     }

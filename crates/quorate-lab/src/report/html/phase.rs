@@ -131,7 +131,7 @@ pub(super) fn choices(frame: &Frame<'_>) -> String {
         entry(&format!("chip b{rank}"), &letter, what);
     }
     if frame.rivals() > 0 {
-        entry("", "", "(there the colour is the digest; elsewhere it is the kind)");
+        entry("", "◐", "the colour is the digest where a letter stands, the kind elsewhere");
     }
     if frame.has_proofs() {
         entry("m-proof", "━━", "brings the proof of a lie");

@@ -3,7 +3,8 @@
 
 use super::escape;
 use crate::report::reading::Reading;
-use crate::report::wording::{count, millis, moment};
+use crate::report::wording::{count, listed, millis, moment};
+use crate::scenario::Scenario;
 use core::fmt::Write;
 
 const WIDTH: f64 = 1_180.0;
@@ -103,7 +104,7 @@ pub(super) fn views(reading: &Reading<'_>) -> String {
 }
 
 /// How long each operation took, and how many were answered in each part of the run.
-pub(super) fn latency_and_throughput(reading: &Reading<'_>) -> String {
+pub(super) fn latency_and_throughput(scenario: &Scenario, reading: &Reading<'_>) -> String {
     let mut answered: Vec<(u64, u64)> =
         reading.calls.iter().filter_map(|call| Some((call.answered?, call.latency()?))).collect();
     if answered.is_empty() {
@@ -125,10 +126,37 @@ pub(super) fn latency_and_throughput(reading: &Reading<'_>) -> String {
         percentile(50),
         millis(highest)
     );
+    html.push_str(&full_windows(scenario, reading));
     let scale = Scale::of(reading);
     dots(&mut html, reading, &answered, highest, &scale);
     bars(&mut html, reading, &answered, &scale);
     html
+}
+
+/// The longest waits for a stable checkpoint: they make operations slow, often without any fault.
+fn full_windows(scenario: &Scenario, reading: &Reading<'_>) -> String {
+    /// The most that are named.
+    const NAMED_MAX: usize = 3;
+    let parameters = &scenario.options.parameters;
+    let usual = reading.median_latency().unwrap_or(0);
+    let mut waits = reading.full_windows(parameters);
+    waits.retain(|(since, until)| until - since > usual);
+    waits.sort_by_key(|(since, until)| since.abs_diff(*until));
+    let mut named: Vec<(u64, u64)> = waits.into_iter().rev().take(NAMED_MAX).collect();
+    named.sort_unstable();
+    if named.is_empty() {
+        return String::new();
+    }
+    let zero = reading.zero;
+    let spans = named
+        .iter()
+        .map(|(since, until)| format!("from {} to {}", moment(*since, zero), moment(*until, zero)));
+    format!(
+        "<p>The primary had proposed all {} numbers that it may above its stable \
+         checkpoint, and operations waited for the next one, {}.</p>",
+        parameters.proposal_limit(pbft::SeqNum::new(0)),
+        listed(&spans.collect::<Vec<_>>())
+    )
 }
 
 const HEIGHT: f64 = 160.0;
@@ -203,4 +231,20 @@ fn bars(html: &mut String, reading: &Reading<'_>, answered: &[(u64, u64)], scale
         );
     }
     html.push_str("</svg>");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::round_step;
+
+    #[test]
+    fn scales_have_round_steps_and_few_of_them() {
+        for span in [1, 9, 39_117, 55_400, 1_000_000, 5_115_500, u64::MAX / 8] {
+            let step = round_step(span);
+            assert!(span / step < 10, "{span}: {step}");
+            assert!(span < 50 || span / step >= 4, "{span}: {step}");
+            let digits = step.to_string();
+            assert!(matches!(digits.trim_end_matches('0'), "1" | "2" | "5"), "{span}: {step}");
+        }
+    }
 }

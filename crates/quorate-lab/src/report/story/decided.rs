@@ -122,8 +122,8 @@ fn why(reading: &Reading<'_>, decision: &Decision, letter: char) -> String {
         _ => replicas(by),
     };
     format!(
-        " {letter} won{although}, because it had prepared in view {view} (at {by}): it might have been \
-         committed there, so the next view must choose it."
+        " {letter} won{although}: it had prepared in view {view} (at {by}), and a new view must choose \
+         what may have been committed before it."
     )
 }
 
@@ -132,9 +132,8 @@ fn later(reading: &Reading<'_>, lies: &[Lie]) -> Option<String> {
     let event = makes_good(reading, lies)?;
     let requests = count(event.requests.unwrap_or(0) as u64, "request", "requests");
     Some(format!(
-        " What was left out is not lost: clients send their requests to all replicas, which keep them \
-         until they are executed, and number {} ({requests}) is the next that orders any; every \
-         operation was answered.",
+        " What was left out is not lost: replicas keep requests until they are executed, and number \
+         {} ({requests}) is the next that orders any.",
         event.seq?
     ))
 }

@@ -250,12 +250,13 @@ pub(super) fn tell(reading: &Reading<'_>, lies: &[Lie]) -> Vec<Sentence> {
 }
 
 /// What the letters stand for where a lie is told again, if not for the same batches.
-fn others(lie: &Lie, again: &BTreeMap<u64, &Lie>) -> String {
+fn others(lie: &Lie, again: &BTreeMap<u64, &Lie>) -> &'static str {
     let same: BTreeSet<&str> = lie.digests().collect();
     let other = |lie: &&&Lie| lie.digests().any(|digest| !same.contains(digest));
-    match again.values().filter(other).count() {
-        0 => String::new(),
-        _ => ", each with batches of its own".to_owned(),
+    match (again.values().any(|lie| other(&lie)), again.len()) {
+        (false, _) => "",
+        (true, 1) => ", with batches of its own",
+        (true, _) => ", each with batches of its own",
     }
 }
 

@@ -42,19 +42,17 @@ fn lie(summary: &Summary, liar: u32, view: Option<u64>) -> Option<String> {
 fn how(reading: &Reading<'_>, found: &EventLine, liar: u32) -> (String, Option<String>) {
     let Some(message) = convicting(reading, found, liar) else { return (String::new(), None) };
     let from = party(message.from);
-    let named = |digest: &String| match message.seq {
-        Some(seq) => format!(", {}", reading.rivals.letter(seq, digest).unwrap_or('?')),
-        None => String::new(),
-    };
-    let named = message.digest.as_ref().map(named).unwrap_or_default();
     let text = match (message.kind, replica(message.from)) {
-        ("REPAIR", _) => format!(
-            "It had asked, and {from} forwarded the PRE-PREPARE that it had not been sent{named}."
-        ),
+        ("REPAIR", _) => {
+            let letter = message.seq.zip(message.digest.as_ref());
+            let letter = letter.and_then(|(seq, digest)| reading.rivals.letter(seq, digest));
+            let which = letter.map_or_else(String::new, |letter| format!(" for {letter}"));
+            format!("It had asked, and {from} forwarded the PRE-PREPARE{which}.")
+        }
         (kind, Some(from)) if from == liar => format!("The liar's own {kind} makes it whole."),
         (kind, _) => format!("The {kind} of {from} makes it whole."),
     };
-    (which(reading, message), Some(text))
+    (slot(message), Some(text))
 }
 
 /// The message with which a replica could prove a lie.
@@ -67,27 +65,29 @@ fn convicting<'a>(reading: &Reading<'a>, found: &EventLine, liar: u32) -> Option
     arrow.map(|arrow| arrow.message)
 }
 
-/// The place in the order at which a convicting message contradicts another one.
-fn which(reading: &Reading<'_>, message: &MessageLine) -> String {
-    match (message.kind, message.view, message.seq) {
-        ("REPAIR" | "PRE-PREPARE", Some(view), Some(seq)) => {
-            let letters = reading.rivals.letters(seq);
-            let letters =
-                if letters.len() < 2 { String::new() } else { format!(" ({})", listed(&letters)) };
-            format!(", number {seq} of view {view}{letters}")
-        }
+/// The number that a convicting message is about.
+fn slot(message: &MessageLine) -> String {
+    match (message.kind, message.seq) {
+        ("REPAIR" | "PRE-PREPARE", Some(seq)) => format!(", {seq}"),
         _ => String::new(),
     }
 }
 
-/// Where the lie was told that a replica could prove, for the table of proofs.
+/// Where the lie was told that a replica could prove, what stands against each other, and who
+/// helped: for the table of proofs.
 pub(in crate::report) fn place(reading: &Reading<'_>, found: &EventLine, liar: u32) -> String {
     let Some(message) = convicting(reading, found, liar) else { return String::new() };
-    let forwarded = match (message.kind, replica(message.from)) {
-        ("REPAIR", Some(helper)) => format!(", with what replica {helper} forwarded"),
+    let Some(seq) = message.seq.filter(|_| !slot(message).is_empty()) else { return String::new() };
+    let letters = reading.rivals.letters(seq);
+    let letters = match letters.len() {
+        0 | 1 => String::new(),
+        _ => format!(": {}", listed(&letters)),
+    };
+    let helper = match (message.kind, replica(message.from)) {
+        ("REPAIR", Some(helper)) => format!(", forwarded by replica {helper}"),
         _ => String::new(),
     };
-    which(reading, message) + &forwarded
+    format!("; number {seq}{letters}{helper}")
 }
 
 fn others(reading: &Reading<'_>, events: &[&EventLine], liar: u32) -> Option<String> {
@@ -96,7 +96,7 @@ fn others(reading: &Reading<'_>, events: &[&EventLine], liar: u32) -> Option<Str
     let ids: Vec<u32> = ids.into_iter().collect();
     let own = if ids.contains(&liar) {
         format!(
-            " Replica {liar} can, too: only what leaves it is falsified, not the protocol that it runs."
+            " (So can replica {liar}: the scenario falsifies what it sends, not how it judges.)"
         )
     } else {
         String::new()

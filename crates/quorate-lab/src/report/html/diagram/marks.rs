@@ -66,9 +66,14 @@ pub(super) fn draw(svg: &mut String, frame: &Frame<'_>, axis: &Axis, lanes: &Lan
             _ => mark.glyph.to_owned(),
         };
         let width = 6.0 + 7.0 * text.chars().count() as f64;
-        let x = axis.at(event.at).max(taken.get(&event.replica).copied().unwrap_or(f64::MIN));
-        taken.insert(event.replica, x + width);
-        let more = if frame.is_more(event) { " more" } else { "" };
+        let is_more = frame.is_more(event);
+        let x = axis.at(event.at).min(axis.width() - width);
+        let x = x.max(taken.get(&event.replica).copied().unwrap_or(f64::MIN));
+        // What is not shown yet pushes nothing aside.
+        if !is_more {
+            taken.insert(event.replica, x + width);
+        }
+        let more = if is_more { " more" } else { "" };
         let _ = write!(
             svg,
             "<text class=\"{}{more}\" x=\"{x:.0}\" y=\"{:.0}\">{text}<title>{} at {}: {}</title>\
