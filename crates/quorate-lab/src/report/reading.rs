@@ -109,18 +109,20 @@ impl<'a> Reading<'a> {
         latencies.get(latencies.len().saturating_sub(1) / 2).copied()
     }
 
-    /// How many requests of clients were sent a second time.
+    /// How many requests of clients were sent to one replica a second time.
     pub(super) fn resent(&self) -> u64 {
-        let mut sent: BTreeMap<(Party, (u64, u64)), BTreeSet<u64>> = BTreeMap::new();
+        let mut sent: BTreeMap<(Party, (u64, u64)), BTreeMap<Party, BTreeSet<u64>>> =
+            BTreeMap::new();
         for arrow in &self.arrows {
             let message = arrow.message;
             if let (Party::Client(_), "REQUEST", Some(request)) =
                 (message.from, message.kind, message.request)
             {
-                sent.entry((message.from, request)).or_default().insert(message.sent);
+                let to = sent.entry((message.from, request)).or_default();
+                to.entry(message.to).or_default().insert(message.sent);
             }
         }
-        sent.values().filter(|times| times.len() > 1).count() as u64
+        sent.values().filter(|to| to.values().any(|times| times.len() > 1)).count() as u64
     }
 }
 
@@ -161,5 +163,39 @@ pub(super) fn replica(party: Party) -> Option<u32> {
     match party {
         Party::Replica(replica) => Some(replica.get()),
         Party::Client(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::{Fate, MessageLine};
+    use pbft::{ClientId, ReplicaId};
+
+    /// A client's request number 1, on its way to a replica.
+    fn request(sent: u64, to: u32) -> Line {
+        Line::Message(MessageLine {
+            at: sent + 5,
+            sent,
+            from: Party::Client(ClientId::new(0)),
+            to: Party::Replica(ReplicaId::new(to)),
+            kind: "REQUEST",
+            view: None,
+            seq: None,
+            digest: None,
+            request: Some((1, 1)),
+            session: false,
+            fate: Fate::Handled,
+            reason: None,
+        })
+    }
+
+    #[test]
+    fn request_is_sent_again_when_one_replica_is_sent_it_twice() {
+        // Links of processes carry the first sending at different moments.
+        let once: Vec<Line> = (0..4).map(|id| request(10 + u64::from(id), id)).collect();
+        assert_eq!(Reading::new(4, &once).resent(), 0);
+        let twice = [once.as_slice(), &[request(90, 2)]].concat();
+        assert_eq!(Reading::new(4, &twice).resent(), 1);
     }
 }

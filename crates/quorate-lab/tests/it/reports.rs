@@ -138,6 +138,20 @@ fn picture_of_an_equivocation_shows_the_lie_and_the_number_that_makes_good_for_i
     );
 }
 
+/// On real links sessions are open before the first call: the lie that came before it is drawn.
+#[test]
+fn picture_shows_an_equivocation_before_the_first_call() {
+    let (scenario, summary, mut lines) = run_of("acceptance/E19-equivocating-primary-n4.toml");
+    for line in &mut lines {
+        if let Line::Called { at, .. } = line {
+            *at += 5_000;
+        }
+    }
+    let page = page(&scenario, &summary, &lines);
+    let (_, figure) = page.split_once("<figure id=\"picture\">").expect("there is a picture");
+    assert_says(figure, &[">1A<", ">1B<", "▮4 (3 requests)", "messages about numbers 1 and 4"]);
+}
+
 /// Who needs f+1 REPLYs only is told so, and a story without trouble has no row about sessions.
 #[test]
 fn page_says_how_many_replies_a_client_believes() {

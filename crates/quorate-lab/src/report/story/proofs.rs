@@ -57,9 +57,9 @@ fn how(reading: &Reading<'_>, found: &EventLine, liar: u32) -> (String, Option<S
 
 /// The message with which a replica could prove a lie.
 fn convicting<'a>(reading: &Reading<'a>, found: &EventLine, liar: u32) -> Option<&'a MessageLine> {
-    let arrow = reading.arrows.iter().find(|arrow| {
+    let arrow = reading.arrows.iter().rfind(|arrow| {
         arrow.message.to == found.replica
-            && arrow.message.at == found.at
+            && arrow.message.at <= found.at
             && arrow.convicts.is_some_and(|convicted| convicted.get() == liar)
     });
     arrow.map(|arrow| arrow.message)

@@ -40,13 +40,14 @@ impl Stretch {
         });
         let since = waiting.map(|call| call.called).min().unwrap_or(focus.at);
         let lie = lie.filter(|lie| lie.at <= focus.over);
-        let from = lie.map_or(since, |lie| since.min(lie.at)).max(reading.zero);
+        let from = lie.map_or(since.max(reading.zero), |lie| since.min(lie.at));
         let answered = first_answer(reading, focus.over).unwrap_or(focus.over.max(focus.at));
         // Of many changes of view the first two are enough.
         let changes = reading.periods.iter().map(|period| period.from);
         let third = changes.filter(|change| *change > focus.at).nth(2);
         let to = third.map_or(answered, |third| third.min(answered));
-        let mended = story::makes_good(reading, lies).filter(|event| event.at <= to);
+        let mended = lie.and_then(|_| story::makes_good(reading, lies));
+        let mended = mended.filter(|event| event.at <= to);
         let to =
             mended.and_then(|event| last_reply(reading, event.seq)).map_or(to, |at| at.min(to));
         let mut seqs: BTreeSet<u64> = lie.and_then(|lie| lie.seq).into_iter().collect();
@@ -54,10 +55,10 @@ impl Stretch {
             seqs.extend(first_number(reading, from, to));
         }
         // One that shows that work goes on afterwards, where a picture has room for two.
-        let has_room = reading.replica_count <= ROOM_FOR_TWO && focus.over > focus.at;
+        let has_room = reading.replica_count <= ROOM_FOR_TWO;
         let mended = mended.and_then(|event| event.seq);
-        let goes_on = mended.or_else(|| first_number(reading, focus.over, to));
-        seqs.extend(goes_on.filter(|_| has_room));
+        let goes_on = || first_number(reading, focus.over, to).filter(|_| focus.over > focus.at);
+        seqs.extend(mended.or_else(goes_on).filter(|_| has_room));
         Self { from, to, seqs }
     }
 
@@ -95,10 +96,10 @@ impl Stretch {
     }
 }
 
-/// The first lie by what was signed twice; else any other.
+/// The first lie by what was signed twice, while clients opened their sessions too; else any other.
 fn first_lie<'a>(reading: &Reading<'_>, lies: &'a [Lie]) -> Option<&'a Lie> {
-    let later = || lies.iter().filter(|lie| lie.at >= reading.zero);
-    later().find(|lie| lie.is_equivocation()).or_else(|| later().next())
+    let equivocation = lies.iter().find(|lie| lie.is_equivocation());
+    equivocation.or_else(|| lies.iter().find(|lie| lie.at >= reading.zero))
 }
 
 fn focus(reading: &Reading<'_>, lie: Option<&Lie>) -> Option<Focus> {
