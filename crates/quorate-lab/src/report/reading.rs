@@ -111,18 +111,18 @@ impl<'a> Reading<'a> {
 
     /// How many requests of clients were sent to one replica a second time.
     pub(super) fn resent(&self) -> u64 {
-        let mut sent: BTreeMap<(Party, (u64, u64)), BTreeMap<Party, BTreeSet<u64>>> =
-            BTreeMap::new();
+        let mut sent: BTreeMap<(Party, (u64, u64), Party), BTreeSet<u64>> = BTreeMap::new();
         for arrow in &self.arrows {
             let message = arrow.message;
             if let (Party::Client(_), "REQUEST", Some(request)) =
                 (message.from, message.kind, message.request)
             {
-                let to = sent.entry((message.from, request)).or_default();
-                to.entry(message.to).or_default().insert(message.sent);
+                sent.entry((message.from, request, message.to)).or_default().insert(message.sent);
             }
         }
-        sent.values().filter(|to| to.values().any(|times| times.len() > 1)).count() as u64
+        let again = sent.into_iter().filter(|(_, times)| times.len() > 1);
+        let again: BTreeSet<_> = again.map(|((from, request, _), _)| (from, request)).collect();
+        again.len() as u64
     }
 }
 
