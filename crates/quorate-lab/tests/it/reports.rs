@@ -150,6 +150,8 @@ fn picture_shows_an_equivocation_before_the_first_call() {
     let page = page(&scenario, &summary, &lines);
     let (_, figure) = page.split_once("<figure id=\"picture\">").expect("there is a picture");
     assert_says(figure, &[">1A<", ">1B<", "▮4 (3 requests)", "messages about numbers 1 and 4"]);
+    // The scale has times before the first call.
+    assert_says(figure, &["y=\"498\">−4.50 ms</text>", "y=\"498\">−1.00 ms</text>"]);
 }
 
 /// Who needs f+1 REPLYs only is told so, and a story without trouble has no row about sessions.

@@ -79,8 +79,8 @@ impl Axis {
         let mut x = EDGE;
         while x < self.width {
             let (time, further) = (self.time(x), self.time(x + LABEL));
-            let round = round_to(time.saturating_sub(zero), further.saturating_sub(time));
-            let place = self.at(zero + round);
+            let round = round_to(time, zero, further.saturating_sub(time));
+            let place = self.at(round);
             if place - taken >= LABEL * 0.8 && place + 30.0 < self.width {
                 taken = place;
                 let _ = write!(
@@ -88,7 +88,7 @@ impl Axis {
                     "<path class=\"tick\" d=\"M{place:.0} {top:.0}V{y:.0}\"/><text class=\"scale\" \
                      x=\"{place:.0}\" y=\"{:.0}\">{}</text>",
                     y + 14.0,
-                    moment(zero + round, zero)
+                    moment(round, zero)
                 );
             }
             x += LABEL / 4.0;
@@ -108,12 +108,16 @@ impl Axis {
     }
 }
 
-/// The time, rounded to what is worth reading where `span` is the next label's distance.
-fn round_to(time: u64, span: u64) -> u64 {
+/// The time, its distance from `zero` rounded to what is worth reading where `span` is the next
+/// label's distance.
+fn round_to(time: u64, zero: u64, span: u64) -> u64 {
     let mut unit = 1;
     while unit * 10 <= span {
         unit *= 10;
     }
     let unit = if unit * 5 <= span { unit * 5 } else { unit };
-    time.div_ceil(unit) * unit
+    match time.checked_sub(zero) {
+        Some(after) => zero + after.div_ceil(unit) * unit,
+        None => zero - (zero - time) / unit * unit,
+    }
 }
