@@ -26,6 +26,20 @@ fn folder_without_a_cluster_is_named() {
 }
 
 #[test]
+fn status_of_a_cluster_that_is_down_has_one_exit_code_in_both_formats() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("c");
+    let dir = dir.to_str().unwrap();
+    assert!(run(&["init", "--local", "4", "--dir", dir]).status.success());
+    for more in [&[][..], &["--json"]] {
+        let output = run(&[&["status", "--dir", dir], more].concat());
+        assert_eq!(output.status.code(), Some(1), "{more:?}");
+        assert!(text(&output.stderr).contains("no replica answers; `quorate up"), "{more:?}");
+        assert!(text(&output.stdout).contains("replicas"), "{more:?}");
+    }
+}
+
+#[test]
 fn corrupt_configuration_is_reported_with_its_line_and_an_exposed_key_with_the_remedy() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("c");

@@ -66,20 +66,26 @@ pub(crate) struct ReplicaRow {
 pub(super) fn run(args: &Status) -> Result<()> {
     let report = collect(&args.dir)?;
     if args.json {
-        return render::line(format_args!("{}", serde_json::to_string(&report)?));
+        render::line(format_args!("{}", serde_json::to_string(&report)?))?;
+    } else {
+        show(&report)?;
+        explain(&report);
     }
-    show(&report)?;
+    if report.replicas.iter().any(|replica| replica.reachable) {
+        Ok(())
+    } else {
+        Err(Negative(nobody_answers(&args.dir)).into())
+    }
+}
+
+/// Says what stands in the way of the cluster, and what can be done.
+fn explain(report: &Report) {
     report.replicas.iter().filter(|row| !row.accused_by.is_empty()).for_each(explain_accusation);
     let lacking = report.cluster.lacking;
     if report.replicas.iter().any(|replica| replica.reachable) && lacking > 0 {
         render::note(format_args!(
             "at least {lacking} more must be up and behave well before anything is agreed on"
         ));
-    }
-    if report.replicas.iter().any(|replica| replica.reachable) {
-        Ok(())
-    } else {
-        Err(Negative(nobody_answers(&args.dir)).into())
     }
 }
 
