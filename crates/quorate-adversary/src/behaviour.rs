@@ -170,6 +170,17 @@ impl Behaviour {
         matches!(self, Self::DosAttacker { .. } | Self::Replaying | Self::Flooding { .. })
     }
 
+    /// The replicas that its parameters name.
+    pub fn replicas_named(&self) -> Vec<ReplicaId> {
+        match *self {
+            Self::EquivocatingPrimary { second: Some(set), .. }
+            | Self::IsolatingPrimary { dark: Some(set) }
+            | Self::SelectivelySilent { to: Some(set), .. } => set.ids().collect(),
+            Self::Forging { victim: Some(victim) } => vec![victim],
+            _ => Vec::new(),
+        }
+    }
+
     /// The same without the one that is no vice.
     pub fn vices() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|behaviour| *behaviour != Self::Honest)

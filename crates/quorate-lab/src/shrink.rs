@@ -90,9 +90,13 @@ impl Search<'_> {
     }
 
     fn drop_work(&mut self) {
-        while self.attempt(|options| options.workload.operations /= 2) {}
-        while self.attempt(|options| options.workload.operations -= 1) {}
-        while self.attempt(|options| options.workload.clients -= 1) {}
+        // A scenario has at least one client and one operation.
+        let many = |shrinker: &Self| shrinker.scenario.options.workload.operations > 1;
+        while many(self) && self.attempt(|options| options.workload.operations /= 2) {}
+        while many(self) && self.attempt(|options| options.workload.operations -= 1) {}
+        while self.scenario.options.workload.clients > 1
+            && self.attempt(|options| options.workload.clients -= 1)
+        {}
         self.attempt(|options| options.workload.concurrency = 1);
         self.attempt(|options| options.workload.keys = 1);
     }
@@ -131,4 +135,22 @@ fn size(options: &Options) -> u64 {
         + workload.keys
         + disturbances.iter().map(|is_there| u64::from(*is_there)).sum::<u64>() * 10
         + u64::from(options.heals_at > last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without a quorum nothing is answered, however little is asked.
+    #[test]
+    fn what_fails_with_any_work_is_left_with_one_operation_of_one_client() {
+        let text = "format = 1\ntitle = \"t\"\nbeyond_budget = true\n[workload]\nclients = 2\n\
+                    operations = 3\n[[start]]\nat = 0\nhonest_node = 2\nnon_responding_node = 2\n\
+                    [expect]\nverdict = \"no_progress\"\n";
+        let scenario = Scenario::parse("s.toml", text).unwrap_or_else(|error| panic!("{error}"));
+        let smallest = shrink(&scenario, &mut |_| {}).expect("it fails");
+        let workload = &smallest.options.workload;
+        assert_eq!((workload.operations, workload.clients), (1, 1));
+        Scenario::parse("smallest.toml", &smallest.text).expect("it can be read again");
+    }
 }

@@ -16,6 +16,11 @@ impl ReplicaSet {
         replica.get() < u128::BITS && self.0 >> replica.get() & 1 == 1
     }
 
+    /// The replicas in the set.
+    pub fn ids(self) -> impl Iterator<Item = ReplicaId> {
+        (0..u128::BITS).map(ReplicaId::new).filter(move |id| self.contains(*id))
+    }
+
     pub(super) fn parse(text: &str) -> Option<Self> {
         let ids = text.split('+').map(|id| id.parse().ok().filter(|id| *id < REPLICA_COUNT_MAX));
         ids.map(|id| id.map(ReplicaId::new)).collect()
@@ -32,8 +37,7 @@ impl FromIterator<ReplicaId> for ReplicaSet {
 
 impl fmt::Display for ReplicaSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ids = (0..u128::BITS).filter(|id| self.contains(ReplicaId::new(*id)));
-        write_sum(f, ids.map(|id| id.to_string()))
+        write_sum(f, self.ids().map(|id| id.to_string()))
     }
 }
 

@@ -140,12 +140,20 @@ fn sweep_refuses_what_makes_no_scenario_before_the_first_run() {
         ("n=4,many", "n is a number"),
         ("start.7.honest_node=4", "there is no place start.7.honest_node"),
         ("workload.clients=1,none", "with workload.clients=none"),
+        ("n=4 --set n=7", "n is set twice"),
     ] {
         let csv = csv.to_str().unwrap();
-        let output = run(&["lab", "sweep", &file, "--set", set, "--csv", csv]);
+        let set: Vec<&str> = ["--set"].into_iter().chain(set.split(' ')).collect();
+        let output = run(&[&["lab", "sweep", &file, "--csv", csv], &set[..]].concat());
         let error = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success() && error.contains(told), "{set}: {error}");
+        assert!(!output.status.success() && error.contains(told), "{set:?}: {error}");
         assert!(!Path::new(csv).exists());
+    }
+    for (csv, told) in [("out.svg", "must end in .csv"), ("none/out.csv", "there is no folder")] {
+        let csv = root.path().join(csv).display().to_string();
+        let output = run(&["lab", "sweep", &file, "--set", "n=4", "--csv", &csv]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && error.contains(told), "{csv}: {error}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! From the events of a scenario to what happens in its world, checked.
 
-use super::build::{Refused, network, range};
+use super::build::{Refused, check_parameters, network, range};
 use super::format::{Behave, CrashHow, Cut, Delay, Event, at as place};
 use super::places::refuse_in_event;
 use super::span::{At, Time};
@@ -84,6 +84,7 @@ pub(super) fn faults(event: &Event, options: &Options) -> Result<Vec<Fault>, Ref
         let Behave { replicas, kind, parameters } = behave.get_ref();
         let behaviour =
             behaviour(kind, parameters).map_err(|error| (place(kind), error.to_string()))?;
+        check_parameters(&behaviour, options).map_err(|message| (place(behave), message))?;
         let ids = ids(replicas, place(behave), count)?;
         actions.push(ids.into_iter().map(|id| Fault::Behave(id, behaviour)).collect());
     }

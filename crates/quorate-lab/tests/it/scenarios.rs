@@ -172,6 +172,21 @@ fn what_is_wrong_is_refused_in_one_line_that_says_where_and_what_is_allowed() {
             "slow_nodes",
         ),
         ("[[start]]\nat = 0\nhonest_node = 2\nfaulty_node = 2\n", 6, "beyond_budget = true"),
+        (
+            "[[start]]\nat = 0\nhonest_node = 3\nequivocating_primary = { count = 1, second = [9] }\n",
+            6,
+            "no replica 9: they are 0 to 3",
+        ),
+        (
+            "[[start]]\nat = 0\nhonest_node = 3\nforging_node = { count = 1, victim = 4 }\n",
+            6,
+            "no replica 4",
+        ),
+        (
+            "[[start]]\nat = 0\nhonest_node = 3\nstarving_primary = { count = 1, client = 9 }\n",
+            6,
+            "no client 9",
+        ),
         ("[[start]]\nat = -1\nhonest_node = 4\n", 4, "negative"),
         ("[[start]]\nat = 0\nhonest_node = 3\n", 4, "from 4 to 128"),
         ("[cluster]\nproportion = 0.5\n[[start]]\nat = 0\nhonest_node = 4\n", 4, "must be 1"),
@@ -190,6 +205,10 @@ fn what_is_wrong_is_refused_in_one_line_that_says_where_and_what_is_allowed() {
         ("at = 1\nmend = true\nrestart = [1]", "one of cut"),
         ("at = 1\ncrash = { replicas = [4] }", "no replica 4"),
         ("at = 1\nbehave = { replicas = [1], kind = \"evil\" }", "unknown"),
+        (
+            "at = 1\nbehave = { replicas = [1], kind = \"isolating_primary\", dark = [5] }",
+            "no replica 5",
+        ),
         ("at = 1\ncut = { from = [0], to = [1], kinds = [\"vote\"] }", "pre_prepare, prepare"),
         ("at = 1\ncut = { from = [0], to = [1], kinds = [] }", "kinds names one at least"),
         ("at = 1\ndelay = { from = [0], to = [4], by = [1, 2] }", "no replica 4"),

@@ -46,6 +46,7 @@ pub(super) fn run(args: &Sweep) -> Result<()> {
         .with_context(|| format!("cannot read the scenario {name}"))?;
     Scenario::parse(&name, &text)?;
     let base: toml::Table = text.parse().with_context(|| format!("{name} is not TOML"))?;
+    check(args)?;
     let combinations = grid::combinations(&args.set);
     // What is wrong with one of them is said before the first run.
     let scenarios = combinations
@@ -80,6 +81,24 @@ pub(super) fn run(args: &Sweep) -> Result<()> {
     let failed = runs.iter().filter(|run| run.summary.verdict != "pass").count();
     if failed > 0 {
         return Err(Negative(format!("{failed} of {} runs did not pass", runs.len())).into());
+    }
+    Ok(())
+}
+
+/// What would make tables that nobody can read, or overwrite one another.
+fn check(args: &Sweep) -> Result<()> {
+    let keys = || args.set.iter().map(|setting| setting.key.as_str());
+    if let Some(key) = keys().find(|key| keys().filter(|other| other == key).count() > 1) {
+        anyhow::bail!("{key} is set twice; write all its values in one --set {key}=V,V,…");
+    }
+    ensure!(
+        args.csv.extension().is_some_and(|ending| ending == "csv"),
+        "--csv {} must end in .csv, since the medians and the figure go beside it",
+        args.csv.display()
+    );
+    let folder = args.csv.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        anyhow::bail!("there is no folder {}; make it first", folder.display());
     }
     Ok(())
 }
@@ -139,9 +158,7 @@ fn write(args: &Sweep, runs: &[Run]) -> Result<()> {
 /// The file beside another one, with this instead of `.csv`.
 fn beside(csv: &Path, ending: &str) -> Result<PathBuf> {
     let stem = csv.file_stem().context("--csv names no file")?.to_string_lossy();
-    let path = csv.with_file_name(format!("{stem}{ending}"));
-    ensure!(path != *csv, "--csv {} would be overwritten: give it another name", csv.display());
-    Ok(path)
+    Ok(csv.with_file_name(format!("{stem}{ending}")))
 }
 
 fn write_file(path: &Path, text: &str) -> Result<()> {
