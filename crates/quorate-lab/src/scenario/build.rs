@@ -43,7 +43,7 @@ pub(super) fn scenario(file: &File, text: &str) -> Result<Scenario, Refused> {
             options.timeline.push((node.at, Fault::Restart(id)));
         }
         if node.behaviour != Behaviour::Honest {
-            check_parameters(&node.behaviour, &options).map_err(|message| (node.place, message))?;
+            check_parameters(&node.behaviour, node.place, &options)?;
             let fault = Fault::Behave(id, node.behaviour);
             spent.extend(spends_budget(&fault));
             check_budget(file, &options, spent.len(), node.place)?;
@@ -104,15 +104,17 @@ fn nodes(file: &File) -> Result<Vec<Node>, Refused> {
 }
 
 /// Whether everybody whom the parameters name is there; else a lie would never be told.
-pub(super) fn check_parameters(behaviour: &Behaviour, options: &Options) -> Result<(), String> {
-    let (replicas, clients) = (options.replica_count, options.client_count());
-    let named = behaviour.replicas_named();
-    if let Some(unknown) = named.into_iter().find(|id| id.get() >= replicas) {
-        return Err(format!("there is no replica {unknown}: they are 0 to {}", replicas - 1));
-    }
+pub(super) fn check_parameters(
+    behaviour: &Behaviour,
+    at: At,
+    options: &Options,
+) -> Result<(), Refused> {
+    let named: Vec<u32> = behaviour.replicas_named().into_iter().map(ReplicaId::get).collect();
+    ids(&named, at, options.replica_count)?;
+    let clients = options.client_count();
     match behaviour {
         Behaviour::StarvingPrimary { client } if client.get() >= clients => {
-            Err(format!("there is no client {client}: they are 0 to {}", clients - 1))
+            Err((at, format!("there is no client {client}: they are 0 to {}", clients - 1)))
         }
         _ => Ok(()),
     }

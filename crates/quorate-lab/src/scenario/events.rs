@@ -84,7 +84,7 @@ pub(super) fn faults(event: &Event, options: &Options) -> Result<Vec<Fault>, Ref
         let Behave { replicas, kind, parameters } = behave.get_ref();
         let behaviour =
             behaviour(kind, parameters).map_err(|error| (place(kind), error.to_string()))?;
-        check_parameters(&behaviour, options).map_err(|message| (place(behave), message))?;
+        check_parameters(&behaviour, place(behave), options)?;
         let ids = ids(replicas, place(behave), count)?;
         actions.push(ids.into_iter().map(|id| Fault::Behave(id, behaviour)).collect());
     }
