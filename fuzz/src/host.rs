@@ -4,7 +4,7 @@ use crate::{CONFIG, admitted};
 use pbft::message::{CheckpointId, HelloReply};
 use pbft::{
     Config, Digest, Incarnation, Input, Message, Now, Output, Recovered, Replica, ReplicaId,
-    ReplicaStatus, Sender, SeqNum, SigningKey, Time, View, WallTime,
+    ReplicaStatus, Sender, SeqNum, SigningKey, StateMirror, Time, View, WallTime,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -55,8 +55,7 @@ impl Host {
         let recovered = Recovered {
             genesis: state(),
             checkpoint: (SeqNum::ZERO, state()),
-            clients: Vec::new(),
-            rejoined: Vec::new(),
+            state: StateMirror::default(),
             is_lost: false,
             records: Vec::new(),
         };
@@ -98,7 +97,7 @@ fn answer(output: Output) -> Option<Input> {
         }
         Output::TakeCheckpoint { seq } => Some(Input::CheckpointTaken { seq, id: state() }),
         Output::FetchState { seq, id } => {
-            Some(Input::StateInstalled { seq, id, clients: Vec::new(), rejoined: Vec::new() })
+            Some(Input::StateInstalled { seq, id, state: StateMirror::default() })
         }
         _ => None,
     }

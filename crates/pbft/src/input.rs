@@ -3,7 +3,7 @@
 use crate::auth::Verified;
 use crate::message::{CheckpointId, Outcome};
 use crate::rejoin::Rejoined;
-use crate::{ClientId, ReplicaId, SeqNum, Session, Timestamp};
+use crate::{ClientId, ReplicaId, SeqNum, Session, Timestamp, WallTime};
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
@@ -41,11 +41,20 @@ pub enum Input {
         seq: SeqNum,
         /// The state there.
         id: CheckpointId,
-        /// The client table in that state.
-        clients: Vec<(ClientId, ClientWindow)>,
-        /// The replicas that ever rejoined, according to that state.
-        rejoined: Vec<(ReplicaId, Rejoined)>,
+        /// What that state says.
+        state: StateMirror,
     },
+}
+
+/// What the core must know of a replicated state that it has not executed itself.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct StateMirror {
+    /// The client table.
+    pub clients: Vec<(ClientId, ClientWindow)>,
+    /// The replicas that ever rejoined.
+    pub rejoined: Vec<(ReplicaId, Rejoined)>,
+    /// The agreed time: the latest of all batches executed.
+    pub time: WallTime,
 }
 
 /// What became of one request when its batch was executed. The client table inside the replicated

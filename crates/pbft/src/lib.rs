@@ -63,7 +63,7 @@ pub use config::{
 pub use digest::Digest;
 pub use event::{Event, ViewChangeCause};
 pub use fault::{Conviction, Evidence, HaltReason, Reject};
-pub use input::{ClientWindow, Execution, Input};
+pub use input::{ClientWindow, Execution, Input, StateMirror};
 pub use message::Message;
 pub use output::{Output, Recipients};
 pub use quorum::Quorums;

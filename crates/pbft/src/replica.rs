@@ -131,7 +131,10 @@ pub struct Replica {
     filling: bool,
     /// Whether a `Choose` waits for its answer.
     choosing: bool,
-    /// The latest time proposed, accepted or executed.
+    /// The agreed time: the latest of all batches executed.
+    agreed_time: crate::WallTime,
+    /// The latest time proposed or accepted in the current view, or executed. **Invariant:** when
+    /// the view is left it is the agreed one again: what nobody accepted binds nobody [PP6].
     latest_batch_time: crate::WallTime,
     /// Requests that wait to be executed.
     requests: RequestQueue,
@@ -226,8 +229,8 @@ impl Replica {
                 self.on_executed(&mut step, seq, executions, rejoined);
             }
             Input::CheckpointTaken { seq, id } => self.on_checkpoint_taken(&mut step, seq, id),
-            Input::StateInstalled { seq, id, clients, rejoined } => {
-                self.on_state_installed(&mut step, (seq, id), clients, rejoined);
+            Input::StateInstalled { seq, id, state } => {
+                self.on_state_installed(&mut step, (seq, id), state);
             }
         }
         self.fire_due_timers(&mut step);

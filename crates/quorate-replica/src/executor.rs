@@ -23,8 +23,8 @@ use pbft::message::{
 };
 use pbft::wire::OUTCOME_BYTES_MAX;
 use pbft::{
-    ClientId, ClientWindow, Config, Context, Digest, Execution, Rejoined, Rejoins, ReplicaId,
-    SeqNum, Service, Session, Timestamp, WallTime,
+    ClientId, Config, Context, Digest, Execution, Rejoined, Rejoins, ReplicaId, SeqNum, Service,
+    Session, StateMirror, Timestamp, WallTime,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -169,14 +169,10 @@ impl Executor {
         }
     }
 
-    /// The window of every client that ever was served.
-    pub(crate) fn client_windows(&self) -> Vec<(ClientId, ClientWindow)> {
-        clients::windows(&self.tree)
-    }
-
-    /// Every replica that ever rejoined.
-    pub(crate) fn rejoined(&self) -> Vec<(ReplicaId, Rejoined)> {
-        self.rejoins.all().collect()
+    /// What the core must know of the state.
+    pub(crate) fn mirror(&self) -> StateMirror {
+        let (clients, rejoined) = (clients::windows(&self.tree), self.rejoins.all().collect());
+        StateMirror { clients, rejoined, time: self.time }
     }
 
     /// The outcome of a request executed earlier, as far as it is kept.

@@ -147,11 +147,10 @@ impl Host {
         if let Some((seq, tree)) = stored.snapshot {
             executor.load(seq, tree)?;
         }
-        let state = executor.checkpoint();
-        let checkpoint = (state.seq(), state.id());
-        let clients = executor.client_windows();
-        let (rejoined, records) = (executor.rejoined(), stored.records);
-        let recovered = Recovered { genesis, checkpoint, clients, rejoined, is_lost, records };
+        let base = executor.checkpoint();
+        let checkpoint = (base.seq(), base.id());
+        let (state, records) = (executor.mirror(), stored.records);
+        let recovered = Recovered { genesis, checkpoint, state, is_lost, records };
         let mut outputs = Vec::new();
         let core =
             Replica::recover(Arc::clone(&config), id, key, boot_id, now, recovered, &mut outputs);
@@ -168,7 +167,7 @@ impl Host {
             core,
             executor,
             outbox: Outbox::default(),
-            checkpoints: Checkpoints::new(state, checkpoint.1),
+            checkpoints: Checkpoints::new(base, checkpoint.1),
             snapshots,
             fetch: None,
             arrived: None,
@@ -422,8 +421,8 @@ impl Host {
             return self.halt(HaltCause::NoState { seq }, effects);
         }
         self.checkpoints.insert(state, id);
-        let (clients, rejoined) = (self.executor.client_windows(), self.executor.rejoined());
-        self.step(now, Input::StateInstalled { seq, id, clients, rejoined }, effects);
+        let state = self.executor.mirror();
+        self.step(now, Input::StateInstalled { seq, id, state }, effects);
         if let Some(target) = self.next_fetch.take()
             && self.fetch.is_none()
             && self.core.status().fetching == Some(target.0)

@@ -7,7 +7,7 @@ use crate::message::Batch;
 use crate::output::Output;
 use crate::record::Record;
 use crate::rejoin::Rejoined;
-use crate::{Digest, ReplicaId, SeqNum};
+use crate::{Digest, ReplicaId, SeqNum, WallTime};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -30,8 +30,13 @@ impl Replica {
         self.executed_after = self.executed_after.max(after);
         let batch = self.batches.get(&digest).map(Arc::clone);
         let time = batch.as_ref().map(|batch| batch.time).unwrap_or_default();
-        self.latest_batch_time = self.latest_batch_time.max(time);
+        self.note_agreed_time(time);
         step.outputs.push(Output::Execute { seq, digest, batch });
+    }
+
+    pub(super) fn note_agreed_time(&mut self, time: WallTime) {
+        self.agreed_time = self.agreed_time.max(time);
+        self.latest_batch_time = self.latest_batch_time.max(time);
     }
 
     fn committed_digest(&self, seq: SeqNum) -> Option<Digest> {

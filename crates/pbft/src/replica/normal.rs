@@ -17,7 +17,6 @@ impl Replica {
     pub(super) fn propose(&mut self, step: &mut Step<'_>, batch: Batch) {
         let seq = self.last_assigned.next();
         self.last_assigned = seq;
-        self.latest_batch_time = batch.time;
         let body = PrePrepare { view: self.view, seq, digest: batch.digest() };
         let signed = Signed::sign(&self.config.domain, &self.key, self.id, body);
         let batch = Arc::new(batch);
@@ -88,7 +87,6 @@ impl Replica {
         if log_is_full && !batch.requests.is_empty() {
             return Err(Reject::OverLimit);
         }
-        self.latest_batch_time = self.latest_batch_time.max(batch.time);
         self.note_requests(step, &batch);
         self.hold_batch(step, digest, &batch);
         self.remember_signed(signed);
@@ -191,7 +189,10 @@ impl Replica {
         if let Some(proposal) = self.slot(seq).proposal.as_mut() {
             proposal.voted_at = Some(position);
         }
-        let requests = self.batches.get(&digest).map_or(0, |batch| batch.requests.len());
+        let batch = self.batches.get(&digest);
+        let requests = batch.map_or(0, |batch| batch.requests.len());
+        let time = batch.map_or(self.latest_batch_time, |batch| batch.time);
+        self.latest_batch_time = self.latest_batch_time.max(time);
         step.event(Event::PrePrepared { view, seq, digest, requests });
         position
     }

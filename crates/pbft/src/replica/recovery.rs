@@ -7,16 +7,14 @@ use super::rejoin::{Amnesia, RejoinQueue};
 use super::{Boot, Replica, RequestQueue, Step};
 use crate::auth::SigningKey;
 use crate::fault::HaltReason;
-use crate::input::ClientWindow;
+use crate::input::StateMirror;
 use crate::message::{BootId, CheckpointId, PrePrepare, StableProof, StartId};
 use crate::output::Output;
 use crate::record::Record;
-use crate::rejoin::{Rejoined, Rejoins};
+use crate::rejoin::Rejoins;
 use crate::replica::status::Repair;
 use crate::replica::timer::Timers;
-use crate::{
-    ClientId, Config, Incarnation, Now, Position, ReplicaId, SeqNum, Time, View, WallTime,
-};
+use crate::{Config, Incarnation, Now, Position, ReplicaId, SeqNum, Time, View};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -29,10 +27,8 @@ pub struct Recovered {
     pub genesis: CheckpointId,
     /// The checkpoint of the last durable snapshot; number 0 and `genesis` if there is none.
     pub checkpoint: (SeqNum, CheckpointId),
-    /// The client table in that snapshot.
-    pub clients: Vec<(ClientId, ClientWindow)>,
-    /// The replicas that ever rejoined, according to it.
-    pub rejoined: Vec<(ReplicaId, Rejoined)>,
+    /// What that snapshot says.
+    pub state: StateMirror,
     /// Whether this replica had a memory that is lost, so that it has to rejoin with a new one.
     /// One that has begun to do so goes on with it, whatever is said here.
     pub is_lost: bool,
@@ -95,6 +91,7 @@ impl Replica {
         let timers = Timers::new(now.monotonic, parameters);
         let repair = Repair::new(parameters.status_answer_bytes_max);
         let (seq, _) = recovered.checkpoint;
+        let state = &recovered.state;
         Self {
             config,
             id,
@@ -133,11 +130,12 @@ impl Replica {
             last_assigned: SeqNum::ZERO,
             filling: false,
             choosing: false,
-            latest_batch_time: WallTime::default(),
+            agreed_time: state.time,
+            latest_batch_time: state.time,
             requests: RequestQueue::default(),
-            clients: recovered.clients.iter().cloned().collect(),
+            clients: state.clients.iter().cloned().collect(),
             rejoin_queue: RejoinQueue::default(),
-            rejoins: recovered.rejoined.iter().copied().collect::<Rejoins>(),
+            rejoins: state.rejoined.iter().copied().collect::<Rejoins>(),
             timers,
             repair,
             evidence: BTreeSet::new(),
@@ -234,8 +232,6 @@ impl Replica {
         for (seq, digest) in in_log {
             self.slot(seq).committed = Some(digest);
         }
-        self.latest_batch_time =
-            self.batches.values().map(|batch| batch.time).max().unwrap_or_default();
         self.replay = self.replay.split_off(&snapshot_seq.next());
         self.replay_until = self.replay.keys().next_back().copied().unwrap_or(snapshot_seq);
         self.forget_unused_batches();

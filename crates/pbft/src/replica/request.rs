@@ -373,7 +373,7 @@ impl Replica {
     }
 
     /// Whether what the timer watches is still to come.
-    fn is_awaited(&self, watched: Watched) -> bool {
+    pub(super) fn is_awaited(&self, watched: Watched) -> bool {
         match watched {
             Watched::Arrival(arrival) => {
                 self.requests.is_waiting(arrival) || self.rejoin_queue.is_waiting(arrival)

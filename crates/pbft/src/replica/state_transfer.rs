@@ -4,12 +4,11 @@
 
 use super::{Replica, Step};
 use crate::event::Event;
-use crate::input::ClientWindow;
+use crate::input::StateMirror;
 use crate::message::{CheckpointId, StableProof};
 use crate::output::Output;
 use crate::record::Record;
-use crate::rejoin::Rejoined;
-use crate::{ClientId, ReplicaId, SeqNum, Time};
+use crate::{ClientId, SeqNum, Time};
 use alloc::vec::Vec;
 
 /// So many proofs of stable checkpoints beyond the window are kept: those of the states that may
@@ -95,8 +94,7 @@ impl Replica {
         &mut self,
         step: &mut Step<'_>,
         (seq, id): (SeqNum, CheckpointId),
-        clients: Vec<(ClientId, ClientWindow)>,
-        rejoined: Vec<(ReplicaId, Rejoined)>,
+        state: StateMirror,
     ) {
         // A state that was overtaken while it was made durable is a step ahead all the same: if it
         // were refused, a replica whose disk is slower than the others' progress would never
@@ -115,7 +113,8 @@ impl Replica {
         self.last_executed = seq;
         self.executing = false;
         self.replay.clear();
-        self.clients = clients.into_iter().collect();
+        self.clients = state.clients.into_iter().collect();
+        self.note_agreed_time(state.time);
         let position = self.persist(step, Record::StateInstalled { seq, id });
         self.executed_after = position;
         self.own_checkpoints.insert(seq, id);
@@ -125,7 +124,7 @@ impl Replica {
         for client in clients {
             self.drop_settled_requests(client);
         }
-        self.note_rejoined(step, rejoined);
+        self.note_rejoined(step, state.rejoined);
         if self.halted.is_some() {
             return;
         }

@@ -163,6 +163,10 @@ impl Replica {
     /// its timer fires so late, knows nothing of what the primary did meanwhile [TM5].
     fn on_request_timeout(&mut self, step: &mut Step<'_>) {
         let now = step.now.monotonic;
+        if self.timers.watched.is_none_or(|watched| !self.is_awaited(watched)) {
+            self.timers.stop_request_timer();
+            return self.consider_request_timer(now);
+        }
         let grace = self.config.parameters.state_transfer_grace;
         let head = self.timers.watched;
         let put_off = self.timers.put_off.filter(|(watched, _)| Some(*watched) == head);

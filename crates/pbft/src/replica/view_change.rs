@@ -66,6 +66,7 @@ impl Replica {
         self.active = false;
         self.choosing = false;
         self.filling = false;
+        self.latest_batch_time = self.agreed_time;
         self.slots.values_mut().for_each(crate::slot::Slot::leave_view);
         self.early_pre_prepares.clear();
         self.requests.forget_proposals();

@@ -4,7 +4,7 @@ use crate::cluster::{Cluster, Envelope, replica_key, seq, test_config, view, wit
 use pbft::message::{Batch, Checkpoint, CheckpointId, HelloReply, Kind, ViewChange};
 use pbft::{
     Digest, Event, HaltReason, Incarnation, Input, Message, Now, Output, Record, Recovered, Reject,
-    Replica, ReplicaId, Sender, SeqNum, Signed, View,
+    Replica, ReplicaId, Sender, SeqNum, Signed, StateMirror, View,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -263,8 +263,7 @@ fn replay_that_misses_the_stable_checkpoint_stops_the_replica() {
         let recovered = Recovered {
             genesis: right,
             checkpoint,
-            clients: vec![],
-            rejoined: vec![],
+            state: StateMirror::default(),
             is_lost: false,
             records,
         };
@@ -303,8 +302,7 @@ fn view_change_of_a_replica_with_a_state_beyond_its_window_is_well_formed() {
     let recovered = Recovered {
         genesis,
         checkpoint,
-        clients: vec![],
-        rejoined: vec![],
+        state: StateMirror::default(),
         is_lost: false,
         records: vec![],
     };

@@ -8,7 +8,7 @@ use pbft::{
     ClientId, ClientWindow, Config, Digest, Domain, Epoch, Event, Evidence, Execution, HaltReason,
     Input, Message, Now, Output, Parameters, Position, Recipients, Record, Recovered, Rejoined,
     Rejoins, Replica, ReplicaId, ReplicaStatus, Sender, SeqNum, Session, Signed, SignedRequest,
-    SigningKey, Time, Timestamp, View, WallTime, wire,
+    SigningKey, StateMirror, Time, Timestamp, View, WallTime, wire,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -67,9 +67,18 @@ struct ToyState {
     history: Vec<(SeqNum, Digest)>,
     clients: BTreeMap<ClientId, ClientWindow>,
     rejoined: Vec<(ReplicaId, Rejoined)>,
+    times: Vec<(SeqNum, WallTime)>,
 }
 
 impl ToyState {
+    fn mirror(&self) -> StateMirror {
+        StateMirror {
+            clients: self.clients.clone().into_iter().collect(),
+            rejoined: self.rejoined.clone(),
+            time: self.times.iter().map(|(_, time)| *time).max().unwrap_or_default(),
+        }
+    }
+
     fn id(&self) -> CheckpointId {
         let bytes: Vec<u8> = self.history.iter().flat_map(|(_, d)| *d.as_bytes()).collect();
         let root = Digest::of("test state", &[&bytes]);
@@ -88,6 +97,7 @@ impl ToyState {
         let rejoins = batch.map_or(&[][..], |batch| &batch.rejoins);
         let mut table: Rejoins = self.rejoined.iter().copied().collect();
         let time = batch.map_or(WallTime::default(), |batch| batch.time);
+        self.times.push((seq, time));
         let rejoined: Vec<_> = rejoins
             .iter()
             .filter_map(|rejoin| table.execute(config, seq, time, &rejoin.body))
@@ -131,6 +141,16 @@ impl ToyState {
             outcome,
             window: window.clone(),
         }
+    }
+}
+
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+
+/// Some work of client 0.
+pub(crate) fn work(cluster: &mut Cluster, timestamps: std::ops::RangeInclusive<u64>) {
+    for timestamp in timestamps {
+        cluster.ask(0, timestamp, "a");
+        cluster.run(Duration::from_millis(20));
     }
 }
 
@@ -268,8 +288,7 @@ impl Cluster {
         let recovered = Recovered {
             genesis: ToyState::default().id(),
             checkpoint: (machine.snapshot.0, machine.state.id()),
-            clients: machine.state.clients.clone().into_iter().collect(),
-            rejoined: machine.state.rejoined.clone(),
+            state: machine.state.mirror(),
             is_lost,
             records: machine.records.clone(),
         };
@@ -349,8 +368,7 @@ impl Cluster {
         let recovered = Recovered {
             genesis: ToyState::default().id(),
             checkpoint: (seq, id),
-            clients: state.clients.clone().into_iter().collect(),
-            rejoined: state.rejoined.clone(),
+            state: state.mirror(),
             is_lost: false,
             records: core.durable_records(),
         };
@@ -459,13 +477,13 @@ impl Cluster {
             let mut state = machine.state.clone();
             state.history.retain(|(executed, _)| *executed <= seq);
             state.rejoined.retain(|(_, rejoined)| rejoined.seq <= seq);
+            state.times.retain(|(executed, _)| *executed <= seq);
             (state.id() == id).then_some(state)
         })?;
-        let clients = state.clients.clone().into_iter().collect();
-        let rejoined = state.rejoined.clone();
+        let mirror = state.mirror();
         self.machines[replica as usize].snapshot = (seq, state.clone());
         self.machines[replica as usize].state = state;
-        Some(Input::StateInstalled { seq, id, clients, rejoined })
+        Some(Input::StateInstalled { seq, id, state: mirror })
     }
 
     fn note(&mut self, replica: u32, output: &Output) {

@@ -1,6 +1,6 @@
 //! PRE-PREPARE, PREPARE, COMMIT, and execution.
 
-use crate::cluster::{Cluster, seq, view};
+use crate::cluster::{Cluster, Envelope, HOUR, seq, view, work};
 use pbft::message::{Batch, Kind, PrePrepare, Vote};
 use pbft::{
     Digest, Event, Message, Record, Reject, ReplicaId, Sender, SignedRequest, WallTime, wire,
@@ -180,7 +180,7 @@ fn backup_does_not_vote_for_a_time_far_from_its_clock() {
 #[test]
 fn clocks_that_were_ahead_and_are_set_back_stop_nobody() {
     let mut cluster = Cluster::new(4);
-    let hour = Duration::from_secs(3600);
+    let hour = HOUR;
     cluster.set_clocks([hour; 4]);
     cluster.ask(0, 1, "a");
     cluster.run(Duration::from_millis(100));
@@ -202,12 +202,64 @@ fn clocks_that_were_ahead_and_are_set_back_stop_nobody() {
     assert_eq!(last_reject(&cluster, 2), Some(Reject::ClockSkew));
 }
 
+/// [PP6] A proposal that nobody accepted is no reason to propose its time for ever.
+#[test]
+fn primary_whose_clock_was_wrong_for_a_moment_is_believed_again() {
+    let mut c = Cluster::new(4);
+    c.set_clocks([HOUR, Duration::ZERO, Duration::ZERO, Duration::ZERO]);
+    c.ask(0, 1, "a");
+    c.run(Duration::from_secs(3));
+    assert_eq!(c.answered(0, 1, "a"), [0, 1, 2, 3]);
+    assert_eq!(c.views(&[0, 1, 2, 3]), [(1, true); 4]);
+    c.set_clocks([Duration::ZERO; 4]);
+    c.ask(0, 2, "a");
+    let mute = |e: &Envelope| e.kind() != Kind::PrePrepare;
+    while c.status(1).view < view(4) {
+        c.run_where(Duration::from_millis(10), mute);
+    }
+    let deadline = c.now.after(Duration::from_secs(2));
+    while c.now < deadline && c.answered(0, 2, "a").is_empty() {
+        c.run(Duration::from_millis(10));
+    }
+    assert_eq!(c.status(1).view, view(4), "the view of a correct primary whose clock is right");
+    assert_eq!(c.answered(0, 2, "a"), [0, 1, 2, 3]);
+}
+
+/// [PP6] Where the time stands still and a backup has fetched a state instead of executing, or has
+/// started from a snapshot since, the cluster goes on all the same.
+#[test]
+fn time_that_stands_still_is_believed_after_a_state_was_fetched() {
+    for is_started_again in [false, true] {
+        let mut c = Cluster::new(4);
+        c.set_clocks([HOUR; 4]);
+        c.crash(3);
+        work(&mut c, 1..=40);
+        c.run(Duration::from_secs(10));
+        c.start(3);
+        c.run(Duration::from_secs(5));
+        assert_eq!(c.status(3).last_executed, c.status(0).last_executed);
+        c.crash(2);
+        c.set_clocks([Duration::ZERO; 4]);
+        if is_started_again {
+            c.crash(3);
+            c.start(3);
+            c.run(Duration::from_secs(2));
+        }
+        for timestamp in 41..=43 {
+            c.ask(0, timestamp, "a");
+            c.run(Duration::from_millis(500));
+            assert_eq!(c.answered(0, timestamp, "a"), [0, 1, 3], "{timestamp}");
+        }
+        assert_eq!(c.views(&[0, 1, 3]), [(0, true); 3], "no view change was needed");
+    }
+}
+
 /// [PP6] A replica that did not accept what it executes, since it was away, believes the time of that
 /// as well.
 #[test]
 fn time_of_what_was_executed_is_believed() {
     let mut cluster = Cluster::new(4);
-    let hour = Duration::from_secs(3600);
+    let hour = HOUR;
     cluster.set_clocks([hour, hour, hour, Duration::ZERO]);
     cluster.ask(0, 1, "a");
     cluster.run(Duration::from_millis(500));

@@ -1,6 +1,6 @@
 //! Coming back after the memory was lost: nothing is promised before the bound, everything after.
 
-use crate::cluster::{Cluster, Envelope, seq, test_config, view, within};
+use crate::cluster::{Cluster, Envelope, seq, test_config, view, within, work};
 use crate::normal_case::batch_of;
 use pbft::message::{Kind, PrePrepare, Rejoin, StartId, ViewChange};
 use pbft::{
@@ -20,14 +20,6 @@ const GAP: Duration = Duration::from_secs(300);
 
 /// How far clocks may be apart.
 const SKEW: Duration = Duration::from_secs(10);
-
-/// Work, so that there is something to forget.
-fn work(cluster: &mut Cluster, timestamps: std::ops::RangeInclusive<u64>) {
-    for timestamp in timestamps {
-        cluster.ask(0, timestamp, "a");
-        cluster.run(Duration::from_millis(20));
-    }
-}
 
 /// Empties the disk of a replica, starts it again, and notes from then on what it sends.
 fn lose_memory(cluster: &mut Cluster, replica: u32) {

@@ -6,8 +6,8 @@ use core::time::Duration;
 use pbft::message::{Batch, CheckpointId, Request, RequestBody};
 use pbft::{
     ClientId, Config, Digest, Domain, Epoch, Input, Message, Now, Output, Parameters, Recipients,
-    Recovered, Replica, ReplicaId, Sender, SeqNum, Session, SignedRequest, SigningKey, Time,
-    Timestamp, WallTime,
+    Recovered, Replica, ReplicaId, Sender, SeqNum, Session, SignedRequest, SigningKey, StateMirror,
+    Time, Timestamp, WallTime,
 };
 use std::sync::Arc;
 
@@ -115,8 +115,7 @@ impl Cast {
         let recovered = Recovered {
             genesis: self.genesis(),
             checkpoint: (SeqNum::ZERO, self.genesis()),
-            clients: Vec::new(),
-            rejoined: Vec::new(),
+            state: StateMirror::default(),
             is_lost: false,
             records: Vec::new(),
         };

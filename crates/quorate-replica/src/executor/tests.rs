@@ -230,7 +230,7 @@ fn rejoin_changes_the_state_once_and_is_found_in_it_again() {
     let CheckpointState { seq, tree, .. } = executor.checkpoint();
     let mut other = Executor::genesis(small_config(), recorder());
     other.load(seq, tree.clone()).unwrap();
-    assert_eq!(other.rejoined(), [(id, first)]);
+    assert_eq!(other.mirror().rejoined, [(id, first)]);
     let mut damaged = tree;
     damaged.put(b"\0rejoined\0\0\0\x02", vec![1]);
     assert!(matches!(other.check(damaged), Err(StateError::BadRecord { record: "rejoined" })));
@@ -363,12 +363,12 @@ proptest! {
         let mut executor = executor();
         for requests in &batches {
             for execution in run(&mut executor, requests) {
-                let ClientWindow { low, executed, .. } = execution.window;
+                let pbft::ClientWindow { low, executed, .. } = execution.window;
                 prop_assert!(executed.len() as u64 <= WINDOW);
                 prop_assert!(executed.iter().all(|t| *t >= low && t.get() - low.get() < WINDOW));
             }
         }
-        for (client, window) in executor.client_windows() {
+        for (client, window) in executor.mirror().clients {
             prop_assert_eq!(replies_kept(&executor, client.get()), window.executed.len());
         }
     }
@@ -389,7 +389,7 @@ proptest! {
             prop_assert_eq!(run(&mut one, requests), run(&mut other, requests));
             prop_assert_eq!(one.checkpoint().id(), other.checkpoint().id());
         }
-        prop_assert_eq!(one.client_windows(), other.client_windows());
+        prop_assert_eq!(one.mirror(), other.mirror());
     }
 }
 
