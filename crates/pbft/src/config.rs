@@ -260,7 +260,7 @@ impl Parameters {
 }
 
 /// What a primary may lie about the time by must be little beside what is measured by it, as the
-/// time between two REJOINs of a replica is [RJ2].
+/// life of a REJOIN is [RJ2].
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(60);
 
 /// No log window may be longer: it bounds VIEW-CHANGE and STATUS.

@@ -68,8 +68,10 @@ pub use message::Message;
 pub use output::{Output, Recipients};
 pub use quorum::Quorums;
 pub use record::Record;
-pub use rejoin::{REJOIN_GAP, Rejoined, Rejoins};
-pub use replica::{Boot, Held, Recovered, Replica, ReplicaStatus};
+pub use rejoin::{Rejoined, Rejoins};
+pub use replica::{
+    Boot, Held, REJOIN_GAP, REJOIN_GAP_TOLERANCE, Recovered, Replica, ReplicaStatus,
+};
 pub use service::{CHOICE_BYTES_MAX, Context, KEY_BYTES_MAX, Service, State, StateRead};
 pub use types::{
     ClientId, Epoch, Incarnation, Now, Position, ReplicaId, SeqNum, Session, Time, Timestamp, View,

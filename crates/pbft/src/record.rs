@@ -77,9 +77,9 @@ pub enum Record {
         /// The state there.
         id: CheckpointId,
     },
-    /// This memory began with this start, in place of one that was lost: the replica promises
-    /// nothing until it has rejoined. Before its REJOIN.
-    Amnesiac(StartId),
+    /// This memory takes the place of one that was lost: the replica promises nothing until it has
+    /// rejoined. Before its REJOIN.
+    Amnesiac,
     /// The replica has rejoined, as this incarnation. Before its first vote.
     Rejoined(Incarnation),
 }

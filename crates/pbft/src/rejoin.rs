@@ -5,25 +5,16 @@ use crate::message::{Rejoin, StartId};
 use crate::{Config, Incarnation, ReplicaId, SeqNum, View, WallTime};
 use alloc::collections::BTreeMap;
 use borsh::{BorshDeserialize, BorshSerialize};
-use core::ops::RangeInclusive;
-use core::time::Duration;
-
-/// So far are the times of two batches apart in which REJOINs of one replica have an effect [RJ2].
-/// No parameter, because the state follows from it.
-pub const REJOIN_GAP: Duration = Duration::from_secs(5 * 60);
 
 /// The last REJOIN of a replica that had an effect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub struct Rejoined {
     /// The replica's incarnation since.
     pub incarnation: Incarnation,
-    /// The start with which the memory of that incarnation began.
+    /// The start that asked for it, and that alone may vote as that incarnation [RJ3].
     pub start: StartId,
     /// The number at which it was executed.
     pub seq: SeqNum,
-    /// The time that the batch was proposed with. Not the agreed time, which a clock that was once
-    /// far ahead keeps from going on.
-    pub time: WallTime,
     /// The first view in which the replica may take part again.
     pub view: View,
 }
@@ -51,28 +42,21 @@ impl Rejoins {
         self.0.get(&replica)
     }
 
-    /// Whether this REJOIN would have an effect in a batch with this number, whichever of `times` is
-    /// the batch's. It is of the replica's next incarnation, so that a replayed one has none; the
-    /// bound of the last one is passed, and its time is far enough, so that a faulty replica does
-    /// not occupy the others with one after the other [RJ2].
-    ///
-    /// A time before that of the last one is far enough, too: the clocks were set back since, and
-    /// the replica does not wait until they have caught up.
+    /// Whether this REJOIN would have an effect in a batch with this number and time. It is of the
+    /// replica's next incarnation, so that a replayed one has none; it has not expired; and the
+    /// bound of the last one is passed [RJ2].
     pub(crate) fn admits(
         &self,
         config: &Config,
         seq: SeqNum,
-        times: RangeInclusive<WallTime>,
+        time: WallTime,
         rejoin: &Rejoin,
     ) -> bool {
         let last = self.of(rejoin.replica);
         let current = last.map_or(Incarnation::ZERO, |last| last.incarnation);
-        let is_over = |last: &Rejoined| {
-            let is_far = |time: &WallTime| time.distance(last.time) >= REJOIN_GAP;
-            let may_be_near = times.contains(&last.time);
-            seq > last.bound(config) && !may_be_near && is_far(times.start()) && is_far(times.end())
-        };
-        rejoin.incarnation == current.next() && last.is_none_or(is_over)
+        rejoin.incarnation == current.next()
+            && time <= rejoin.expires
+            && last.is_none_or(|last| seq > last.bound(config))
     }
 
     /// Executes a REJOIN in a batch with this number and time. Its view is put above those of all
@@ -85,15 +69,15 @@ impl Rejoins {
         time: WallTime,
         rejoin: &Rejoin,
     ) -> Option<(ReplicaId, Rejoined)> {
-        if !self.admits(config, seq, time..=time, rejoin) {
+        if !self.admits(config, seq, time, rejoin) {
             return None;
         }
-        let Rejoin { replica, incarnation, start, view } = *rejoin;
+        let Rejoin { replica, incarnation, start, view, expires: _ } = *rejoin;
         let mut view = view.max(self.view().next());
         while config.primary(view) == replica {
             view = view.next();
         }
-        let rejoined = Rejoined { incarnation, start, seq, time, view };
+        let rejoined = Rejoined { incarnation, start, seq, view };
         self.0.insert(replica, rejoined);
         Some((replica, rejoined))
     }

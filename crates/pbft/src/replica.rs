@@ -10,6 +10,7 @@ mod new_view;
 mod normal;
 mod recovery;
 mod rejoin;
+mod rejoin_pace;
 mod request;
 mod state_transfer;
 mod status;
@@ -41,6 +42,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use evidence::EvidenceKey;
 use rejoin::RejoinQueue;
+use rejoin_pace::RejoinPace;
+pub use rejoin_pace::{REJOIN_GAP, REJOIN_GAP_TOLERANCE};
 use request::RequestQueue;
 use state_transfer::Transfer;
 use status::Repair;
@@ -142,6 +145,8 @@ pub struct Replica {
     clients: BTreeMap<ClientId, ClientWindow>,
     /// REJOINs that wait to be executed.
     rejoin_queue: RejoinQueue,
+    /// When the last one of each replica was executed.
+    rejoin_pace: RejoinPace,
     /// Mirror of the table of rejoined replicas in the replicated state.
     rejoins: Rejoins,
 

@@ -2,7 +2,7 @@
 //! client and several operations under one signature.
 
 use super::{SignedBody, StartId};
-use crate::{ClientId, Digest, Incarnation, ReplicaId, Session, Timestamp, View};
+use crate::{ClientId, Digest, Incarnation, ReplicaId, Session, Timestamp, View, WallTime};
 use alloc::vec::Vec;
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -106,11 +106,14 @@ pub struct Rejoin {
     pub replica: ReplicaId,
     /// Its new incarnation, one more than the last.
     pub incarnation: Incarnation,
-    /// The start with which its new memory began. Drawn at random after the old one was lost, it
-    /// shows that whatever was ordered before the loss does not contain this request.
+    /// The start that asks. Drawn at random after the memory was lost, it shows that whatever was
+    /// ordered before the loss does not contain this request.
     pub start: StartId,
     /// A view above every one that it may have taken part in [RJ4].
     pub view: View,
+    /// It has no effect in a batch with a later time, so that one which was given up does not
+    /// stop its replica for ever after [RJ2].
+    pub expires: WallTime,
 }
 
 impl SignedBody for Rejoin {

@@ -34,8 +34,8 @@ impl Replica {
     /// - it accepted no other digest for the view and number [PP3];
     /// - the digest is that of the batch, and the batch is well-formed: checked at the door
     ///   [PP4] [PP5];
-    /// - the proposed time is near its own clock [PP6], and the views of its REJOINs are near its
-    ///   own [RJ4];
+    /// - the proposed time is near its own clock [PP6], its REJOINs do not come too soon [RJ2], and
+    ///   their views are near its own [RJ4];
     /// - its log has room for the batch [PP7].
     pub(super) fn on_pre_prepare(
         &mut self,
@@ -82,7 +82,7 @@ impl Replica {
         if !self.times_believed(step).contains(&batch.time) {
             return Err(Reject::ClockSkew);
         }
-        batch.rejoins.iter().try_for_each(|rejoin| self.check_view_of(rejoin))?;
+        batch.rejoins.iter().try_for_each(|rejoin| self.judge_rejoin(step, rejoin))?;
         let log_is_full = self.log_bytes > self.config.parameters.log_bytes_max;
         if log_is_full && !batch.requests.is_empty() {
             return Err(Reject::OverLimit);

@@ -4,6 +4,7 @@
 
 use super::admission::{Admission, PeerBoot};
 use super::rejoin::{Amnesia, RejoinQueue};
+use super::rejoin_pace::RejoinPace;
 use super::{Boot, Replica, RequestQueue, Step};
 use crate::auth::SigningKey;
 use crate::fault::HaltReason;
@@ -63,6 +64,10 @@ impl Replica {
             replica.halt(&mut step, reason);
             return replica;
         }
+        if is_lost && replica.admission.amnesia.is_none() {
+            replica.persist(&mut step, Record::Amnesiac);
+            replica.admission.amnesia = Some(Amnesia::default());
+        }
         replica.boot.counter += 1;
         replica.boot.id = boot_id;
         let Boot { counter, id, incarnation } = replica.boot;
@@ -70,12 +75,10 @@ impl Replica {
         let start = StartId { counter, boot_id };
         replica.admission.remember_own(start);
         replica.admission.booted_at = replica.persist(&mut step, record);
-        if is_lost && replica.admission.amnesia.is_none() {
-            let noted_at = replica.persist(&mut step, Record::Amnesiac(start));
-            replica.admission.amnesia = Some(Amnesia::new(start, noted_at));
+        for (replaced, _) in replica.rejoins.all() {
+            replica.rejoin_pace.note(replaced, now.monotonic, false);
         }
         replica.try_execute(&mut step);
-        replica.consider_return(&mut step);
         replica
     }
 
@@ -135,6 +138,7 @@ impl Replica {
             requests: RequestQueue::default(),
             clients: state.clients.iter().cloned().collect(),
             rejoin_queue: RejoinQueue::default(),
+            rejoin_pace: RejoinPace::default(),
             rejoins: state.rejoined.iter().copied().collect::<Rejoins>(),
             timers,
             repair,
@@ -153,9 +157,7 @@ impl Replica {
                 let known = PeerBoot::new(incarnation, start, seen, (now, 0));
                 self.admission.peers.insert(replica, known);
             }
-            Record::Amnesiac(start) => {
-                self.admission.amnesia = Some(Amnesia::new(start, Position::ZERO));
-            }
+            Record::Amnesiac => self.admission.amnesia = Some(Amnesia::default()),
             Record::Rejoined(incarnation) => {
                 self.admission.amnesia = None;
                 self.boot.incarnation = incarnation;
@@ -248,7 +250,7 @@ impl Replica {
             .map(|StartId { counter, boot_id }| Record::Boot { counter, boot_id, incarnation })
             .collect();
         let amnesia = self.admission.amnesia.as_ref();
-        records.extend(amnesia.map(|amnesia| Record::Amnesiac(amnesia.start())));
+        records.extend(amnesia.map(|_| Record::Amnesiac));
         let peers = self.admission.peers.iter();
         records.extend(peers.map(|(replica, peer)| peer.record(*replica)));
         let seq = self.low_water_mark;

@@ -2,23 +2,22 @@
 //! nothing, and asks for an ordered request; the others order it, leave every view that the old
 //! memory may know, and fill up to the bound from which on the new one may promise again.
 
+use super::rejoin_pace::REJOIN_LIFE;
 use super::{Replica, Step};
 use crate::auth::Signed;
 use crate::event::{Event, ViewChangeCause};
 use crate::fault::{HaltReason, Reject};
 use crate::message::{Message, Rejoin, StartId};
 use crate::rejoin::{Rejoined, Rejoins};
-use crate::{Config, Incarnation, Position, ReplicaId, SeqNum, View, WallTime};
+use crate::{Config, Incarnation, ReplicaId, SeqNum, View, WallTime};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-/// What a replica that lost its memory knows on its way back.
-#[derive(Clone, Debug)]
+/// What a replica that lost its memory knows on its way back. It knows it for one start only: before
+/// the next one its old disk may have been found, put back for a while and lost again, and what
+/// it promised then is not bounded by what was asked for before.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Amnesia {
-    /// The start with which its new memory began.
-    start: StartId,
-    /// Where that was persisted.
-    noted_at: Position,
     /// The view of each peer that answered HELLO in this start.
     views: BTreeMap<ReplicaId, View>,
     /// As which incarnation it asks its peers to let it in, once the bound is passed. Never that
@@ -27,14 +26,6 @@ pub(super) struct Amnesia {
 }
 
 impl Amnesia {
-    pub(super) fn new(start: StartId, noted_at: Position) -> Self {
-        Self { start, noted_at, views: BTreeMap::new(), returns_as: None }
-    }
-
-    pub(super) fn start(&self) -> StartId {
-        self.start
-    }
-
     pub(super) fn knows_view_of(&self, peer: ReplicaId) -> bool {
         self.views.contains_key(&peer)
     }
@@ -102,15 +93,23 @@ impl RejoinQueue {
     ) -> Vec<Signed<Rejoin>> {
         let proposed = &mut self.proposed;
         self.waiting.retain(|replica, (rejoin, _)| {
-            proposed.contains(replica) || table.admits(config, seq, time..=time, &rejoin.body)
+            proposed.contains(replica) || table.admits(config, seq, time, &rejoin.body)
         });
         let unproposed = self.waiting.iter().filter(|(replica, _)| proposed.insert(**replica));
         unproposed.map(|(_, (rejoin, _))| *rejoin).collect()
     }
 
+    /// Of two from one replica the one that is good for longer stays: it was composed last.
     fn insert(&mut self, rejoin: Signed<Rejoin>, arrival: u64) {
-        let arrival = self.waiting.get(&rejoin.signer).map_or(arrival, |(_, first)| *first);
-        self.waiting.insert(rejoin.signer, (rejoin, arrival));
+        let (last, _) = self.waiting.entry(rejoin.signer).or_insert((rejoin, arrival));
+        if last.body.expires < rejoin.body.expires {
+            *last = rejoin;
+        }
+    }
+
+    /// Lets go of what has no effect in the batch with this number and time.
+    fn retain_admitted(&mut self, config: &Config, table: &Rejoins, seq: SeqNum, time: WallTime) {
+        self.waiting.retain(|_, (rejoin, _)| table.admits(config, seq, time, &rejoin.body));
     }
 
     /// Lets go of what has become void by the replica's new incarnation.
@@ -142,15 +141,20 @@ impl Replica {
         let Some(view) = amnesia.first_view(enough) else { return };
         let current = self.rejoins.of(self.id).map(|rejoined| rejoined.incarnation);
         let incarnation = current.unwrap_or_default().next();
-        let body = Rejoin { replica: self.id, incarnation, start: amnesia.start, view };
+        let expires = step.now.wall.max(self.agreed_time).after(REJOIN_LIFE);
+        let body = Rejoin { replica: self.id, incarnation, start: self.start(), view, expires };
         let signed = Signed::sign(&self.config.domain, &self.key, self.id, body);
-        step.broadcast(Message::Rejoin(signed), amnesia.noted_at);
+        step.broadcast(Message::Rejoin(signed), self.admission.booted_at);
+    }
+
+    fn start(&self) -> StartId {
+        StartId { counter: self.boot.counter, boot_id: self.boot.id }
     }
 
     /// A REJOIN, from the replica that comes back or relayed, waits like a request: the primary
-    /// that does not order it is replaced. One that comes too early for that is dropped, and will
-    /// be sent again. The primary goes by the time that it would propose; a backup makes
-    /// sure that any time which it believes says the same [RJ2].
+    /// that does not order it is replaced. One that comes too early for that, or too late, is
+    /// dropped, and will be sent again. The primary goes by its own clocks; a backup makes sure
+    /// that those of any correct primary say the same [RJ2].
     pub(super) fn on_rejoin(
         &mut self,
         step: &mut Step<'_>,
@@ -160,13 +164,9 @@ impl Replica {
             return Err(Reject::Starting);
         }
         let next = self.last_executed.next();
-        let times = if self.is_primary() {
-            let time = self.next_batch_time(step);
-            time..=time
-        } else {
-            self.times_believed(step)
-        };
-        if !self.rejoins.admits(&self.config, next, times, &rejoin.body) {
+        let is_due = self.rejoin_pace.is_due(rejoin.signer, step.now.monotonic, self.is_primary());
+        let time = self.latest_time_proposed(step);
+        if !is_due || !self.rejoins.admits(&self.config, next, time, &rejoin.body) {
             return Err(Reject::Stale);
         }
         self.check_view_of(&rejoin)?;
@@ -177,19 +177,50 @@ impl Replica {
         Ok(())
     }
 
+    /// The latest time that the primary of this view proposes next, as far as it is believed.
+    fn latest_time_proposed(&self, step: &Step<'_>) -> WallTime {
+        if self.is_primary() {
+            self.next_batch_time(step)
+        } else {
+            *self.times_believed(step).end()
+        }
+    }
+
+    /// Lets go of REJOINs that have waited for so long that a correct primary may not order them any
+    /// more.
+    pub(super) fn drop_expired_rejoins(&mut self, step: &Step<'_>) {
+        let (next, time) = (self.last_executed.next(), self.latest_time_proposed(step));
+        self.rejoin_queue.retain_admitted(&self.config, &self.rejoins, next, time);
+    }
+
+    /// Whether this replica votes for a batch with that REJOIN.
+    pub(super) fn judge_rejoin(
+        &self,
+        step: &Step<'_>,
+        rejoin: &Signed<Rejoin>,
+    ) -> Result<(), Reject> {
+        let last = self.rejoins.of(rejoin.signer).map(|last| last.incarnation);
+        let is_old = last.is_some_and(|last| rejoin.body.incarnation <= last);
+        if !is_old && self.rejoin_pace.is_too_soon(rejoin.signer, step.now.monotonic) {
+            return Err(Reject::TooOften);
+        }
+        self.check_view_of(rejoin)
+    }
+
     /// Whether a REJOIN's view is not too far ahead. This is a local judgement, as that of the
     /// proposed time is: no REJOIN that f+1 correct replicas find absurd is ever ordered [RJ4].
-    pub(super) fn check_view_of(&self, rejoin: &Signed<Rejoin>) -> Result<(), Reject> {
+    fn check_view_of(&self, rejoin: &Signed<Rejoin>) -> Result<(), Reject> {
         let ahead = rejoin.body.view.get().saturating_sub(self.view.get());
         if ahead > VIEWS_AHEAD_MAX { Err(Reject::OutOfRange) } else { Ok(()) }
     }
 
-    /// The table of those who rejoined has changed: by an execution, or because another state was
-    /// fetched.
+    /// The table of those who rejoined has changed: by an execution right now, or because an old
+    /// one was repeated or another state fetched.
     pub(super) fn note_rejoined(
         &mut self,
         step: &mut Step<'_>,
         changes: Vec<(ReplicaId, Rejoined)>,
+        is_now: bool,
     ) {
         if changes.is_empty() {
             return;
@@ -200,6 +231,7 @@ impl Replica {
             }
             let Rejoined { incarnation, seq, .. } = rejoined;
             self.rejoins.insert(replica, rejoined);
+            self.rejoin_pace.note(replica, step.now.monotonic, is_now);
             self.rejoin_queue.settle(replica, incarnation);
             step.event(Event::RejoinExecuted { replica, incarnation, seq });
             let is_own = replica == self.id && self.admission.amnesia.is_none();
@@ -233,9 +265,8 @@ impl Replica {
         }
     }
 
-    /// The execution of the REJOIN that this replica waits for.
+    /// The execution of the REJOIN that this start waits for.
     fn own_rejoined(&self) -> Option<Rejoined> {
-        let amnesia = self.admission.amnesia.as_ref()?;
-        self.rejoins.of(self.id).filter(|rejoined| rejoined.start == amnesia.start).copied()
+        self.rejoins.of(self.id).filter(|rejoined| rejoined.start == self.start()).copied()
     }
 }

@@ -124,7 +124,7 @@ impl Replica {
         for client in clients {
             self.drop_settled_requests(client);
         }
-        self.note_rejoined(step, state.rejoined);
+        self.note_rejoined(step, state.rejoined, false);
         if self.halted.is_some() {
             return;
         }

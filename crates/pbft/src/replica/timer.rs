@@ -163,6 +163,7 @@ impl Replica {
     /// its timer fires so late, knows nothing of what the primary did meanwhile [TM5].
     fn on_request_timeout(&mut self, step: &mut Step<'_>) {
         let now = step.now.monotonic;
+        self.drop_expired_rejoins(step);
         if self.timers.watched.is_none_or(|watched| !self.is_awaited(watched)) {
             self.timers.stop_request_timer();
             return self.consider_request_timer(now);

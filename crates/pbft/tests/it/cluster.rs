@@ -409,6 +409,11 @@ impl Cluster {
         of_replica.map(|(_, rejoined)| *rejoined).next_back()
     }
 
+    /// The latest time of all batches that it has executed.
+    pub(crate) fn agreed_time(&self, at: u32) -> WallTime {
+        self.machines[at as usize].state.mirror().time
+    }
+
     pub(crate) fn history(&self, replica: u32) -> &[(SeqNum, Digest)] {
         &self.machines[replica as usize].state.history
     }

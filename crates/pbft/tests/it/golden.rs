@@ -67,7 +67,8 @@ fn batch() -> Arc<Batch> {
 fn rejoin() -> Signed<Rejoin> {
     let replica = ReplicaId::new(3);
     let (incarnation, view) = (Incarnation::new(7), View::new(6));
-    sign(3, Rejoin { replica, incarnation, start: start(8), view })
+    let expires = WallTime::from_millis(5);
+    sign(3, Rejoin { replica, incarnation, start: start(8), view, expires })
 }
 
 fn pre_prepare(view: u64) -> PrePrepare {
@@ -248,7 +249,7 @@ fn records() -> Vec<(&'static str, Record)> {
         ("ViewChange", Record::ViewChange(view_change(2))),
         ("NewView", Record::NewView(new_view())),
         ("StateInstalled", Record::StateInstalled { seq, id }),
-        ("Amnesiac", Record::Amnesiac(start(1))),
+        ("Amnesiac", Record::Amnesiac),
         ("Rejoined", Record::Rejoined(Incarnation::new(7))),
     ]
 }
@@ -443,7 +444,8 @@ fn bytes_follow_the_documented_tables() {
     assert_eq!(pinned("HELLO"), hello.u64(6).u8(0).0);
     let hello_reply = ByTheBook::message(1).raw(&[0xb0; 16]).u64(6).u64(5).u32(1);
     assert_eq!(pinned("HELLO-REPLY"), hello_reply.u64(9).raw(&start(9).boot_id).0);
-    let rejoin = ByTheBook::message(18).u32(3).u32(3).u64(7).u64(8).raw(&start(8).boot_id).u64(6).0;
+    let rejoin = ByTheBook::message(18).u32(3).u32(3).u64(7).u64(8).raw(&start(8).boot_id);
+    let rejoin = rejoin.u64(6).u64(5).0;
     let bytes = pinned("REJOIN");
     assert_eq!(bytes[..bytes.len() - 64], rejoin);
     let operation_bytes = ByTheBook::message(2).u32(2).u64(0x5e).u64(0x11).u64(0x10).u8(1).u32(2);

@@ -6,6 +6,7 @@
 
 mod cluster;
 
+mod attacks;
 mod checkpoints;
 mod evidence;
 mod golden;

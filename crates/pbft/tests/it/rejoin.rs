@@ -1,11 +1,11 @@
 //! Coming back after the memory was lost: nothing is promised before the bound, everything after.
 
-use crate::cluster::{Cluster, Envelope, seq, test_config, view, within, work};
+use crate::cluster::{Cluster, Envelope, HOUR, seq, test_config, view, within, work};
 use crate::normal_case::batch_of;
 use pbft::message::{Kind, PrePrepare, Rejoin, StartId, ViewChange};
 use pbft::{
-    Event, HaltReason, Incarnation, Message, Output, Record, Reject, ReplicaId, Sender, SeqNum,
-    Signed, View, ViewChangeCause,
+    Event, HaltReason, Incarnation, Message, Output, REJOIN_GAP, REJOIN_GAP_TOLERANCE, Record,
+    Reject, ReplicaId, Sender, SeqNum, Signed, View, ViewChangeCause, WallTime,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use std::time::Duration;
 const PERIOD: u64 = 4;
 const WINDOW: u64 = 16;
 
-/// How long a replica waits after a rejoin for the next one.
-const GAP: Duration = Duration::from_secs(300);
+/// Of REJOINs of a liar.
+pub(crate) const FOR_EVER: WallTime = WallTime::from_millis(u64::MAX);
 
 /// How far clocks may be apart.
 const SKEW: Duration = Duration::from_secs(10);
@@ -167,10 +167,12 @@ fn crash_on_the_way_back_leaves_the_replica_on_its_way() {
             }
         }
         let was_amnesiac = cluster.status(2).amnesiac;
+        let is_asked_for_anew = was_amnesiac && cluster.rejoined(0, 2).is_some();
         cluster.crash(2);
         cluster.start(2);
         assert_eq!(cluster.status(2).amnesiac, was_amnesiac, "after {crash_after}");
-        cluster.run(Duration::from_secs(8));
+        let wait = if is_asked_for_anew { REJOIN_GAP } else { Duration::ZERO };
+        cluster.run(wait + Duration::from_secs(8));
         assert_no_word_up_to_the_bound(&cluster, 2);
         assert_member(&cluster, 2);
         cluster.assert_agreement();
@@ -346,7 +348,7 @@ fn memory_lost_again_and_again_is_one_incarnation_more_each_time() {
     assert!(executed_at(&cluster, 2).is_some(), "the REJOIN is executed, the bound not passed");
     for _ in 0..3 {
         cluster.start_without_memory(2);
-        cluster.run(GAP - SKEW * 6);
+        cluster.run(REJOIN_GAP - SKEW * 6);
         assert!(cluster.status(2).amnesiac, "it waits");
         cluster.run(SKEW * 8);
         assert_member(&cluster, 2);
@@ -375,6 +377,7 @@ fn repeat_rejoin(cluster: &mut Cluster, span: Duration) -> (u64, Vec<ViewChangeC
             incarnation: last.next(),
             start: StartId { counter: 1, boot_id: [77; 16] },
             view: cluster.status(0).view.next(),
+            expires: FOR_EVER,
         };
         for to in 0..3 {
             cluster.inject(3, to, Message::Rejoin(cluster.sign(3, body)));
@@ -409,11 +412,11 @@ fn rejoin_that_is_repeated_has_an_effect_once_in_five_minutes() {
     let mut cluster = Cluster::new(4);
     work(&mut cluster, 1..=3);
     cluster.crash(3);
-    let (count, causes) = repeat_rejoin(&mut cluster, GAP - Duration::from_secs(20));
+    let (count, causes) = repeat_rejoin(&mut cluster, REJOIN_GAP - Duration::from_secs(20));
     assert_eq!(count, 1, "the first one does not wait");
     assert!(causes.len() <= 3 && causes.iter().all(is_for_rejoins), "{causes:?}");
     for _ in 0..2 {
-        let (count, causes) = repeat_rejoin(&mut cluster, GAP);
+        let (count, causes) = repeat_rejoin(&mut cluster, REJOIN_GAP);
         assert_eq!(count, 1);
         assert!(causes.len() <= 3 && causes.iter().all(is_for_rejoins), "{causes:?}");
     }
@@ -431,28 +434,73 @@ fn repeated_rejoin_makes_no_primary_look_guilty_whose_clock_differs() {
         cluster.set_clocks(ahead.map(Duration::from_secs));
         work(&mut cluster, 1..=3);
         cluster.crash(3);
-        let (count, causes) = repeat_rejoin(&mut cluster, GAP * 3);
+        let (count, causes) = repeat_rejoin(&mut cluster, REJOIN_GAP * 3);
         assert!((2..=4).contains(&count), "{count}");
         assert!(causes.iter().all(is_for_rejoins), "{causes:?}");
     }
 }
 
-/// [RJ2] A primary whose clock is wrong does not keep a replica out, nor does one that lies about
-/// the time as far as it is believed: it is replaced.
+/// [RJ2] A primary that does not order the next REJOIN of a replica although it is due is replaced,
+/// once it is due by the clock of every backup.
 #[test]
-fn primary_that_dates_its_batches_too_early_does_not_keep_a_replica_out() {
-    for (replica_count, behind) in [(4, SKEW), (7, SKEW), (7, SKEW * 2)] {
+fn primary_does_not_keep_a_replica_out_whose_rejoin_is_due() {
+    for replica_count in [4, 7] {
         let mut cluster = Cluster::new(replica_count);
         work(&mut cluster, 1..=7);
         lose_memory(&mut cluster, 2);
         cluster.run(Duration::from_secs(8));
         assert_member(&cluster, 2);
-        let primary = cluster.config.primary(cluster.status(0).view).get();
-        let ahead = |id| if id == primary { Duration::ZERO } else { behind };
-        cluster.set_clocks(cluster.ids().map(ahead));
+        let view = cluster.status(0).view;
+        let primary = cluster.config.primary(view).get();
         cluster.start_without_memory(2);
-        cluster.run(GAP + SKEW * 2 + Duration::from_secs(8));
+        let unheard = |e: &Envelope| e.to != primary || e.kind() != Kind::Rejoin;
+        cluster.run_where(REJOIN_GAP, unheard);
+        assert_eq!(cluster.status(0).view, view, "it may not be due at the primary yet");
+        cluster.run_where(REJOIN_GAP_TOLERANCE + Duration::from_secs(8), unheard);
         assert_member(&cluster, 2);
+    }
+}
+
+/// [RJ2] Nor does a replica that cannot know when the last REJOIN was executed keep others from
+/// ordering the next: it started since, and votes for what a primary thinks due.
+#[test]
+fn backups_that_started_since_the_last_rejoin_trust_the_primary() {
+    let mut cluster = Cluster::new(4);
+    work(&mut cluster, 1..=7);
+    lose_memory(&mut cluster, 2);
+    cluster.run(Duration::from_secs(8));
+    assert_member(&cluster, 2);
+    let primary = cluster.config.primary(cluster.status(0).view).get();
+    cluster.start_without_memory(2);
+    cluster.run(REJOIN_GAP - Duration::from_secs(20));
+    for backup in (0..4).filter(|id| ![2, primary].contains(id)) {
+        cluster.crash(backup);
+        cluster.start(backup);
+    }
+    cluster.run(Duration::from_secs(40));
+    assert_member(&cluster, 2);
+}
+
+/// [RJ2] A backup lets one wait, and the primary does not hear of it before it has expired: a
+/// correct primary may not order it any more, so the backup does not leave its view for it.
+#[test]
+fn rejoin_that_expires_while_it_waits_makes_no_primary_look_guilty() {
+    for (expires_after, is_left) in [(Duration::from_millis(20), false), (HOUR, true)] {
+        let mut cluster = Cluster::new(4);
+        work(&mut cluster, 1..=3);
+        let now = WallTime::from_millis(cluster.now.as_micros() / 1000);
+        let body = Rejoin {
+            replica: ReplicaId::new(3),
+            incarnation: Incarnation::new(1),
+            start: StartId { counter: 1, boot_id: [77; 16] },
+            view: view(2),
+            expires: now.after(SKEW + expires_after),
+        };
+        cluster.crash(3);
+        let rejoin = Message::Rejoin(cluster.sign(3, body));
+        cluster.inject(3, 1, rejoin);
+        cluster.run_where(Duration::from_secs(2), |e| e.kind() != Kind::Rejoin);
+        assert_eq!(cluster.status(1).view > view(0), is_left, "{expires_after:?}");
     }
 }
 
@@ -512,6 +560,7 @@ fn replica_that_was_replaced_stops() {
         incarnation: Incarnation::new(1),
         start: StartId { counter: 1, boot_id: [77; 16] },
         view: view(2),
+        expires: FOR_EVER,
     };
     let rejoin = Message::Rejoin(cluster.sign(2, body));
     for to in [0, 1, 3] {
@@ -531,6 +580,7 @@ fn rejoin_counts_once_and_only_from_its_replica() {
             incarnation: Incarnation::new(1),
             start: StartId { counter: 1, boot_id: [7; 16] },
             view: view(2),
+            expires: FOR_EVER,
         };
         cluster.sign(signer, body)
     };
@@ -572,6 +622,7 @@ fn rejoin_with_an_absurd_view_is_not_voted_for() {
         incarnation: Incarnation::new(1),
         start: StartId { counter: 1, boot_id: [7; 16] },
         view: view(1_000_000),
+        expires: FOR_EVER,
     };
     let rejoin = cluster.sign(3, body);
     cluster.inject(3, 0, Message::Rejoin(rejoin));
@@ -654,7 +705,7 @@ fn loss_is_noted_durably_before_the_rejoin_leaves() {
     assert!(cluster.take(rejoins).is_empty());
     assert_eq!(executed_at(&cluster, 2), None);
     cluster.sync(2);
-    let is_mark = |record: &Record| matches!(record, Record::Amnesiac(_));
+    let is_mark = |record: &Record| matches!(record, Record::Amnesiac);
     assert!(cluster.durable_records(2).iter().any(is_mark));
     cluster.release_syncs(2);
     cluster.run(Duration::from_secs(6));

@@ -3,12 +3,12 @@
 //! it needs for this, because a replica that executes the REJOIN of another memory stops.
 //!
 //! All of it passes the door. The first REJOIN is executed, and whoever executes it leaves its view;
-//! those that come within five minutes are dropped as stale: *masked after a view change*.
+//! those that come in the minutes after it are dropped as stale: *masked after a view change*.
 
 use super::{Vice, now};
 use crate::{Endpoint, Identity, Sending};
 use pbft::message::{Batch, Kind, Rejoin, StartId};
-use pbft::{Incarnation, Message, View};
+use pbft::{Incarnation, Message, View, WallTime};
 
 #[derive(Debug)]
 pub(super) struct Rejoining {
@@ -30,7 +30,8 @@ impl Rejoining {
 
     fn rejoin(&self, incarnation: Incarnation, view: View) -> Message {
         let start = StartId { counter: 1, boot_id: [0xad; 16] };
-        let body = Rejoin { replica: self.identity.id, incarnation, start, view };
+        let (replica, expires) = (self.identity.id, WallTime::from_millis(u64::MAX));
+        let body = Rejoin { replica, incarnation, start, view, expires };
         Message::Rejoin(self.identity.sign(body))
     }
 }

@@ -30,7 +30,7 @@ mod disk;
 
 use super::{Checker, Observation};
 use disk::Disk;
-use pbft::message::{Batch, BootId, HelloReply, PrePrepare, Reply};
+use pbft::message::{Batch, BootId, HelloReply, PrePrepare, Reply, StartId};
 use pbft::{
     ClientId, Digest, Event, Incarnation, Message, Record, ReplicaId, SeqNum, Session, Timestamp,
 };
@@ -132,7 +132,8 @@ impl Durability {
         let is_there = match message {
             Message::Hello(hello) => return disk.has_start(hello.boot_counter, hello.boot_id),
             Message::Rejoin(signed) if signed.signer == own => {
-                return disk.began_with(signed.body.start);
+                let StartId { counter, boot_id } = signed.body.start;
+                return disk.is_amnesiac() && disk.has_start(counter, boot_id);
             }
             Message::PrePrepare(signed, _) | Message::PrePrepareSeen(signed)
                 if signed.signer == own =>

@@ -79,7 +79,7 @@ const MEANINGS: [(&str, &str); 19] = [
     ("certificates are whole", "who prepares or commits has a quorum for it"),
     ("promises are durable before they leave", "what was sent is known again after a crash"),
     ("no promises without memory", "who lost its disk does not vote on what it may have forgotten"),
-    ("a replica rejoins seldom", "two REJOINs of one replica are five minutes apart"),
+    ("a replica rejoins seldom", "two REJOINs of one replica are three minutes apart or more"),
     ("determinism of the service", "the same operations give the same results everywhere"),
     ("bounded memory", "what a correct replica holds is bounded, whatever the others do"),
     ("bounded message rate", "what a correct replica sends is bounded, whatever the others do"),

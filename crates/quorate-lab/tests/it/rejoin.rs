@@ -3,6 +3,7 @@
 
 use super::{pass, replica};
 use core::time::Duration;
+use pbft::REJOIN_GAP;
 use quorate_lab::rng::Seed;
 use quorate_lab::world::{CrashKind, Fault, Options, Outcome, Verdict, run};
 
@@ -34,6 +35,15 @@ fn busy(replica_count: u32) -> Options {
     options.workload.operations = 600;
     options.workload.think_max = millis(60);
     options.heals_at = Duration::from_secs(6);
+    options
+}
+
+/// Work that goes on until a replica has rejoined a second time.
+fn busy_until_the_next_rejoin(timeline: Vec<(Duration, Fault)>) -> Options {
+    let mut options = Options { timeline, ..busy(4) };
+    options.workload.operations = 600;
+    options.workload.think_max = Duration::from_secs(7);
+    options.heals_at = REJOIN_GAP + Duration::from_secs(30);
     options
 }
 
@@ -87,7 +97,8 @@ fn idle_cluster_takes_a_replica_back_and_then_lives_on_its_votes() {
     }
 }
 
-/// E53, with a crash at every so many operations of the disk on the way back.
+/// E53, with a crash at every so many operations of the disk on the way back: it asks again, and
+/// where the first REJOIN was executed already it waits for five minutes.
 #[test]
 fn crash_on_the_way_back_at_any_write_or_sync_breaks_nothing() {
     for operation in (1..=120).step_by(3) {
@@ -96,8 +107,7 @@ fn crash_on_the_way_back_at_any_write_or_sync_breaks_nothing() {
         let mut timeline = lose(500, 2);
         timeline.insert(1, (millis(501), Fault::CrashAt(replica(2), operation, kind)));
         timeline.push((millis(2_500), Fault::Restart(replica(2))));
-        let options = Options { timeline, ..busy(4) };
-        let outcome = pass(operation, &options);
+        let outcome = pass(operation, &busy_until_the_next_rejoin(timeline));
         assert_voted_again(&outcome, 2);
     }
 }
@@ -107,11 +117,7 @@ fn crash_on_the_way_back_at_any_write_or_sync_breaks_nothing() {
 fn memory_lost_twice_is_two_rejoins() {
     for between in [30, 150, 300, 600, 1_200] {
         let timeline = [lose(500, 1), lose(620 + between, 1)].concat();
-        let mut options = Options { timeline, ..busy(4) };
-        options.workload.begins_at = Duration::from_secs(300);
-        options.workload.think_max = millis(300);
-        options.heals_at = Duration::from_secs(330);
-        assert_voted_again(&pass(between, &options), 1);
+        assert_voted_again(&pass(between, &busy_until_the_next_rejoin(timeline)), 1);
     }
 }
 

@@ -104,7 +104,7 @@ fn open_new_folder(home: &Home, cluster: &Cluster, id: ReplicaId) -> Result<Open
 /// Whether a memory without a gap begins with these records. One without any was just made.
 fn is_whole(records: &[Record]) -> bool {
     let told = records.iter().rev().find_map(|record| match record {
-        Record::Amnesiac(_) => Some(false),
+        Record::Amnesiac => Some(false),
         Record::Rejoined(_) => Some(true),
         _ => None,
     });

@@ -210,11 +210,12 @@ fn rejoin_changes_the_state_once_and_is_found_in_it_again() {
     let config = small_config();
     let id = ReplicaId::new(2);
     let start = StartId { counter: 1, boot_id: [7; 16] };
-    let time = WallTime::from_millis(9_000_000);
-    let rejoin = |incarnation: u64, time: WallTime| {
-        let incarnation = Incarnation::new(incarnation);
-        let body = Rejoin { replica: id, incarnation, start, view: View::new(3) };
+    let expires = WallTime::from_millis(9_000_000);
+    let rejoin = |incarnation: u64, late_ms: u64| {
+        let (incarnation, view) = (Incarnation::new(incarnation), View::new(3));
+        let body = Rejoin { replica: id, incarnation, start, view, expires };
         let rejoins = vec![Signed::sign(&config.domain, &replica_key(2), id, body)];
+        let time = WallTime::from_millis(expires.as_millis() + late_ms);
         Batch { time, rejoins, ..Batch::default() }
     };
     let mut executor = executor();
@@ -222,11 +223,11 @@ fn rejoin_changes_the_state_once_and_is_found_in_it_again() {
         executor.execute(SeqNum::new(seq), batch.digest(), Some(batch)).rejoined
     };
     let (seq, view, incarnation) = (SeqNum::new(1), View::new(3), Incarnation::new(1));
-    let first = Rejoined { incarnation, start, seq, time, view };
-    let later = WallTime::from_millis(time.as_millis() + 300_000);
-    assert_eq!(run(1, &rejoin(1, time)), [(id, first)]);
-    assert_eq!(run(2, &rejoin(1, later)), [], "it was executed before");
-    assert_eq!(run(3, &rejoin(2, later)), [], "the bound of the first is not passed");
+    let first = Rejoined { incarnation, start, seq: seq.next(), view };
+    assert_eq!(run(1, &rejoin(1, 1)), [], "it has expired");
+    assert_eq!(run(2, &rejoin(1, 0)), [(id, first)]);
+    assert_eq!(run(3, &rejoin(1, 0)), [], "it was executed before");
+    assert_eq!(run(4, &rejoin(2, 0)), [], "the bound of the first is not passed");
     let CheckpointState { seq, tree, .. } = executor.checkpoint();
     let mut other = Executor::genesis(small_config(), recorder());
     other.load(seq, tree.clone()).unwrap();

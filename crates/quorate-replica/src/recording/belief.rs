@@ -57,7 +57,7 @@ pub(super) fn check_record(
         Record::ViewChange(signed) => passes(Message::ViewChange(Arc::clone(signed))),
         Record::NewView(proof) => passes(Message::NewView(Arc::clone(proof))),
         Record::StateInstalled { seq, id: _ } => check_checkpoint(config, *seq),
-        Record::Amnesiac(start) => check_start(start),
+        Record::Amnesiac => Ok(()),
         Record::Rejoined(incarnation) => check_incarnation(*incarnation),
     }
 }

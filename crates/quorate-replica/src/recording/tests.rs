@@ -214,7 +214,6 @@ fn numbers_that_leave_no_room_are_refused() {
         Record::Stable { seq: one, id, proof: StableProof::default() },
         Record::StateInstalled { seq, id },
         Record::StateInstalled { seq: one, id },
-        Record::Amnesiac(start),
         Record::Rejoined(incarnation),
     ] {
         let refused = start_with(record.clone());

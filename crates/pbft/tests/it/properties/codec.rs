@@ -80,12 +80,13 @@ fn request() -> impl Strategy<Value = Arc<SignedRequest>> {
 }
 
 fn rejoin() -> impl Strategy<Value = Signed<Rejoin>> {
-    let body = (replica(), any::<u64>(), start(), view()).prop_map(
-        |(replica, incarnation, start, view)| Rejoin {
+    let body = (replica(), any::<(u64, u64)>(), start(), view()).prop_map(
+        |(replica, (incarnation, expires), start, view)| Rejoin {
             replica,
             incarnation: Incarnation::new(incarnation),
             start,
             view,
+            expires: WallTime::from_millis(expires),
         },
     );
     signed(body)

@@ -133,7 +133,7 @@ impl Names {
             Record::ViewChange(signed) => format!("VIEW-CHANGE v={}", signed.body.new_view),
             Record::NewView(proof) => format!("NEW-VIEW v={}", proof.new_view.body.view),
             Record::StateInstalled { seq, .. } => format!("state at {seq} installed"),
-            Record::Amnesiac(start) => format!("memory lost before start {}", start.counter),
+            Record::Amnesiac => "memory lost".to_owned(),
             Record::Rejoined(incarnation) => format!("rejoined as incarnation {incarnation}"),
         }
     }

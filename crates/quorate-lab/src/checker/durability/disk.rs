@@ -11,8 +11,8 @@ pub(super) struct Disk {
     boots: BTreeMap<BootId, u64>,
     /// The starts of its peers.
     noted: BTreeSet<(ReplicaId, Incarnation, BootId)>,
-    /// The start with which this memory began in place of another, until the replica has rejoined.
-    amnesiac_since: Option<StartId>,
+    /// Whether this memory took the place of another, until the replica has rejoined.
+    is_amnesiac: bool,
     batches: BTreeSet<Digest>,
     pre_prepared: BTreeSet<(SeqNum, Digest, View)>,
     prepared: BTreeSet<(SeqNum, Digest, View)>,
@@ -62,8 +62,8 @@ impl Disk {
                 let numbers = (1..).map(|offset| checkpoint.0.plus(offset));
                 self.pre_prepared.extend(numbers.zip(chosen).map(|(seq, d)| (seq, *d, *view)));
             }
-            Record::Amnesiac(start) => self.amnesiac_since = Some(*start),
-            Record::Rejoined(_) => self.amnesiac_since = None,
+            Record::Amnesiac => self.is_amnesiac = true,
+            Record::Rejoined(_) => self.is_amnesiac = false,
         }
     }
 
@@ -79,11 +79,7 @@ impl Disk {
     }
 
     pub(super) fn is_amnesiac(&self) -> bool {
-        self.amnesiac_since.is_some()
-    }
-
-    pub(super) fn began_with(&self, start: StartId) -> bool {
-        self.amnesiac_since == Some(start)
+        self.is_amnesiac
     }
 
     pub(super) fn has_start(&self, counter: u64, boot_id: BootId) -> bool {

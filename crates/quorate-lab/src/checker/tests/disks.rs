@@ -237,10 +237,12 @@ fn rejoin_needs_the_record_of_the_loss() {
         incarnation: Incarnation::new(1),
         start: start(1, NEW),
         view: View::new(2),
+        expires: WallTime::default(),
     };
     let rejoin = Message::Rejoin(signed(1, body));
-    each_is_needed(&[], &[Record::Amnesiac(start(1, NEW))], sent(1, &rejoin));
-    let of_another_start = [Record::Amnesiac(start(1, OLD))];
+    let started = |boot_id| Record::Boot { counter: 1, boot_id, incarnation: Incarnation::ZERO };
+    each_is_needed(&[], &[Record::Amnesiac, started(NEW)], sent(1, &rejoin));
+    let of_another_start = [Record::Amnesiac, started(OLD)];
     assert_eq!(judge_world(&[durable(&of_another_start), sent(1, &rejoin)]), DURABLE);
     let relayed = Message::Rejoin(signed(2, Rejoin { replica: replica(2), ..body }));
     assert_eq!(judge_world(&[sent(1, &relayed)]), None);
@@ -249,7 +251,7 @@ fn rejoin_needs_the_record_of_the_loss() {
 #[test]
 fn who_lost_its_memory_says_nothing_before_the_record_that_it_is_back() {
     let vote = vote_for(0, 1, 1);
-    let lost = [Record::Amnesiac(start(1, NEW)), Record::Batch(batch(1)), p_entry(vote)];
+    let lost = [Record::Amnesiac, Record::Batch(batch(1)), p_entry(vote)];
     let returned = [Record::Rejoined(Incarnation::new(1)), q_entry(vote)];
     let prepare = Message::Prepare(vote);
     each_is_needed(&[durable(&lost)], &returned, sent(1, &prepare));
