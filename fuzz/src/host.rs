@@ -1,10 +1,10 @@
 //! A replica whose peers send it whatever the fuzzer thinks of.
 
 use crate::{CONFIG, admitted};
-use pbft::message::{CheckpointId, HelloReply};
+use pbft::message::{Answer, CheckpointId, HelloReply, Remembered};
 use pbft::{
     Config, Digest, Incarnation, Input, Message, Now, Output, Recovered, Replica, ReplicaId,
-    ReplicaStatus, Sender, SeqNum, SigningKey, StateMirror, Time, View, WallTime,
+    ReplicaStatus, Sender, SeqNum, SigningKey, StateMirror, Time, WallTime,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -65,8 +65,9 @@ impl Host {
         let replica = Replica::recover(config_of, id, key, BOOT_ID, clock, recovered, &mut outputs);
         let mut host = Self { replica, now };
         for peer in [0, 2, 3] {
-            let (boot_id, incarnation, view) = (BOOT_ID, Incarnation::ZERO, View::ZERO);
-            let reply = HelloReply { boot_id, incarnation, view, seen: Vec::new() };
+            let (incarnation, seen, others) = (Incarnation::ZERO, Vec::new(), Vec::new());
+            let answer = Answer::Starts(Remembered { incarnation, seen, others });
+            let reply = HelloReply { boot_id: BOOT_ID, answer };
             let reply = Message::HelloReply(reply);
             let sender = Sender::Replica(ReplicaId::new(peer));
             let verified = config.admit(sender, reply).expect("HELLO-REPLY passes the door");

@@ -6,10 +6,8 @@ use crate::host::{BOOT_ID, split_frame};
 use crate::script::Script;
 use crate::{CONFIG, admitted};
 use life::Life;
-use pbft::message::HelloReply;
-use pbft::{
-    Incarnation, Message, Now, ReplicaId, Sender, SigningKey, Time, Verified, View, WallTime,
-};
+use pbft::message::{Answer, HelloReply, Remembered};
+use pbft::{Incarnation, Message, Now, ReplicaId, Sender, SigningKey, Time, Verified, WallTime};
 use quorate_lab::replay::replay;
 use quorate_replica::recording::{
     Beginning, Entry, RecordingError, RecordingReader, RecordingWriter, read_start,
@@ -113,8 +111,9 @@ fn beginning(start: &Start, now: Now) -> Vec<Entry> {
 
 /// The answer of a peer that knows nothing against the replica.
 fn greeting(peer: u32) -> Verified {
-    let (incarnation, view) = (Incarnation::ZERO, View::ZERO);
-    let reply = HelloReply { boot_id: BOOT_ID, incarnation, view, seen: Vec::new() };
+    let (incarnation, seen, others) = (Incarnation::ZERO, Vec::new(), Vec::new());
+    let answer = Answer::Starts(Remembered { incarnation, seen, others });
+    let reply = HelloReply { boot_id: BOOT_ID, answer };
     let admitted = CONFIG.admit(Sender::Replica(ReplicaId::new(peer)), Message::HelloReply(reply));
     admitted.expect("HELLO-REPLY passes the door")
 }

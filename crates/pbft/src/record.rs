@@ -4,7 +4,7 @@
 
 use crate::auth::Signed;
 use crate::message::{
-    Batch, BootId, Checkpoint, CheckpointId, NewViewProof, PrePrepare, StableProof, StartId,
+    Batch, BootId, Checkpoint, CheckpointId, NewViewProof, PrePrepare, StableProof, Start,
     ViewChange,
 };
 use crate::{Digest, Incarnation, ReplicaId, SeqNum};
@@ -24,17 +24,12 @@ pub enum Record {
         /// How often it has rejoined.
         incarnation: Incarnation,
     },
-    /// A peer started. Before the answer to its HELLO.
-    PeerBoot {
+    /// What is remembered of a peer's starts has changed. Before the answer to its HELLO.
+    PeerStarts {
         /// The peer.
         replica: ReplicaId,
-        /// In which incarnation.
-        incarnation: Incarnation,
-        /// Its latest start.
-        start: StartId,
-        /// What it is told: the last start in which it was seen to take part, which may be the
-        /// latest one, and what it may not have seen the end of since.
-        seen: Vec<StartId>,
+        /// Those in which it may have taken part, of its latest incarnation, in ascending order.
+        starts: Vec<Signed<Start>>,
     },
     /// The body of a batch. Before the PRE-PREPARE or PREPARE that names it.
     Batch(Arc<Batch>),

@@ -8,6 +8,7 @@ mod execute;
 mod held;
 mod new_view;
 mod normal;
+mod peer_starts;
 mod recovery;
 mod rejoin;
 mod rejoin_pace;
@@ -290,7 +291,7 @@ impl Replica {
     ) -> Result<(), Reject> {
         match message {
             Message::Hello(hello) => return self.on_hello(step, from, &hello),
-            Message::HelloReply(reply) => return self.on_hello_reply(step, from, &reply),
+            Message::HelloReply(reply) => return self.on_hello_reply(step, from, reply),
             Message::Status(ref status) => self.note_part(step, from, status.admitted),
             _ => {}
         }

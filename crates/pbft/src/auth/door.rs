@@ -4,7 +4,8 @@
 
 use super::{Claim, Signed, SignedRequest};
 use crate::message::{
-    Batch, Checkpoint, Message, NewViewProof, PrePrepare, PreparedEntry, Rejoin, RequestBody,
+    Answer, Batch, Checkpoint, Hello, HelloReply, Message, NewViewProof, PrePrepare, PreparedEntry,
+    Question, Rejoin, Remembered, RequestBody, STARTS_KNOWN_MAX, STARTS_OF_OTHERS_MAX,
     STARTS_TOLD_MAX, SignedBody, Status, ViewChange,
 };
 use crate::{ClientId, Config, Reject, ReplicaId, SeqNum, Session, Timestamp, View};
@@ -118,13 +119,8 @@ impl Door<'_> {
             return Err(Reject::UnknownReplica);
         }
         match message {
-            Message::Hello(_) => Ok(()),
-            Message::HelloReply(reply) => {
-                if reply.seen.len() > STARTS_TOLD_MAX {
-                    return Err(Reject::OverLimit);
-                }
-                check_range(reply.view, SeqNum::ZERO)
-            }
+            Message::Hello(hello) => self.check_hello(from, hello),
+            Message::HelloReply(reply) => self.check_hello_reply(reply),
             Message::Reply(_) => Err(Reject::NotForReplicas),
             Message::Request(request) => self.check_request(request),
             Message::PrePrepare(pre_prepare, batch) => {
@@ -156,6 +152,30 @@ impl Door<'_> {
             }
             Message::StatePart(_) => Ok(()),
             Message::Rejoin(rejoin) => self.check_rejoin(rejoin),
+        }
+    }
+
+    /// Only its own starts are introduced by a replica [RJ1].
+    fn check_hello(&self, from: ReplicaId, hello: &Hello) -> Result<(), Reject> {
+        let Question::Admission(introduction) = &hello.question else { return Ok(()) };
+        if introduction.start.signer != from {
+            return Err(Reject::ForgedSender);
+        }
+        if introduction.knows.len() > STARTS_KNOWN_MAX {
+            return Err(Reject::OverLimit);
+        }
+        self.check_signature(&introduction.start)
+    }
+
+    fn check_hello_reply(&self, reply: &HelloReply) -> Result<(), Reject> {
+        match &reply.answer {
+            Answer::View(view) => check_range(*view, SeqNum::ZERO),
+            Answer::Starts(Remembered { seen, others, .. }) => {
+                if seen.len() > STARTS_TOLD_MAX || others.len() > STARTS_OF_OTHERS_MAX {
+                    return Err(Reject::OverLimit);
+                }
+                others.iter().try_for_each(|start| self.check_signature(start))
+            }
         }
     }
 

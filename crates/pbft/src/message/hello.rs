@@ -1,7 +1,8 @@
 //! HELLO: what two replicas tell each other before anything else, so that a replica whose disk was
 //! lost or rolled back is found out before it votes [RJ1].
 
-use crate::{Digest, Incarnation, View};
+use super::SignedBody;
+use crate::{Digest, Incarnation, Signed, View};
 use alloc::vec::Vec;
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -18,11 +19,31 @@ pub struct StartId {
     pub boot_id: BootId,
 }
 
-/// So many starts are told in a HELLO-REPLY at most.
+/// A start as its replica signs it: who heard of it can prove it to others, and nobody can make one
+/// up [RJ1].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub struct Start {
+    /// How often the replica has rejoined after losing its memory.
+    pub incarnation: Incarnation,
+    /// Which start.
+    pub id: StartId,
+}
+
+impl SignedBody for Start {
+    const CONTEXT: &'static str = "quorate pbft v1: START";
+}
+
+/// So many starts of one replica are told in a HELLO-REPLY at most.
 pub const STARTS_TOLD_MAX: usize = 64;
 
+/// So many starts are named in a HELLO at most: the last ones, and those that the receiver told.
+pub const STARTS_KNOWN_MAX: usize = 2 * STARTS_TOLD_MAX;
+
+/// So many starts of other replicas are told in a HELLO-REPLY at most.
+pub const STARTS_OF_OTHERS_MAX: usize = 4096;
+
 /// The sender introduces itself.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub struct Hello {
     /// Digest of the configuration file both must share.
     pub config: Digest,
@@ -30,15 +51,30 @@ pub struct Hello {
     pub versions: (u16, u16),
     /// Generation of the sender's keys.
     pub key_epoch: u64,
-    /// How often the sender has started on this disk; durable before it is sent.
-    pub boot_counter: u64,
-    /// Which start this is.
-    pub boot_id: BootId,
-    /// How often the sender has rejoined after losing its memory.
-    pub incarnation: Incarnation,
-    /// Whether the sender knows that it lost its memory: then it asks for the receiver's view, and
-    /// for nothing that would let it vote.
-    pub amnesiac: bool,
+    /// What it asks.
+    pub question: Question,
+}
+
+/// What a HELLO asks.
+#[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub enum Question {
+    /// For the receiver's view. The sender knows that it lost its memory; this is its start, and
+    /// leaves no trace.
+    View(BootId),
+    /// To be let in.
+    Admission(Introduction),
+}
+
+/// How a replica asks to be let in after a start.
+#[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub struct Introduction {
+    /// The start; durable before it is sent.
+    pub start: Signed<Start>,
+    /// Earlier starts that its disk remembers, at most [`STARTS_KNOWN_MAX`]: who remembers this one
+    /// need not remember those.
+    pub knows: Vec<StartId>,
+    /// Whether the sender rejoins and has to be told what is remembered of others.
+    pub takes_over: bool,
 }
 
 /// The answer.
@@ -46,11 +82,28 @@ pub struct Hello {
 pub struct HelloReply {
     /// The start being answered.
     pub boot_id: BootId,
+    /// To what it asked.
+    pub answer: Answer,
+}
+
+/// What a HELLO-REPLY answers.
+#[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub enum Answer {
+    /// The sender's view now.
+    View(View),
+    /// What the sender remembers of starts.
+    Starts(Remembered),
+}
+
+/// Starts that a replica has durably noted.
+#[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub struct Remembered {
     /// The incarnation being answered.
     pub incarnation: Incarnation,
-    /// The sender's view now.
-    pub view: View,
-    /// Other starts of the replica it answers that the sender has durably noted, at most
-    /// [`STARTS_TOLD_MAX`].
+    /// Other starts of the replica that asked, at most [`STARTS_TOLD_MAX`]. Where there are so
+    /// many, the one that asked is not noted yet.
     pub seen: Vec<StartId>,
+    /// Starts of all other replicas, the sender's own included, if it has to be told; at most
+    /// [`STARTS_OF_OTHERS_MAX`].
+    pub others: Vec<Signed<Start>>,
 }

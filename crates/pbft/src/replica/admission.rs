@@ -2,17 +2,20 @@
 //! its last start, cannot see that by itself; its peers can, because they durably remember its
 //! starts and it does not know them [RJ1].
 
+use super::peer_starts::{Heard, PeerStarts};
 use super::rejoin::Amnesia;
 use super::{Replica, Step};
 use crate::event::Event;
 use crate::fault::{HaltReason, Reject};
-use crate::message::{BootId, Hello, HelloReply, Message, STARTS_TOLD_MAX, StartId};
+use crate::message::{
+    Answer, BootId, Hello, HelloReply, Introduction, Message, Question, Remembered,
+    STARTS_OF_OTHERS_MAX, STARTS_TOLD_MAX, Start, StartId,
+};
 use crate::record::Record;
 use crate::wire::WIRE_VERSION;
-use crate::{Incarnation, Position, ReplicaId, Time};
+use crate::{Incarnation, Position, ReplicaId, Signed, View};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use core::time::Duration;
 
 /// Where this replica stands with its peers, and what it knows of their starts.
 #[derive(Clone, Debug)]
@@ -26,98 +29,29 @@ pub(super) struct Admission {
     confirmed: BTreeSet<ReplicaId>,
     /// Peers that remember another one, and the counter of that.
     accused: BTreeMap<ReplicaId, u64>,
+    /// Starts of this disk that each peer has told, where it had no room for the present one.
+    told: BTreeMap<ReplicaId, Vec<StartId>>,
     /// Set while this replica knows that it lost its memory, and until it has rejoined.
     pub(super) amnesia: Option<Amnesia>,
     /// What this replica remembers of its peers.
-    pub(super) peers: BTreeMap<ReplicaId, PeerBoot>,
+    pub(super) peers: BTreeMap<ReplicaId, PeerStarts>,
 }
 
 /// How many starts of its own a replica remembers. One that was started more often is let in by
 /// peers that remember an older one.
 const OWN_STARTS_MAX: usize = 1 << 16;
 
-/// The latest start of a peer, and the other ones that it is told.
-#[derive(Clone, Debug)]
-pub(super) struct PeerBoot {
-    /// In which incarnation. What is remembered of an older one is void: it has rejoined since.
-    pub(super) incarnation: Incarnation,
-    pub(super) start: StartId,
-    /// **Invariant:** the first is the last start in which the peer was seen to take part, as long
-    /// as it was not seen to take part in a later one: an emptied disk must not get in by starting
-    /// again and again. It is `start` itself once the peer takes part since then. The others are
-    /// those heard of since: in each it may have taken part unseen.
-    pub(super) seen: Vec<StartId>,
-    /// Since when starts of the peer are counted, and how many were noted since: one that claims
-    /// start after start is not followed, since each costs a durable record.
-    pub(super) counted: (Time, u32),
-}
-
-/// So many starts of one peer are noted in [`BOOT_COUNT_SPAN`].
-const BOOT_COUNT_MAX: u32 = 16;
-const BOOT_COUNT_SPAN: Duration = Duration::from_secs(60);
-
-impl PeerBoot {
-    pub(super) fn new(
-        incarnation: Incarnation,
-        start: StartId,
-        seen: Vec<StartId>,
-        counted: (Time, u32),
-    ) -> Self {
-        Self { incarnation, start, seen, counted }
-    }
-
-    fn highest(&self) -> u64 {
-        let others = self.seen.iter().map(|start| start.counter).max().unwrap_or(0);
-        self.start.counter.max(others)
-    }
-
-    /// Whether the peer was seen to take part since its latest start, hence was let in.
-    fn takes_part(&self) -> bool {
-        self.seen.first() == Some(&self.start)
-    }
-
-    fn is(&self, incarnation: Incarnation, start: &StartId) -> bool {
-        self.incarnation == incarnation && self.start.boot_id == start.boot_id
-    }
-
-    /// Whether that start can only be a later one.
-    fn precedes(&self, incarnation: Incarnation, start: &StartId) -> bool {
-        let is_same = incarnation == self.incarnation;
-        incarnation > self.incarnation || (is_same && start.counter > self.highest())
-    }
-
-    /// What is made durable of it.
-    pub(super) fn record(&self, replica: ReplicaId) -> Record {
-        let (incarnation, start, seen) = (self.incarnation, self.start, self.seen.clone());
-        Record::PeerBoot { replica, incarnation, start, seen }
-    }
-
-    fn all(&self) -> Vec<StartId> {
-        let others = self.seen.iter().copied().filter(|seen| *seen != self.start);
-        others.chain([self.start]).collect()
-    }
-
-    /// What the peer is told at its next start.
-    fn seen_by_the_next(&self) -> Vec<StartId> {
-        let mut all = self.all();
-        if all.len() >= STARTS_TOLD_MAX {
-            // A peer that comes and goes so often without ever taking part must not fill this disk.
-            all.remove(1);
-        }
-        all
-    }
-}
-
 impl Admission {
-    pub(super) fn new(peers: BTreeMap<ReplicaId, PeerBoot>) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             admitted: false,
             booted_at: Position::ZERO,
             own_starts: BTreeMap::new(),
             confirmed: BTreeSet::new(),
             accused: BTreeMap::new(),
+            told: BTreeMap::new(),
             amnesia: None,
-            peers,
+            peers: BTreeMap::new(),
         }
     }
 
@@ -162,6 +96,15 @@ impl Admission {
         forgotten || self.own_starts.get(&start.counter) == Some(&start.boot_id)
     }
 
+    /// The starts that this replica names to a peer as known: those that it was told by that, and
+    /// its last ones.
+    fn known_to_say(&self, peer: ReplicaId) -> Vec<StartId> {
+        let told = self.told.get(&peer).into_iter().flatten().copied();
+        let own = self.own_starts.iter().rev().skip(1).take(STARTS_TOLD_MAX);
+        let own = own.map(|(counter, boot_id)| StartId { counter: *counter, boot_id: *boot_id });
+        told.chain(own).collect()
+    }
+
     /// Whether a peer still has to answer our HELLO, be it needed for letting us in or not: it is
     /// to remember this start.
     pub(super) fn awaits(&self, peer: ReplicaId) -> bool {
@@ -178,15 +121,17 @@ impl Replica {
         if peer == self.id || peer.get() >= self.config.replica_count() {
             return;
         }
-        let hello = Hello {
-            config: self.config.digest,
-            versions: (WIRE_VERSION, WIRE_VERSION),
-            key_epoch: 0,
-            boot_counter: self.boot.counter,
-            boot_id: self.boot.id,
-            incarnation: self.incarnation(),
-            amnesiac: self.admission.asks_for_views(),
+        let question = if self.admission.asks_for_views() {
+            Question::View(self.boot.id)
+        } else {
+            Question::Admission(Introduction {
+                start: self.own_start(),
+                knows: self.admission.known_to_say(peer),
+                takes_over: self.admission.amnesia.is_some(),
+            })
         };
+        let versions = (WIRE_VERSION, WIRE_VERSION);
+        let hello = Hello { config: self.config.digest, versions, key_epoch: 0, question };
         step.send(peer, Message::Hello(hello), self.admission.booted_at);
         if self.admission.is_admitted() {
             self.hasten_status(step.now.monotonic);
@@ -199,7 +144,12 @@ impl Replica {
         amnesia.and_then(|amnesia| amnesia.returns_as).unwrap_or(self.boot.incarnation)
     }
 
-    /// Remembers the peer's start, durably, before saying what is known of its earlier ones.
+    fn own_start(&self) -> Signed<Start> {
+        let id = StartId { counter: self.boot.counter, boot_id: self.boot.id };
+        let body = Start { incarnation: self.incarnation(), id };
+        Signed::sign(&self.config.domain, &self.key, self.id, body)
+    }
+
     pub(super) fn on_hello(
         &mut self,
         step: &mut Step<'_>,
@@ -210,63 +160,134 @@ impl Replica {
         if hello.config != self.config.digest || WIRE_VERSION < lowest || WIRE_VERSION > highest {
             return Err(Reject::Incompatible);
         }
-        let start = StartId { counter: hello.boot_counter, boot_id: hello.boot_id };
-        let incarnation = hello.incarnation;
-        let known = self.admission.peers.get(&from);
-        let replaced_by = self.rejoins.of(from).copied();
-        let replaced_by = replaced_by.filter(|last| incarnation < last.incarnation);
-        let (seen, after) = match (known, replaced_by) {
-            // It wants no more than the view, and is not let in by this.
-            _ if hello.amnesiac => (Vec::new(), Position::ZERO),
+        match &hello.question {
+            Question::View(boot_id) => {
+                let answer = Answer::View(self.view);
+                let reply = HelloReply { boot_id: *boot_id, answer };
+                step.send(from, Message::HelloReply(reply), Position::ZERO);
+                Ok(())
+            }
+            Question::Admission(introduction) => self.on_introduction(step, from, introduction),
+        }
+    }
+
+    /// Remembers the peer's start, durably, before saying what is known of its others. Whoever lost
+    /// its own memory knows of nothing that keeps a peer out, and says nothing before it has taken
+    /// over what others remember.
+    fn on_introduction(
+        &mut self,
+        step: &mut Step<'_>,
+        from: ReplicaId,
+        introduction: &Introduction,
+    ) -> Result<(), Reject> {
+        if self.admission.amnesia.is_some() {
+            return Err(Reject::Starting);
+        }
+        let Start { incarnation, id } = introduction.start.body;
+        let others =
+            if introduction.takes_over { self.starts_of_others(from)? } else { Vec::new() };
+        let replaced_by = self.rejoins.of(from).filter(|last| incarnation < last.incarnation);
+        let (seen, after) = match replaced_by {
             // The memory it starts with was given up when another one rejoined.
-            (_, Some(last)) => (alloc::vec![last.start], Position::ZERO),
-            (Some(known), None) if known.is(incarnation, &start) => {
-                (known.seen.clone(), self.position)
-            }
-            (Some(known), None) if !known.precedes(incarnation, &start) => {
-                (known.all(), Position::ZERO)
-            }
-            (_, None) => {
-                let now = step.now.monotonic;
-                let counted = match known.map(|known| known.counted) {
-                    Some((since, count)) if now.since(since) < BOOT_COUNT_SPAN => {
-                        (since, count + 1)
-                    }
-                    _ => (now, 1),
-                };
-                if counted.1 > BOOT_COUNT_MAX {
-                    return Err(Reject::TooOften);
-                }
-                let of_incarnation = known.filter(|known| known.incarnation == incarnation);
-                let seen = of_incarnation.map(PeerBoot::seen_by_the_next).unwrap_or_default();
-                let noted = PeerBoot::new(incarnation, start, seen.clone(), counted);
-                let record = noted.record(from);
-                self.admission.peers.insert(from, noted);
-                (seen, self.persist(step, record))
-            }
+            Some(last) => (alloc::vec![last.start], Position::ZERO),
+            None => self.remember_start(step, from, introduction)?,
         };
-        let (boot_id, view) = (hello.boot_id, self.view);
-        let reply = HelloReply { boot_id, incarnation, view, seen };
+        let answer = Answer::Starts(Remembered { incarnation, seen, others });
+        let reply = HelloReply { boot_id: id.boot_id, answer };
         step.send(from, Message::HelloReply(reply), after);
         Ok(())
     }
 
-    /// The peer sent STATUS. That it takes part is said by the start in which it was let in, if it
-    /// is the latest: STATUS may come before HELLO, or be of an earlier start.
+    /// What is remembered of the peer's other starts, and from which position on it may be told.
+    fn remember_start(
+        &mut self,
+        step: &mut Step<'_>,
+        from: ReplicaId,
+        introduction: &Introduction,
+    ) -> Result<(Vec<StartId>, Position), Reject> {
+        let now = step.now.monotonic;
+        let nothing = || PeerStarts::new(Vec::new(), now);
+        let known = self.admission.peers.entry(from).or_insert_with(nothing);
+        let heard = known.hear(introduction, now)?;
+        let (seen, record) = (known.others_than(&introduction.start.body), known.record(from));
+        let after = match heard {
+            Heard::Noted => self.persist(step, record),
+            Heard::Known => self.position,
+            Heard::Refused => Position::ZERO,
+        };
+        Ok((seen, after))
+    }
+
+    /// Every start that is remembered of any replica but `asker`, this one's own included.
+    fn starts_of_others(&self, asker: ReplicaId) -> Result<Vec<Signed<Start>>, Reject> {
+        let peers = self.admission.peers.iter().filter(|(peer, _)| **peer != asker);
+        let of_peers = peers.flat_map(|(_, known)| known.all().iter().copied());
+        let all: Vec<_> = of_peers.chain([self.own_start()]).collect();
+        if all.len() > STARTS_OF_OTHERS_MAX { Err(Reject::OverLimit) } else { Ok(all) }
+    }
+
+    /// Another peer remembers these starts; durable before the first vote.
+    fn take_over(&mut self, step: &mut Step<'_>, others: &[Signed<Start>]) {
+        let now = step.now.monotonic;
+        let mut changed = BTreeSet::new();
+        for start in others.iter().filter(|start| start.signer != self.id) {
+            let nothing = || PeerStarts::new(Vec::new(), now);
+            let known = self.admission.peers.entry(start.signer).or_insert_with(nothing);
+            if known.learn(start) {
+                changed.insert(start.signer);
+            }
+        }
+        for peer in changed {
+            if let Some(record) = self.admission.peers.get(&peer).map(|known| known.record(peer)) {
+                self.persist(step, record);
+            }
+        }
+    }
+
+    /// The peer sent STATUS. That it takes part is said by the start in which it was let in: STATUS
+    /// may come before HELLO, or be of an earlier start.
     pub(super) fn note_part(
         &mut self,
         step: &mut Step<'_>,
         peer: ReplicaId,
         admitted: Option<BootId>,
     ) {
-        let Some(known) = self.admission.peers.get_mut(&peer) else {
-            return;
-        };
-        if admitted == Some(known.start.boot_id) && !known.takes_part() {
-            known.seen = alloc::vec![known.start];
+        let known = self.admission.peers.get_mut(&peer);
+        if let (Some(known), Some(admitted)) = (known, admitted)
+            && known.note_admitted(admitted)
+        {
             let record = known.record(peer);
             self.persist(step, record);
         }
+    }
+
+    pub(super) fn on_hello_reply(
+        &mut self,
+        step: &mut Step<'_>,
+        from: ReplicaId,
+        reply: HelloReply,
+    ) -> Result<(), Reject> {
+        if reply.boot_id != self.boot.id || !self.admission.awaits(from) {
+            return Err(Reject::Stale);
+        }
+        match reply.answer {
+            Answer::View(view) => self.on_view_told(step, from, view),
+            Answer::Starts(remembered) => self.on_starts_told(step, from, &remembered),
+        }
+    }
+
+    fn on_view_told(
+        &mut self,
+        step: &mut Step<'_>,
+        from: ReplicaId,
+        view: View,
+    ) -> Result<(), Reject> {
+        match &mut self.admission.amnesia {
+            Some(amnesia) if amnesia.returns_as.is_none() => amnesia.note_view(from, view),
+            _ => return Err(Reject::Stale),
+        }
+        self.send_rejoin(step);
+        Ok(())
     }
 
     /// A weak quorum that remembers a start of which this disk knows nothing makes this replica an
@@ -274,24 +295,20 @@ impl Replica {
     /// happens by the word of liars alone. Where a few remember one and too few are left to let it
     /// in, it waits, and says who remembers: were it to stop, liars could stop it while correct
     /// peers are away.
-    pub(super) fn on_hello_reply(
+    fn on_starts_told(
         &mut self,
         step: &mut Step<'_>,
         from: ReplicaId,
-        reply: &HelloReply,
+        remembered: &Remembered,
     ) -> Result<(), Reject> {
-        let is_answer = (reply.boot_id, reply.incarnation) == (self.boot.id, self.incarnation());
-        if !is_answer || !self.admission.awaits(from) {
+        let Remembered { incarnation, seen, others } = remembered;
+        if *incarnation != self.incarnation() || self.admission.asks_for_views() {
             return Err(Reject::Stale);
         }
-        if self.admission.asks_for_views() {
-            if let Some(amnesia) = &mut self.admission.amnesia {
-                amnesia.note_view(from, reply.view);
-            }
-            self.send_rejoin(step);
-            return Ok(());
+        if self.admission.amnesia.is_some() {
+            self.take_over(step, others);
         }
-        let unknown = reply.seen.iter().filter(|start| !self.admission.is_own(start));
+        let unknown = seen.iter().filter(|start| !self.admission.is_own(start));
         if let Some(counter) = unknown.map(|start| start.counter).max() {
             self.admission.accused.insert(from, counter);
             step.event(Event::StartNotKnown { peer: from, seen: counter });
@@ -302,6 +319,12 @@ impl Replica {
             }
             return Ok(());
         }
+        if seen.len() >= STARTS_TOLD_MAX {
+            // It has no room for this start before it is told which of those this disk knows.
+            self.admission.told.insert(from, seen.clone());
+            return Ok(());
+        }
+        self.admission.told.remove(&from);
         self.admission.confirmed.insert(from);
         let enough = self.admission.confirmed.len() >= self.config.quorums.quorum_of_others();
         if enough && !self.admission.is_admitted() {

@@ -2,7 +2,8 @@
 //! and the records behind it. The view is the one that was left or entered last, never one guessed
 //! from P and Q [RS1].
 
-use super::admission::{Admission, PeerBoot};
+use super::admission::Admission;
+use super::peer_starts::PeerStarts;
 use super::rejoin::{Amnesia, RejoinQueue};
 use super::rejoin_pace::RejoinPace;
 use super::{Boot, Replica, RequestQueue, Step};
@@ -101,7 +102,7 @@ impl Replica {
             key,
             position: Position::ZERO,
             boot: Boot { counter: 0, id: boot_id, incarnation: Incarnation::ZERO },
-            admission: Admission::new(BTreeMap::new()),
+            admission: Admission::new(),
             halted: None,
             view: View::ZERO,
             active: false,
@@ -153,9 +154,8 @@ impl Replica {
                 self.boot = Boot { counter, id: boot_id, incarnation };
                 self.admission.remember_own(StartId { counter, boot_id });
             }
-            Record::PeerBoot { replica, incarnation, start, seen } => {
-                let known = PeerBoot::new(incarnation, start, seen, (now, 0));
-                self.admission.peers.insert(replica, known);
+            Record::PeerStarts { replica, starts } => {
+                self.admission.peers.insert(replica, PeerStarts::new(starts, now));
             }
             Record::Amnesiac => self.admission.amnesia = Some(Amnesia::default()),
             Record::Rejoined(incarnation) => {

@@ -115,6 +115,56 @@ fn faulty_replica_is_heard_once_in_five_minutes_where_the_time_stands_still() {
     }
 }
 
+/// [RJ1] An old disk stays out although it starts so often that its peers cannot remember all.
+#[test]
+fn old_disk_that_starts_seventy_times_stays_out() {
+    let mut c = Cluster::new(4);
+    c.run(secs(1));
+    let image = c.durable_records(2).to_vec();
+    c.crash(2);
+    c.start(2);
+    // It takes part, and the network loses its STATUS.
+    c.ask(0, 1, "a");
+    let unseen = |e: &Envelope| e.from != 2 || e.kind() != Kind::Status;
+    c.run_where(secs(1), unseen);
+    assert!(c.status(2).admitted);
+    c.crash(2);
+    c.restore_disk(2, image);
+    for start in 1..=70 {
+        c.start(2);
+        c.run(secs(4));
+        assert!(!c.status(2).admitted, "start {start}: {:?}", c.status(2).halted);
+        c.crash(2);
+    }
+}
+
+/// [RJ1] Section 10: it does not matter how many replicas have rejoined in the course of time. Not
+/// for what they remember of the others' starts either.
+#[test]
+fn old_disk_stays_out_although_its_peers_have_rejoined_one_after_the_other() {
+    let mut c = Cluster::new(7);
+    work(&mut c, 1..=3);
+    let image = c.durable_records(2).to_vec();
+    c.crash(2);
+    c.start(2);
+    c.run(secs(1));
+    work(&mut c, 4..=7);
+    c.run(secs(1));
+    assert!(c.status(2).admitted);
+    c.crash(2);
+    for peer in [0, 1, 3, 4] {
+        c.start_without_memory(peer);
+        c.run(secs(20));
+        let status = c.status(peer);
+        assert!(status.admitted && !status.amnesiac, "{peer}: {status:?}");
+    }
+    c.restore_disk(2, image);
+    c.start(2);
+    c.run(secs(2));
+    let status = c.status(2);
+    assert!(!status.admitted, "an old disk votes: accused by {:?}", status.accused_by);
+}
+
 /// 2 sets out to rejoin, its old disk is found before that is executed, and a liar keeps the REJOIN.
 /// Returns it, and the new disk that was given up.
 fn rejoin_that_was_given_up(c: &mut Cluster) -> (Message, Vec<pbft::Record>) {

@@ -1,10 +1,12 @@
 //! Checkpoints, the window, and catching up past it.
 
 use crate::cluster::{Cluster, Envelope, replica_key, seq, test_config, view, within};
-use pbft::message::{Batch, Checkpoint, CheckpointId, HelloReply, Kind, ViewChange};
+use pbft::message::{
+    Answer, Batch, Checkpoint, CheckpointId, HelloReply, Kind, Remembered, ViewChange,
+};
 use pbft::{
     Digest, Event, HaltReason, Incarnation, Input, Message, Now, Output, Record, Recovered, Reject,
-    Replica, ReplicaId, Sender, SeqNum, Signed, StateMirror, View,
+    Replica, ReplicaId, Sender, SeqNum, Signed, StateMirror,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -321,9 +323,11 @@ fn view_change_of_a_replica_with_a_state_beyond_its_window_is_well_formed() {
             peer,
             Message::HelloReply(HelloReply {
                 boot_id,
-                incarnation: Incarnation::default(),
-                view: View::ZERO,
-                seen: vec![],
+                answer: Answer::Starts(Remembered {
+                    incarnation: Incarnation::default(),
+                    seen: vec![],
+                    others: vec![],
+                }),
             }),
         );
     }

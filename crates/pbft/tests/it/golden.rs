@@ -4,10 +4,10 @@
 
 use crate::cluster::{client_key, config_with, replica_key};
 use pbft::message::{
-    Batch, Checkpoint, CheckpointId, Committed, Hello, HelloReply, NewView, NewViewProof,
-    Operation, Outcome, PartId, PrePrepare, PreparedEntry, Rejoin, Reply, ReplyBody, Request,
-    RequestBody, ServiceId, SignedBody, SlotSet, StableProof, StartId, StatePart, StatePartRequest,
-    Status, ViewChange, Vote,
+    Answer, Batch, Checkpoint, CheckpointId, Committed, Hello, HelloReply, Introduction, NewView,
+    NewViewProof, Operation, Outcome, PartId, PrePrepare, PreparedEntry, Question, Rejoin,
+    Remembered, Reply, ReplyBody, Request, RequestBody, ServiceId, SignedBody, SlotSet,
+    StableProof, Start, StartId, StatePart, StatePartRequest, Status, ViewChange, Vote,
 };
 use pbft::{
     ClientId, Config, Digest, Epoch, Evidence, Incarnation, Message, Parameters, Record, ReplicaId,
@@ -166,32 +166,32 @@ fn start(counter: u64) -> StartId {
     StartId { counter, boot_id: [0xb0; 16] }
 }
 
+fn started(replica: u32, counter: u64) -> Signed<Start> {
+    sign(replica, Start { incarnation: Incarnation::new(6), id: start(counter) })
+}
+
 /// Every message, by the name it has in `docs/wire.md`.
 fn messages() -> Vec<(&'static str, Message)> {
-    let hello = Hello {
-        config: digest(0xcf),
-        versions: (1, 2),
-        key_epoch: 3,
-        boot_counter: 4,
-        boot_id: [0xb0; 16],
-        incarnation: Incarnation::new(6),
-        amnesiac: false,
-    };
+    let introduction =
+        Introduction { start: started(1, 4), knows: vec![start(3)], takes_over: true };
+    let hello = |question| Hello { config: digest(0xcf), versions: (1, 2), key_epoch: 3, question };
     let full = |outcome| ReplyBody::Full(outcome);
     let part_request =
         StatePartRequest { seq: SeqNum::new(8), state_root: digest(0xc0), parts: vec![part()] };
     let state_part = |content| StatePart { seq: SeqNum::new(8), part: part(), content };
-    let hello_reply = HelloReply {
-        boot_id: [0xb0; 16],
+    let hello_reply = |answer| HelloReply { boot_id: [0xb0; 16], answer };
+    let remembered = Remembered {
         incarnation: Incarnation::new(6),
-        view: View::new(5),
         seen: vec![start(9)],
+        others: vec![started(1, 7)],
     };
     let executed = Outcome::Executed(vec![b"result".to_vec(), vec![]]);
     let fenced = Outcome::Fenced { current: Session::new(0x5f) };
     vec![
-        ("HELLO", Message::Hello(hello)),
-        ("HELLO-REPLY", Message::HelloReply(hello_reply)),
+        ("HELLO, view", Message::Hello(hello(Question::View([0xb0; 16])))),
+        ("HELLO, admission", Message::Hello(hello(Question::Admission(introduction)))),
+        ("HELLO-REPLY, view", Message::HelloReply(hello_reply(Answer::View(View::new(5))))),
+        ("HELLO-REPLY, starts", Message::HelloReply(hello_reply(Answer::Starts(remembered)))),
         ("REQUEST, open session", Message::Request(request(RequestBody::OpenSession))),
         ("REQUEST, operations", Message::Request(operations())),
         ("REPLY, session opened", reply(false, full(Outcome::SessionOpened))),
@@ -228,12 +228,10 @@ fn records() -> Vec<(&'static str, Record)> {
     vec![
         ("Boot", Record::Boot { counter: 4, boot_id, incarnation: Incarnation::new(6) }),
         (
-            "PeerBoot",
-            Record::PeerBoot {
+            "PeerStarts",
+            Record::PeerStarts {
                 replica: ReplicaId::new(2),
-                incarnation: Incarnation::new(6),
-                start: start(4),
-                seen: vec![start(3)],
+                starts: vec![started(2, 3), started(2, 4)],
             },
         ),
         ("Batch", Record::Batch(batch())),
@@ -440,10 +438,20 @@ fn bytes_follow_the_documented_tables() {
         let (_, message) = all.iter().find(|(n, _)| *n == name).expect("a pinned message");
         wire::encode(epoch, message)
     };
-    let hello = ByTheBook::message(0).digest(0xcf).u16(1).u16(2).u64(3).u64(4).raw(&[0xb0; 16]);
-    assert_eq!(pinned("HELLO"), hello.u64(6).u8(0).0);
-    let hello_reply = ByTheBook::message(1).raw(&[0xb0; 16]).u64(6).u64(5).u32(1);
-    assert_eq!(pinned("HELLO-REPLY"), hello_reply.u64(9).raw(&start(9).boot_id).0);
+    let hello = || ByTheBook::message(0).digest(0xcf).u16(1).u16(2).u64(3);
+    let boot_id = [0xb0; 16];
+    assert_eq!(pinned("HELLO, view"), hello().u8(0).raw(&boot_id).0);
+    let started = |of: ByTheBook, replica: u32, counter: u64| {
+        let signature = started(replica, counter).signature;
+        let signature = borsh::to_vec(&signature).expect("64 bytes");
+        of.u32(replica).u64(6).u64(counter).raw(&boot_id).raw(&signature)
+    };
+    let introduction = started(hello().u8(1), 1, 4).u32(1).u64(3).raw(&boot_id).u8(1);
+    assert_eq!(pinned("HELLO, admission"), introduction.0);
+    let hello_reply = || ByTheBook::message(1).raw(&boot_id);
+    assert_eq!(pinned("HELLO-REPLY, view"), hello_reply().u8(0).u64(5).0);
+    let remembered = hello_reply().u8(1).u64(6).u32(1).u64(9).raw(&boot_id).u32(1);
+    assert_eq!(pinned("HELLO-REPLY, starts"), started(remembered, 1, 7).0);
     let rejoin = ByTheBook::message(18).u32(3).u32(3).u64(7).u64(8).raw(&start(8).boot_id);
     let rejoin = rejoin.u64(6).u64(5).0;
     let bytes = pinned("REJOIN");

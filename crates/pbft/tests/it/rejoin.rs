@@ -2,7 +2,7 @@
 
 use crate::cluster::{Cluster, Envelope, HOUR, seq, test_config, view, within, work};
 use crate::normal_case::batch_of;
-use pbft::message::{Kind, PrePrepare, Rejoin, StartId, ViewChange};
+use pbft::message::{Answer, HelloReply, Kind, PrePrepare, Rejoin, StartId, ViewChange};
 use pbft::{
     Event, HaltReason, Incarnation, Message, Output, REJOIN_GAP, REJOIN_GAP_TOLERANCE, Record,
     Reject, ReplicaId, Sender, SeqNum, Signed, View, ViewChangeCause, WallTime,
@@ -255,8 +255,8 @@ fn one_liar_does_not_make_the_view_absurd() {
     let absurd = |e: &Envelope| -> Option<Message> {
         let Message::HelloReply(reply) = &*e.message else { return None };
         (e.from == 6).then(|| {
-            let view = View::MAX;
-            Message::HelloReply(pbft::message::HelloReply { view, ..reply.clone() })
+            let (boot_id, answer) = (reply.boot_id, Answer::View(View::MAX));
+            Message::HelloReply(HelloReply { boot_id, answer })
         })
     };
     for _ in 0..600 {

@@ -2,8 +2,10 @@
 
 use crate::cluster::{Cluster, Envelope, seq, test_config, view, within};
 use crate::normal_case::batch_of;
-use pbft::message::{BootId, HelloReply, Kind, PrePrepare, StartId, Vote};
-use pbft::{Event, HaltReason, Incarnation, Message, Record, ReplicaId};
+use pbft::message::{
+    Answer, BootId, HelloReply, Kind, PrePrepare, Question, Remembered, Start, StartId, Vote,
+};
+use pbft::{Event, HaltReason, Incarnation, Message, Output, Record, ReplicaId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -280,13 +282,10 @@ fn replica_that_is_let_in_names_no_accuser() {
     cluster.sync(2);
     let hello = cluster.take(|e| e.from == 2 && e.kind() == Kind::Hello).remove(0);
     let Message::Hello(hello) = &*hello.message else { panic!("{hello:?}") };
-    let lie = HelloReply {
-        boot_id: hello.boot_id,
-        incarnation: Incarnation::ZERO,
-        view: view(0),
-        seen: vec![StartId { counter: 9, boot_id: [9; 16] }],
-    };
-    cluster.inject(3, 2, Message::HelloReply(lie));
+    let Question::Admission(introduction) = &hello.question else { panic!("{hello:?}") };
+    let boot_id = introduction.start.body.id.boot_id;
+    let lie = hello_reply(boot_id, vec![StartId { counter: 9, boot_id: [9; 16] }]);
+    cluster.inject(3, 2, lie);
     assert_eq!(cluster.status(2).accused_by, [id(3)]);
     cluster.run(Duration::from_secs(2));
     let status = cluster.status(2);
@@ -358,9 +357,11 @@ fn start_is_told_to_every_peer_however_often_hello_is_lost() {
     cluster.run_where(Duration::from_secs(1), |e| (e.from, e.to) != (2, 3));
     assert!(cluster.status(2).admitted);
     cluster.run(Duration::from_secs(3));
-    let noted = |r: &Record| {
-        matches!(r, Record::PeerBoot { replica, start, .. }
-            if replica.get() == 2 && start.counter == 2)
+    let noted = |r: &Record| match r {
+        Record::PeerStarts { replica, starts } => {
+            replica.get() == 2 && starts.iter().any(|start| start.body.id.counter == 2)
+        }
+        _ => false,
     };
     assert!(cluster.durable_records(3).iter().any(noted));
 }
@@ -378,6 +379,57 @@ fn replica_that_knows_its_starts_is_let_in_however_many_they_were() {
     }
     cluster.run(Duration::from_secs(30));
     assert!(cluster.status(2).admitted);
+}
+
+/// [RJ1] Where its peers remember as many of its starts as they can, a replica says which of them
+/// its disk knows, and is let in.
+#[test]
+fn replica_whose_peers_have_no_room_is_let_in_when_it_says_what_it_knows() {
+    let mut cluster = Cluster::new(4);
+    cluster.ids().for_each(|replica| cluster.crash(replica));
+    let incarnation = Incarnation::ZERO;
+    let boots = |counters: std::ops::RangeInclusive<u64>| {
+        counters.map(|counter| StartId { counter, boot_id: [counter as u8; 16] })
+    };
+    let of_disk = |StartId { counter, boot_id }| Record::Boot { counter, boot_id, incarnation };
+    cluster.restore_disk(2, boots(1..=200).map(of_disk).collect());
+    for peer in [0, 1, 3] {
+        let started = |id| cluster.sign(2, Start { incarnation, id });
+        let starts = boots(1..=64).map(started).collect();
+        let mut disk = cluster.durable_records(peer).to_vec();
+        disk.push(Record::PeerStarts { replica: id(2), starts });
+        cluster.restore_disk(peer, disk);
+    }
+    cluster.ids().for_each(|replica| cluster.start(replica));
+    cluster.deliver_all();
+    assert!(!cluster.status(2).admitted, "they have noted it nowhere");
+    cluster.run(Duration::from_secs(5));
+    assert!(cluster.status(2).admitted);
+}
+
+/// [RJ1] Whoever lost its memory knows nothing that keeps a peer out, so it lets nobody in.
+#[test]
+fn replica_without_its_memory_lets_nobody_in() {
+    let mut cluster = Cluster::new(4);
+    cluster.start_without_memory(1);
+    cluster.trace = Some(Vec::new());
+    cluster.crash(2);
+    cluster.start(2);
+    cluster.run_where(Duration::from_secs(1), |e| e.kind() != Kind::Rejoin);
+    assert!(cluster.status(1).amnesiac && cluster.status(2).admitted);
+    let lets_in = |output: &Output| match output {
+        Output::Send { message, .. } => match &**message {
+            Message::HelloReply(reply) => matches!(reply.answer, Answer::Starts(_)),
+            _ => false,
+        },
+        _ => false,
+    };
+    let of = |replica| {
+        let outputs = cluster.trace.iter().flatten().filter(move |(_, from, _)| *from == replica);
+        outputs.filter(|(_, _, output)| lets_in(output)).count()
+    };
+    assert_eq!(of(1), 0);
+    assert!(of(0) > 0);
 }
 
 /// [RJ1] One lying peer can neither let an amnesiac in nor keep an honest replica out.
@@ -402,8 +454,9 @@ fn one_lying_peer_decides_nothing_about_admission() {
 }
 
 fn hello_reply(boot_id: BootId, seen: Vec<StartId>) -> Message {
-    let (incarnation, view) = (Incarnation::ZERO, view(0));
-    Message::HelloReply(HelloReply { boot_id, incarnation, view, seen })
+    let (incarnation, others) = (Incarnation::ZERO, vec![]);
+    let answer = Answer::Starts(Remembered { incarnation, seen, others });
+    Message::HelloReply(HelloReply { boot_id, answer })
 }
 
 /// [RJ1] A peer's start is durable before the answer to its HELLO.
@@ -418,7 +471,7 @@ fn start_of_a_peer_is_durable_before_it_is_confirmed() {
     let replies = |e: &Envelope| matches!(&*e.message, Message::HelloReply(_));
     assert!(cluster.take(replies).is_empty());
     cluster.sync(1);
-    let noted = |r: &Record| matches!(r, Record::PeerBoot { replica, .. } if replica.get() == 0);
+    let noted = |r: &Record| matches!(r, Record::PeerStarts { replica, .. } if replica.get() == 0);
     assert!(cluster.durable_records(1).iter().any(noted));
     assert_eq!(cluster.take(replies).len(), 1);
 }

@@ -30,10 +30,10 @@ mod disk;
 
 use super::{Checker, Observation};
 use disk::Disk;
-use pbft::message::{Batch, BootId, HelloReply, PrePrepare, Reply, StartId};
-use pbft::{
-    ClientId, Digest, Event, Incarnation, Message, Record, ReplicaId, SeqNum, Session, Timestamp,
+use pbft::message::{
+    Answer, Batch, BootId, PrePrepare, Question, Remembered, Reply, STARTS_TOLD_MAX, StartId,
 };
+use pbft::{ClientId, Digest, Event, Message, Record, ReplicaId, SeqNum, Session, Timestamp};
 use quorate_adversary::Endpoint;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,8 +52,6 @@ pub(super) struct Durability {
     batches: BTreeSet<Digest>,
     /// The batches that each request is in.
     carried: BTreeMap<RequestName, Vec<Digest>>,
-    /// What replicas were asked by those that know themselves to be amnesiacs.
-    asked_by_amnesiacs: BTreeSet<(ReplicaId, Incarnation, BootId)>,
 }
 
 impl Checker for Durability {
@@ -91,10 +89,6 @@ impl Checker for Durability {
                 *first = (*first).min(*seq);
                 Ok(())
             }
-            Observation::Handled { at, message: Message::Hello(hello), .. } if hello.amnesiac => {
-                self.asked_by_amnesiacs.insert((at, hello.incarnation, hello.boot_id));
-                Ok(())
-            }
             Observation::Sent { from, to, message } => {
                 if self.is_durable(from, to, message) {
                     return Ok(());
@@ -120,8 +114,9 @@ impl Durability {
     fn is_durable(&mut self, own: ReplicaId, to: Endpoint, message: &Message) -> bool {
         match (message, to) {
             (Message::HelloReply(reply), Endpoint::Replica(asker)) => {
-                return !self.lets_in(own, asker, reply)
-                    || self.disk(own).has_noted(asker, reply.incarnation, reply.boot_id);
+                let Answer::Starts(told) = &reply.answer else { return true };
+                return !self.lets_in(asker, reply.boot_id, told)
+                    || self.disk(own).has_noted(asker, told.incarnation, reply.boot_id);
             }
             (Message::Reply(reply), Endpoint::Client(client)) => {
                 return self.may_reply(own, client, reply);
@@ -130,7 +125,11 @@ impl Durability {
         }
         let disk = self.disks.entry(own).or_default();
         let is_there = match message {
-            Message::Hello(hello) => return disk.has_start(hello.boot_counter, hello.boot_id),
+            Message::Hello(hello) => {
+                let Question::Admission(introduction) = &hello.question else { return true };
+                let StartId { counter, boot_id } = introduction.start.body.id;
+                return disk.has_start(counter, boot_id);
+            }
             Message::Rejoin(signed) if signed.signer == own => {
                 let StartId { counter, boot_id } = signed.body.start;
                 return disk.is_amnesiac() && disk.has_start(counter, boot_id);
@@ -164,10 +163,8 @@ impl Durability {
     }
 
     /// Whether nothing in the answer keeps the asker from voting.
-    fn lets_in(&mut self, own: ReplicaId, asker: ReplicaId, reply: &HelloReply) -> bool {
-        let asked = (own, reply.incarnation, reply.boot_id);
-        !self.asked_by_amnesiacs.contains(&asked)
-            && self.disk(asker).knew_at(reply.boot_id, &reply.seen)
+    fn lets_in(&mut self, asker: ReplicaId, boot_id: BootId, told: &Remembered) -> bool {
+        told.seen.len() < STARTS_TOLD_MAX && self.disk(asker).knew_at(boot_id, &told.seen)
     }
 
     /// Whether everything up to the request's number is on disk. A request that was never executed

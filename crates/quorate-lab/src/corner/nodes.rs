@@ -342,7 +342,7 @@ impl Nodes {
 /// A durable record as far as it matters what it says; `None` if all states have it.
 fn in_essence(record: &Record) -> Option<String> {
     match record {
-        Record::Boot { .. } | Record::PeerBoot { .. } | Record::Stable { .. } => None,
+        Record::Boot { .. } | Record::PeerStarts { .. } | Record::Stable { .. } => None,
         Record::Batch(batch) => Some(format!("holds {}", batch.digest())),
         Record::NewView(proof) => Some(choices(&proof.new_view.body)),
         Record::PrePrepared { entry, .. } => Some(format!("Q {entry:?}")),

@@ -3,8 +3,9 @@
 //! came in by the door passes it again.
 
 use super::{Origin, RecordingError};
-use pbft::message::{PrePrepare, StartId};
-use pbft::{Config, Incarnation, Message, Now, Record, ReplicaId, Sender, SeqNum, View};
+use pbft::message::{Hello, Introduction, PrePrepare, Question, Start, StartId};
+use pbft::wire::WIRE_VERSION;
+use pbft::{Config, Incarnation, Message, Now, Record, ReplicaId, Sender, SeqNum, Signed, View};
 use std::sync::Arc;
 
 /// No start, incarnation, length or clock is above it: they leave as much room as numbers do.
@@ -25,21 +26,25 @@ pub(super) fn check_record(
     own: ReplicaId,
     record: &Record,
 ) -> Result<(), RecordingError> {
-    let passes = |message| {
-        let admitted = config.admit(Sender::Replica(own), message);
+    let passes_from = |sender, message| {
+        let admitted = config.admit(Sender::Replica(sender), message);
         admitted.map(|_| ()).map_err(RecordingError::Refused)
     };
+    let passes = |message| passes_from(own, message);
     match record {
         Record::Boot { counter, boot_id: _, incarnation } => {
             check_count(*counter)?;
             check_incarnation(*incarnation)
         }
-        Record::PeerBoot { replica, incarnation, start, seen } => {
+        Record::PeerStarts { replica, starts } => {
             if replica.get() >= config.replica_count() {
                 return Err(RecordingError::OutOfRange);
             }
-            check_incarnation(*incarnation)?;
-            seen.iter().chain([start]).try_for_each(check_start)
+            starts.iter().try_for_each(|start| {
+                check_incarnation(start.body.incarnation)?;
+                check_start(&start.body.id)?;
+                passes_from(*replica, introduction(config, *start))
+            })
         }
         Record::Batch(batch) => passes(Message::Batch(Arc::clone(batch))),
         Record::PrePrepared { entry, signed } => {
@@ -60,6 +65,17 @@ pub(super) fn check_record(
         Record::Amnesiac => Ok(()),
         Record::Rejoined(incarnation) => check_incarnation(*incarnation),
     }
+}
+
+/// The message that a start comes with.
+fn introduction(config: &Config, start: Signed<Start>) -> Message {
+    let introduction = Introduction { start, knows: Vec::new(), takes_over: false };
+    Message::Hello(Hello {
+        config: config.digest,
+        versions: (WIRE_VERSION, WIRE_VERSION),
+        key_epoch: 0,
+        question: Question::Admission(introduction),
+    })
 }
 
 fn check_entry(entry: &PrePrepare) -> Result<(), RecordingError> {

@@ -188,23 +188,26 @@ fn numbers_that_leave_no_room_are_refused() {
     let id = CheckpointId { state_root: digest, history_root: digest };
     let start = StartId { counter: u64::MAX, boot_id: [1; 16] };
     let incarnation = Incarnation::new(u64::MAX);
-    let (zero, peer) = (StartId { counter: 0, ..start }, ReplicaId::new(1));
+    let zero = StartId { counter: 0, ..start };
     let boot = |counter, incarnation| Record::Boot { counter, boot_id: [1; 16], incarnation };
-    let peer_boot = |replica, incarnation, start, seen| Record::PeerBoot {
-        replica: ReplicaId::new(replica),
-        incarnation,
-        start,
-        seen,
+    let config = config_with(Parameters::default());
+    let peer_starts = |of: u32, incarnation: Incarnation, ids: &[StartId]| {
+        let replica = ReplicaId::new(of);
+        let started = |id: &StartId| {
+            let body = pbft::message::Start { incarnation, id: *id };
+            Signed::sign(&config.domain, &replica_key(1), replica, body)
+        };
+        Record::PeerStarts { replica, starts: ids.iter().map(started).collect() }
     };
     let entry = |view, seq| PrePrepare { view, seq, digest };
     let one = SeqNum::new(1);
     for record in [
         boot(u64::MAX, Incarnation::ZERO),
         boot(1, incarnation),
-        peer_boot(4, Incarnation::ZERO, zero, Vec::new()),
-        peer_boot(peer.get(), incarnation, zero, Vec::new()),
-        peer_boot(peer.get(), Incarnation::ZERO, start, Vec::new()),
-        peer_boot(peer.get(), Incarnation::ZERO, zero, vec![start]),
+        peer_starts(4, Incarnation::ZERO, &[zero]),
+        peer_starts(1, incarnation, &[zero]),
+        peer_starts(1, Incarnation::ZERO, &[start]),
+        peer_starts(1, Incarnation::ZERO, &[zero, start]),
         Record::PrePrepared { entry: entry(view, one), signed: None },
         Record::PrePrepared { entry: entry(View::ZERO, seq), signed: None },
         Record::Prepared(entry(view, one)),
@@ -221,7 +224,7 @@ fn numbers_that_leave_no_room_are_refused() {
     }
     for record in [
         boot(1, Incarnation::ZERO),
-        peer_boot(peer.get(), Incarnation::ZERO, zero, vec![zero]),
+        peer_starts(1, Incarnation::ZERO, &[zero]),
         Record::Prepared(entry(View::MAX, SeqNum::MAX)),
         Record::Stable { seq: SeqNum::ZERO, id, proof: StableProof::default() },
         Record::StateInstalled { seq: SeqNum::new(128), id },

@@ -1,9 +1,10 @@
 use super::*;
 use crate::auth::SigningKey;
-use crate::message::{CheckpointId, Operation, Request, ServiceId};
+use crate::message::{CheckpointId, Introduction, Operation, Request, ServiceId, Start, StartId};
 use crate::{Digest, Domain, Epoch, Parameters};
 use alloc::sync::Arc;
 use alloc::vec;
+use alloc::vec::Vec;
 use zeroize::Zeroizing;
 
 fn key(seed: u8) -> SigningKey {
@@ -102,4 +103,40 @@ fn proof_covers_content_cluster_signer_and_signature() {
     let renamed = SignedRequest::sign(&config.domain, &key(4), renamed);
     assert_ne!(proof, claim(&renamed, &config.domain).proof(), "another signer");
     assert_eq!(proof, claim(&request(&config, 4), &config.domain).proof());
+}
+
+/// [RJ1] Nobody makes up a start of another replica, or introduces one as its own.
+#[test]
+fn starts_are_those_of_the_replicas_that_signed_them() {
+    let config = config();
+    let id = StartId { counter: 1, boot_id: [7; 16] };
+    let started = |signer: u32, seed: u8| {
+        let body = Start { incarnation: crate::Incarnation::ZERO, id };
+        Signed::sign(&config.domain, &key(seed), ReplicaId::new(signer), body)
+    };
+    let admit = |message| config.admit(Sender::Replica(ReplicaId::new(1)), message).map(|_| ());
+    let hello = |start, known: usize| {
+        let introduction = Introduction { start, knows: vec![id; known], takes_over: false };
+        let question = Question::Admission(introduction);
+        admit(Message::Hello(Hello {
+            config: config.digest,
+            versions: (1, 1),
+            key_epoch: 0,
+            question,
+        }))
+    };
+    assert_eq!(hello(started(1, 1), STARTS_KNOWN_MAX), Ok(()));
+    assert_eq!(hello(started(1, 1), STARTS_KNOWN_MAX + 1), Err(Reject::OverLimit));
+    assert_eq!(hello(started(1, 2), 0), Err(Reject::BadSignature));
+    assert_eq!(hello(started(2, 2), 0), Err(Reject::ForgedSender));
+    let reply = |seen: usize, others: Vec<Signed<Start>>| {
+        let (incarnation, seen) = (crate::Incarnation::ZERO, vec![id; seen]);
+        let answer = Answer::Starts(Remembered { incarnation, seen, others });
+        admit(Message::HelloReply(HelloReply { boot_id: [7; 16], answer }))
+    };
+    assert_eq!(reply(STARTS_TOLD_MAX, vec![started(2, 2), started(3, 3)]), Ok(()));
+    assert_eq!(reply(STARTS_TOLD_MAX + 1, vec![]), Err(Reject::OverLimit));
+    assert_eq!(reply(0, vec![started(2, 2), started(3, 1)]), Err(Reject::BadSignature));
+    let too_many = vec![started(2, 2); STARTS_OF_OTHERS_MAX + 1];
+    assert_eq!(reply(0, too_many), Err(Reject::OverLimit));
 }

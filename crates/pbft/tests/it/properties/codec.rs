@@ -2,10 +2,10 @@
 //! anything else without a panic and without reserving memory for what is only announced.
 
 use pbft::message::{
-    Batch, Checkpoint, CheckpointId, Committed, Hello, HelloReply, NewView, NewViewProof,
-    Operation, Outcome, PartId, PrePrepare, PreparedEntry, Rejoin, Reply, ReplyBody, Request,
-    RequestBody, ServiceId, SlotSet, StartId, StatePart, StatePartRequest, Status, ViewChange,
-    Vote,
+    Answer, Batch, Checkpoint, CheckpointId, Committed, Hello, HelloReply, Introduction, NewView,
+    NewViewProof, Operation, Outcome, PartId, PrePrepare, PreparedEntry, Question, Rejoin,
+    Remembered, Reply, ReplyBody, Request, RequestBody, ServiceId, SlotSet, Start, StartId,
+    StatePart, StatePartRequest, Status, ViewChange, Vote,
 };
 use pbft::{
     ClientId, Digest, Epoch, Incarnation, Message, Record, Reject, ReplicaId, SeqNum, Session,
@@ -212,28 +212,35 @@ fn part() -> impl Strategy<Value = PartId> {
 }
 
 fn hello() -> impl Strategy<Value = Hello> {
-    let numbers = any::<(u64, u64, u64, bool)>();
-    (digest(), any::<(u16, u16)>(), numbers, any::<[u8; 16]>()).prop_map(
-        |(config, versions, (key_epoch, boot_counter, incarnation, amnesiac), boot_id)| Hello {
-            config,
-            versions,
-            key_epoch,
-            boot_counter,
-            boot_id,
-            incarnation: Incarnation::new(incarnation),
-            amnesiac,
-        },
+    let introduction =
+        (started(), vec(start(), 0..3), any::<bool>()).prop_map(|(start, knows, takes_over)| {
+            Question::Admission(Introduction { start, knows, takes_over })
+        });
+    let question = prop_oneof![any::<[u8; 16]>().prop_map(Question::View), introduction];
+    (digest(), any::<(u16, u16)>(), any::<u64>(), question).prop_map(
+        |(config, versions, key_epoch, question)| Hello { config, versions, key_epoch, question },
     )
+}
+
+fn started() -> impl Strategy<Value = Signed<Start>> {
+    let body = (any::<u64>(), start()).prop_map(|(incarnation, id)| {
+        let incarnation = Incarnation::new(incarnation);
+        Start { incarnation, id }
+    });
+    signed(body)
 }
 
 /// Any message, of every kind alike.
 fn message() -> impl Strategy<Value = Message> {
-    let hello_reply = (any::<[u8; 16]>(), any::<u64>(), view(), vec(start(), 0..3)).prop_map(
-        |(boot_id, incarnation, view, seen)| {
+    let remembered = (any::<u64>(), vec(start(), 0..3), vec(started(), 0..3)).prop_map(
+        |(incarnation, seen, others)| {
             let incarnation = Incarnation::new(incarnation);
-            Message::HelloReply(HelloReply { boot_id, incarnation, view, seen })
+            Answer::Starts(Remembered { incarnation, seen, others })
         },
     );
+    let answer = prop_oneof![view().prop_map(Answer::View), remembered];
+    let hello_reply = (any::<[u8; 16]>(), answer)
+        .prop_map(|(boot_id, answer)| Message::HelloReply(HelloReply { boot_id, answer }));
     let state_request =
         (seq(), digest(), vec(part(), 0..3)).prop_map(|(seq, state_root, parts)| {
             Message::FetchState(StatePartRequest { seq, state_root, parts })

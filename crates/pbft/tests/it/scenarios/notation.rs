@@ -1,7 +1,9 @@
 //! Messages, records and events in the papers' notation, one line each.
 
 use crate::cluster::view;
-use pbft::message::{Batch, Outcome, PreparedEntry, RequestBody, ViewChange};
+use pbft::message::{
+    Answer, Batch, Outcome, PreparedEntry, Question, RequestBody, StartId, ViewChange,
+};
 use pbft::{
     Config, Digest, Event, Message, Output, Recipients, Record, SeqNum, Session, SignedRequest,
     Timestamp, ViewChangeCause,
@@ -24,11 +26,17 @@ impl Names {
     pub(super) fn message(&self, message: &Message) -> String {
         let at = |v: pbft::View, n: SeqNum, d: Digest| format!("v={v} n={n} d={}", self.of(d));
         match message {
-            Message::Hello(hello) => format!("HELLO start={}", hello.boot_counter),
-            Message::HelloReply(reply) => {
-                let seen: Vec<String> = reply.seen.iter().map(|s| s.counter.to_string()).collect();
-                format!("HELLO-REPLY seen={{{}}}", seen.join(" "))
-            }
+            Message::Hello(hello) => match &hello.question {
+                Question::View(_) => "HELLO view?".to_owned(),
+                Question::Admission(introduction) => {
+                    let knows = counters(&introduction.knows);
+                    format!("HELLO start={} knows={{{knows}}}", introduction.start.body.id.counter)
+                }
+            },
+            Message::HelloReply(reply) => match &reply.answer {
+                Answer::View(view) => format!("HELLO-REPLY v={view}"),
+                Answer::Starts(told) => format!("HELLO-REPLY seen={{{}}}", counters(&told.seen)),
+            },
             Message::Request(request) => format!("REQUEST {}", request_line(request)),
             Message::Reply(reply) => format!("REPLY t={}", reply.timestamp),
             Message::PrePrepare(signed, batch) => {
@@ -106,13 +114,9 @@ impl Names {
     pub(super) fn record(&self, record: &Record) -> String {
         match record {
             Record::Boot { counter, .. } => format!("start {counter}"),
-            Record::PeerBoot { replica, start, seen, .. } => {
-                let seen: Vec<String> = seen.iter().map(|s| s.counter.to_string()).collect();
-                format!(
-                    "{replica:?} started, counter {}, before {{{}}}",
-                    start.counter,
-                    seen.join(" ")
-                )
+            Record::PeerStarts { replica, starts } => {
+                let counters = starts.iter().map(|start| start.body.id.counter.to_string());
+                format!("starts of {replica:?} {{{}}}", counters.collect::<Vec<_>>().join(" "))
             }
             Record::Batch(batch) => format!("batch {}", self.of(batch.digest())),
             Record::PrePrepared { entry, signed } => {
@@ -269,4 +273,9 @@ fn cause_name(cause: ViewChangeCause) -> &'static str {
         ViewChangeCause::PrimaryLied => "the primary lied",
         ViewChangeCause::Rejoin => "a replica rejoins",
     }
+}
+
+fn counters(starts: &[StartId]) -> String {
+    let counters = starts.iter().map(|start| start.counter.to_string());
+    counters.collect::<Vec<_>>().join(" ")
 }

@@ -2,7 +2,7 @@
 
 use super::fields;
 use crate::{Field, Identity, Step};
-use pbft::message::{NewViewProof, SignedBody};
+use pbft::message::{NewViewProof, Question, SignedBody};
 use pbft::{Message, Signed};
 use std::sync::Arc;
 
@@ -47,7 +47,13 @@ impl Edit {
         let Self { field, by, .. } = self;
         let mut message = message.clone();
         let is_changed = match &mut message {
-            Message::Hello(hello) => fields::hello(hello, self),
+            Message::Hello(hello) => match &mut hello.question {
+                _ if field == Field::HelloKeyEpoch => fields::number(&mut hello.key_epoch, by),
+                Question::Admission(introduction) => {
+                    resign(identity, &mut introduction.start, |body| fields::start(body, self))
+                }
+                Question::View(_) => false,
+            },
             Message::HelloReply(reply) => fields::hello_reply(reply, self),
             Message::Reply(reply) => fields::reply(reply, self),
             Message::PrePrepare(signed, batch) if field == Field::PrePrepareTime => {

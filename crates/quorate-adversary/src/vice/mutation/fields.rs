@@ -3,25 +3,24 @@
 use super::Edit;
 use crate::{Field, Step};
 use pbft::message::{
-    Batch, Checkpoint, Committed, Hello, HelloReply, NewView, PrePrepare, Reply, Status,
+    Answer, Batch, Checkpoint, Committed, HelloReply, NewView, PrePrepare, Reply, Start, Status,
     ViewChange, Vote,
 };
 use pbft::{Digest, ReplicaId, SeqNum, Session, Timestamp, View, WallTime};
 
-pub(super) fn hello(hello: &mut Hello, edit: Edit) -> bool {
+pub(super) fn start(start: &mut Start, edit: Edit) -> bool {
     match edit.field {
-        Field::HelloBootCounter => number(&mut hello.boot_counter, edit.by),
-        Field::HelloKeyEpoch => number(&mut hello.key_epoch, edit.by),
-        Field::HelloBootId => first_byte(&mut hello.boot_id, edit.by),
+        Field::HelloBootCounter => number(&mut start.id.counter, edit.by),
+        Field::HelloBootId => first_byte(&mut start.id.boot_id, edit.by),
         _ => false,
     }
 }
 
 pub(super) fn hello_reply(reply: &mut HelloReply, edit: Edit) -> bool {
-    match edit.field {
-        Field::HelloReplyBootId => first_byte(&mut reply.boot_id, edit.by),
-        Field::HelloReplyCounter => {
-            edit.of(&mut reply.seen).is_some_and(|start| number(&mut start.counter, edit.by))
+    match (edit.field, &mut reply.answer) {
+        (Field::HelloReplyBootId, _) => first_byte(&mut reply.boot_id, edit.by),
+        (Field::HelloReplyCounter, Answer::Starts(told)) => {
+            edit.of(&mut told.seen).is_some_and(|start| number(&mut start.counter, edit.by))
         }
         _ => false,
     }
@@ -172,7 +171,7 @@ fn replica(place: &mut ReplicaId, by: Step) -> bool {
     true
 }
 
-fn number(place: &mut u64, by: Step) -> bool {
+pub(super) fn number(place: &mut u64, by: Step) -> bool {
     *place = stepped(*place, by);
     true
 }

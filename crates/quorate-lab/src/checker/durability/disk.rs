@@ -33,8 +33,10 @@ impl Disk {
             Record::Boot { counter, boot_id, incarnation: _ } => {
                 self.boots.insert(*boot_id, *counter);
             }
-            Record::PeerBoot { replica, incarnation, start, seen: _ } => {
-                self.noted.insert((*replica, *incarnation, start.boot_id));
+            Record::PeerStarts { replica, starts } => {
+                let starts = starts.iter().map(|start| start.body);
+                let noted = starts.map(|start| (*replica, start.incarnation, start.id.boot_id));
+                self.noted.extend(noted);
             }
             // Its digest takes long to make; see `hold`.
             Record::Batch(_) => {}

@@ -4,7 +4,8 @@
 use super::*;
 use pbft::Incarnation;
 use pbft::message::{
-    BootId, Hello, HelloReply, NewView, NewViewProof, Rejoin, StableProof, StartId,
+    Answer, BootId, Hello, HelloReply, Introduction, NewView, NewViewProof, Question, Rejoin,
+    Remembered, STARTS_TOLD_MAX, StableProof, Start, StartId,
 };
 
 fn batch(byte: u8) -> Arc<Batch> {
@@ -179,23 +180,23 @@ fn start(counter: u64, boot_id: BootId) -> StartId {
     StartId { counter, boot_id }
 }
 
-fn hello(counter: u64, boot_id: BootId, amnesiac: bool) -> Message {
-    Message::Hello(Hello {
-        config: digest(0),
-        versions: (1, 1),
-        key_epoch: 0,
-        boot_counter: counter,
-        boot_id,
-        incarnation: Incarnation::ZERO,
-        amnesiac,
-    })
+fn started(id: u32, counter: u64, boot_id: BootId) -> Signed<Start> {
+    signed(id, Start { incarnation: Incarnation::ZERO, id: start(counter, boot_id) })
+}
+
+fn hello(question: Question) -> Message {
+    Message::Hello(Hello { config: digest(0), versions: (1, 1), key_epoch: 0, question })
 }
 
 #[test]
 fn hello_needs_the_record_of_its_start() {
-    each_is_needed(&[], &[boot(2, NEW)], sent(1, &hello(2, NEW, false)));
+    let (start, knows) = (started(1, 2, NEW), Vec::new());
+    let asks = Question::Admission(Introduction { start, knows, takes_over: false });
+    let asks = hello(asks);
+    each_is_needed(&[], &[boot(2, NEW)], sent(1, &asks));
     let other = [boot(1, OLD), boot(1, NEW)];
-    assert_eq!(judge_world(&[durable(&other), sent(1, &hello(2, NEW, false))]), DURABLE);
+    assert_eq!(judge_world(&[durable(&other), sent(1, &asks)]), DURABLE);
+    assert_eq!(judge_world(&[sent(1, &hello(Question::View(NEW)))]), None, "it leaves no trace");
 }
 
 fn to_two(message: &Message) -> Observation<'_> {
@@ -205,16 +206,15 @@ fn to_two(message: &Message) -> Observation<'_> {
 #[test]
 fn hello_reply_that_lets_in_needs_the_record_of_the_start_that_it_answers() {
     let reply = |seen| {
-        let (boot_id, incarnation, view) = (NEW, Incarnation::ZERO, View::ZERO);
-        Message::HelloReply(HelloReply { boot_id, incarnation, view, seen })
+        let (incarnation, others) = (Incarnation::ZERO, Vec::new());
+        let answer = Answer::Starts(Remembered { incarnation, seen, others });
+        Message::HelloReply(HelloReply { boot_id: NEW, answer })
     };
     let of_two = [boot(1, OLD), boot(2, NEW)];
     let asker = Observation::Durable { at: replica(2), starts: false, records: &of_two };
-    let noted = |id, start| Record::PeerBoot {
+    let noted = |id, StartId { counter, boot_id }| Record::PeerStarts {
         replica: replica(id),
-        incarnation: Incarnation::ZERO,
-        start,
-        seen: Vec::new(),
+        starts: vec![started(id, counter, boot_id)],
     };
     for seen in [vec![], vec![start(1, OLD)]] {
         each_is_needed(&[asker], &[noted(2, start(2, NEW))], to_two(&reply(seen)));
@@ -226,8 +226,11 @@ fn hello_reply_that_lets_in_needs_the_record_of_the_start_that_it_answers() {
         let accuses = reply(vec![unknown]);
         assert_eq!(judge_world(&[asker, to_two(&accuses)]), None, "it keeps the asker out");
     }
-    let asked = hello(2, NEW, true);
-    assert_eq!(judge_world(&[asker, handed(2, &asked), to_two(&lets_in)]), None, "an amnesiac");
+    let answer = Answer::View(View::ZERO);
+    let view = Message::HelloReply(HelloReply { boot_id: NEW, answer });
+    assert_eq!(judge_world(&[asker, to_two(&view)]), None, "an amnesiac");
+    let full = reply(vec![start(1, OLD); STARTS_TOLD_MAX]);
+    assert_eq!(judge_world(&[asker, to_two(&full)]), None, "it has no room for it");
 }
 
 #[test]
