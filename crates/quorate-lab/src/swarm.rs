@@ -137,31 +137,22 @@ pub fn options_of(seed: Seed) -> Options {
     options
 }
 
-/// How long the work may take once the world has healed: a minute; where a replica may have
-/// to rejoin twice the time for which it waits in between; for each operation sixty syncs of the
+/// How long the work may take once the world has healed: a minute; where a memory is lost
+/// the time for which its replica waits if it has to rejoin twice; for each operation sixty syncs of the
 /// disk; and what slow replicas need. Where K is 1 an operation waits for a checkpoint of its own,
 /// and hashing one takes a machine up to fifty syncs; the request timer may run out meanwhile, and
 /// a view change costs the rest.
 fn recovery_bound(options: &Options) -> Duration {
     let (_, slowest_sync) = options.sync;
     let operations = u32::try_from(options.workload.operations).unwrap_or(u32::MAX);
+    let is_loss = |fault: &Fault| matches!(fault, Fault::Lose(_) | Fault::RollBack(_));
+    let may_rejoin_twice = options.timeline.iter().any(|(_, fault)| is_loss(fault));
     let longest_wait = REJOIN_GAP + REJOIN_GAP_TOLERANCE;
-    let wait = if may_rejoin_twice(options) { longest_wait } else { Duration::ZERO };
+    let wait = if may_rejoin_twice { longest_wait } else { Duration::ZERO };
     Duration::from_secs(60)
         + wait
         + slowest_sync.saturating_mul(operations.saturating_mul(60))
         + options.slow_replicas()
-}
-
-/// Whether a replica loses its memory and is started twice or more, perhaps on its way back.
-fn may_rejoin_twice(options: &Options) -> bool {
-    let faults = || options.timeline.iter().map(|(_, fault)| fault);
-    faults().any(|fault| match fault {
-        Fault::Lose(id) | Fault::RollBack(id) => {
-            faults().filter(|other| matches!(other, Fault::Restart(of) if of == id)).count() > 1
-        }
-        _ => false,
-    })
 }
 
 /// Where fewer than f misbehave or are slow, one replica may lose its memory, now and then more

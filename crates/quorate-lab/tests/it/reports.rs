@@ -65,21 +65,21 @@ fn page_about_an_equivocation_says_what_the_primary_did_wrong() {
             "Replica 2, which was given B, gets replica 1's PREPARE for A",
             "Replica 2 can prove the lie to anybody: two PRE-PREPAREs for one sequence number, 1, \
              signed by replica 0. It had asked, and replica 1 forwarded the PRE-PREPARE for A. \
-             Replicas 0, 1 and 3 can by +2.08 ms.",
-            "Replicas 0 to 3 leave view 0, whose primary is replica 0, by +2.08 ms (f+1 = 2 of them by \
-             +1.85 ms, which ends it): the primary was caught lying",
+             Replicas 0, 1 and 3 can by +2.16 ms.",
+            "Replicas 0 to 3 leave view 0, whose primary is replica 0, by +2.16 ms (f+1 = 2 of them by \
+             +2.00 ms, which ends it): the primary was caught lying",
             "Replica 1 takes over as the primary of view 1: it has a quorum of VIEW-CHANGEs, and its \
-             NEW-VIEW leaves at +2.57 ms; replicas 0 to 3 are in the view by +2.98 ms",
+             NEW-VIEW leaves at +2.70 ms; replicas 0 to 3 are in the view by +3.10 ms",
             "At each of numbers 1, 2 and 3, all 4 replicas execute B (7ca8bb0b, empty) and nothing else",
             "B won, although it is empty: it had prepared in view 0 (at replicas 2 and 3), \
              and a new view must choose what may have been committed before it",
             "What was left out is not lost",
             "number 4 (3 requests) is the next that orders any",
-            "Clients 0, 1 and 2 send their first operations by +4.35 ms: what they had sent until now, \
+            "Clients 0, 1 and 2 send their first operations by +4.67 ms: what they had sent until now, \
              request 0, was no operation but the opening of a session",
             "What clients noticed: 6 operations of 3 clients waited",
-            "the slowest answer to these 6 took 6.60 ms (of all in the run: median 2.86 ms, slowest \
-             9.13 ms)",
+            "the slowest answer to these 6 took 6.83 ms (of all in the run: median 2.41 ms, slowest \
+             11.6 ms)",
             "all 60 answers equal what one correct server would give",
             "no number was executed with two batches",
             "60 of 60 operations answered in 57 requests",
@@ -117,7 +117,7 @@ fn picture_of_an_equivocation_shows_the_lie_and_the_number_that_makes_good_for_i
         assert_says(figure, &[&format!("y=\"35\">{number}</text>")]);
     }
     assert!(!figure.contains("y=\"35\">8</text>"));
-    assert_says(&page, &["<b>8</b></td><td class=\"number\">+6.60 ms"]);
+    assert_says(&page, &["<b>8</b></td><td class=\"number\">+6.83 ms"]);
     // No arrow is drawn above a label.
     let (_, later) = figure.split_once("rx=\"3\"").expect("there are labels");
     assert!(!later.contains(" → "), "{later}");
@@ -126,14 +126,14 @@ fn picture_of_an_equivocation_shows_the_lie_and_the_number_that_makes_good_for_i
         &[
             "f+1 = 2, so that one is correct",
             "a client opens a session with request 0, and believes a quorum, 3, of equal REPLYs",
-            "replica 2, +1.67 ms; number 1: A 38aedb97 and B 7ca8bb0b, forwarded by replica 1",
+            "replica 2, +1.92 ms; number 1: A 38aedb97 and B 7ca8bb0b, forwarded by replica 1",
             "quorate lab replay somewhere",
             "quorate verify FILE --cluster cluster.toml",
             "no correct replica equivocatesnone signs two messages for one place",
             "The primary had proposed all 16 numbers that it may above its stable checkpoint, and \
-             operations waited for the next one, from +16.6 ms to +21.5 ms and from +25.6 ms to +32.7 ms",
-            "Messages of all numbers, until +10.0 ms of +55.4 ms",
-            "here it took 1,528 / 57 requests = 26.81 on the average",
+             operations waited for the next one, from +9.54 ms to +13.7 ms and from +21.8 ms to +31.6 ms",
+            "Messages of all numbers, until +10.0 ms of +43.3 ms",
+            "here it took 1,656 / 57 requests = 29.05 on the average",
         ],
     );
 }
@@ -151,7 +151,7 @@ fn picture_shows_an_equivocation_before_the_first_call() {
     let (_, figure) = page.split_once("<figure id=\"picture\">").expect("there is a picture");
     assert_says(figure, &[">1A<", ">1B<", "▮4 (3 requests)", "messages about numbers 1 and 4"]);
     // The scale has times before the first call.
-    assert_says(figure, &["y=\"498\">−4.50 ms</text>", "y=\"498\">−1.00 ms</text>"]);
+    assert_says(figure, &["y=\"498\">−3.50 ms</text>", "y=\"498\">−1.00 ms</text>"]);
 }
 
 /// Who needs f+1 REPLYs only is told so, and a story without trouble has no row about sessions.
@@ -205,7 +205,11 @@ fn pages_say_what_liars_did() {
             "acceptance/E02-duplicated-and-reordered-n4.toml",
             "sends its first request to all replicas",
         ),
-        ("acceptance/E25-starved-client-n4.toml", "Replica 0 had proposed other requests"),
+        (
+            "acceptance/E22-jump-to-max-n4.toml",
+            "Replica 0 had proposed number 18446744073709551615, but nothing at numbers",
+        ),
+        ("acceptance/E25-starved-client-n7.toml", "Replica 0 had proposed other requests"),
         ("acceptance/E33-new-view-dropped-n4.toml", "in which nobody follows it"),
         ("acceptance/E36-state-transfer-into-a-new-view-n7.toml", "Replica 6 had fallen behind"),
         (
@@ -214,7 +218,7 @@ fn pages_say_what_liars_did() {
         ),
         (
             "acceptance/E19-equivocating-primary-n7.toml",
-            "A won: it had prepared in view 0 (at replica 1), and a new view must choose what may have \
+            "A won: it had prepared in view 0 (at replica 3), and a new view must choose what may have \
              been committed before it",
         ),
         (
@@ -278,7 +282,7 @@ fn terminal_draws_the_lie_and_the_number_that_makes_good_for_it() {
         "PRE-PREPARE 1 B",
         "PRE-PREPARE 4",
         "COMMIT 4",
-        "REPLY, opens the session",
+        "REQUEST, opens the session",
     ] {
         assert!(text.contains(telling), "{telling}: {text}");
     }

@@ -4,6 +4,7 @@ use super::replica;
 use core::time::Duration;
 use pbft::ReplicaId;
 use quorate_adversary::Behaviour;
+use quorate_lab::report::{Summary, page};
 use quorate_lab::rng::Seed;
 use quorate_lab::scenario::{Scenario, VerdictName};
 use quorate_lab::swarm;
@@ -33,8 +34,8 @@ fn scenarios_below(folder: &str) -> Vec<(PathBuf, Scenario)> {
     scenarios
 }
 
-/// Runs a scenario. It ends as its file says, and every number that is printed is a number of lines
-/// of its trace.
+/// Runs a scenario. It ends as its file says, every number that is printed is a number of lines of
+/// its trace, and it can be drawn.
 fn assert_keeps_its_word(path: &Path, scenario: &Scenario) -> Outcome {
     let mut lines = Vec::new();
     let outcome = run_observed(scenario.seed, &scenario.options, &mut |line| lines.push(line));
@@ -57,6 +58,10 @@ fn assert_keeps_its_word(path: &Path, scenario: &Scenario) -> Outcome {
     let phases = ["PRE-PREPARE", "PREPARE", "COMMIT", "REPLY"];
     let printed = [counts.pre_prepare, counts.prepare, counts.commit, counts.reply];
     assert_eq!(phases.map(|kind| count(kind, false)), printed, "{}", path.display());
+    let summary = Summary::new(scenario, &outcome, "somewhere");
+    assert!(page(scenario, &summary, &lines).contains("<h1>"), "{}", path.display());
+    let diagram = summary.with_diagram(scenario, &lines).diagram;
+    assert!(diagram.is_none_or(|text| text.lines().count() < 60), "{}", path.display());
     let own: u64 = phases.iter().map(|kind| count(kind, true)).sum();
     assert_eq!(counts.total, printed.iter().sum());
     assert_eq!(counts.total_with_self, counts.total + own);

@@ -43,13 +43,16 @@ fn proposed(reading: &Reading<'_>, period: &Period, left: &EventLine) -> String 
     let known: BTreeSet<u64> =
         reading.named("executed").filter(|e| is_in_time(e.at)).filter_map(|e| e.seq).collect();
     let below = known.last().copied().unwrap_or(0);
-    let gaps: Vec<u64> = (below + 1..*last).filter(|seq| !proposed.contains(seq)).collect();
-    if !gaps.is_empty() {
-        let word = if gaps.len() == 1 { "number" } else { "numbers" };
+    // A liar may have left out as many numbers as there are.
+    if let Some(first) = (below + 1..*last).find(|seq| !proposed.contains(seq)) {
+        let next = proposed.range(first..).next().unwrap_or(last);
+        let gap = match next - first {
+            1 => format!("number {first}"),
+            _ => format!("numbers {first} to {}", next - 1),
+        };
         return format!(
-            "Replica {primary} had proposed number {last}, but nothing at {word} {}, and numbers are \
+            "Replica {primary} had proposed number {last}, but nothing at {gap}, and numbers are \
              executed in order.",
-            numbers(&gaps)
         );
     }
     let stuck: Vec<u64> = proposed.iter().copied().filter(|seq| !known.contains(seq)).collect();
