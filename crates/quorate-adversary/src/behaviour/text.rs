@@ -1,6 +1,6 @@
 //! Reading and writing a behaviour: `name`, or `name:key=value,key=value`.
 
-use super::nearest::nearest;
+use super::nearest::meant;
 use super::{
     Behaviour, Disproof, Fabricated, Field, Jump, KindSet, Phase, Repeated, ReplicaSet, Slowed,
     StateLie, Step, parse_time,
@@ -250,9 +250,13 @@ impl fmt::Display for UnknownBehaviour {
             Self::Kind(name) => {
                 let names = Behaviour::ALL.map(Behaviour::name);
                 write!(f, "unknown kind of node '{name}'")?;
-                match nearest(name, names) {
-                    Some(meant) => write!(f, "; did you mean {meant}? quorate lab list shows all"),
-                    None => write!(f, ": it is one of {}", names.join(", ")),
+                match meant(name, names).as_slice() {
+                    [] => write!(f, ": it is one of {}", names.join(", ")),
+                    [only] => write!(f, "; did you mean {only}? quorate lab list shows all"),
+                    [others @ .., last] => {
+                        let others = others.join(", ");
+                        write!(f, "; did you mean {others} or {last}? quorate lab list shows all")
+                    }
                 }
             }
             Self::Parameter { kind, key } => {
@@ -355,6 +359,8 @@ mod tests {
             ("evil", "one of honest_node, slow_nodes, non_responding_node, faulty_primary"),
             ("HonestNode", "'HonestNode'; did you mean honest_node?"),
             ("slow_node", "did you mean slow_nodes?"),
+            ("equivocating", "did you mean equivocating_primary?"),
+            ("faulty", "did you mean faulty_primary, faulty_node or faulty_replies_node?"),
             (
                 "slow_nodes:delay=-1s",
                 "'-1s' is not allowed for delay of slow_nodes, which is seconds",
