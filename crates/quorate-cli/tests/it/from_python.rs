@@ -64,6 +64,20 @@ fn every_command_of_the_guide_does_what_it_says() {
     }
 }
 
+/// Every phase is counted, and nothing but the requests costs messages.
+#[test]
+fn a_run_of_ones_own_takes_as_many_messages_as_the_guide_says() {
+    for page in ["docs/from-python.md", "docs/zh-CN/from-python.md"] {
+        let root = folder(page);
+        let output = run_in(root.path(), &["lab", "run", "mine.toml", "--json"]);
+        let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let counts = &summary["counts"];
+        let (n, requests) = (5, 5);
+        assert_eq!(counts["total_with_self"], requests * (2 * n * n + n), "{page}: {summary}");
+        assert_eq!((&counts["checkpoint"], &counts["view_change"]), (&0.into(), &0.into()));
+    }
+}
+
 fn lines_of(code: &str) -> Vec<String> {
     code.lines().map(str::to_owned).collect()
 }
