@@ -5,12 +5,15 @@
 
 mod build;
 mod events;
+mod expectation;
 mod format;
 mod places;
 mod real;
+mod shapes;
 mod span;
 mod write;
 
+pub(crate) use expectation::properties;
 pub use format::VerdictName;
 pub(crate) use write::time;
 pub use write::{processor, write};
@@ -102,9 +105,10 @@ impl Scenario {
             message: message.lines().map(str::trim).collect::<Vec<_>>().join("; "),
         };
         check_head(text).map_err(|(at, message)| error(at, message))?;
+        shapes::check(text).map_err(|(at, message)| error(at, message))?;
         let parsed: File = toml::from_str(text).map_err(|e| {
             let at = At(e.span().map_or(0, |span| span.start));
-            error(at, e.message().to_owned())
+            error(at, shapes::explained(text, at, e.message()))
         })?;
         build::scenario(&parsed, text).map_err(|(at, message)| error(at, message))
     }

@@ -2,7 +2,7 @@
 //! disturbances are left out as long as it still fails.
 
 use crate::network::NetworkOptions;
-use crate::scenario::{Scenario, VerdictName, verdict_name};
+use crate::scenario::{Expectation, Scenario, verdict_name};
 use crate::world::{self, Options, Outcome, Verdict};
 use core::time::Duration;
 
@@ -22,13 +22,14 @@ pub fn shrink(scenario: &Scenario, on_run: &mut dyn FnMut(usize)) -> Option<Scen
         }
     }
     let mut smallest = search.scenario;
-    smallest.expect.verdict = failure_name(&first.verdict);
+    // What else the scenario must come to, without what was left out it need not.
+    smallest.expect = Expectation {
+        verdict: verdict_name(&first.verdict),
+        property: failure.property().map(str::to_owned),
+        ..Expectation::default()
+    };
     smallest.text = crate::scenario::write(&smallest);
     Some(smallest)
-}
-
-fn failure_name(verdict: &Verdict) -> VerdictName {
-    verdict_name(verdict)
 }
 
 /// How a run failed: a smaller one must fail so too.
@@ -44,6 +45,13 @@ impl Failure {
             Verdict::Pass => None,
             Verdict::NoProgress(_) => Some(Self::NoProgress),
             Verdict::Violation(violation) => Some(Self::Violation(violation.property)),
+        }
+    }
+
+    const fn property(self) -> Option<&'static str> {
+        match self {
+            Self::NoProgress => None,
+            Self::Violation(property) => Some(property),
         }
     }
 }
@@ -152,5 +160,18 @@ mod tests {
         let workload = &smallest.options.workload;
         assert_eq!((workload.operations, workload.clients), (1, 1));
         Scenario::parse("smallest.toml", &smallest.text).expect("it can be read again");
+    }
+    /// What is left violates the same property, and its file says which.
+    #[test]
+    fn what_violates_a_property_is_left_with_the_name_of_that() {
+        let text = include_str!("../../../scenarios/beyond/disks-set-back-n4.toml");
+        let scenario = Scenario::parse("s.toml", text).unwrap_or_else(|error| panic!("{error}"));
+        let property = scenario.expect.property.clone();
+        assert!(property.is_some());
+        let smallest = shrink(&scenario, &mut |_| {}).expect("it fails");
+        let read = Scenario::parse("smallest.toml", &smallest.text);
+        let read = read.unwrap_or_else(|error| panic!("{error}\n{}", smallest.text));
+        assert_eq!(read.expect.property, property);
+        assert_eq!(read.misses(&world::run(read.seed, &read.options)), [""; 0]);
     }
 }

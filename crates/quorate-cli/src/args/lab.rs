@@ -66,6 +66,10 @@ fn parse_time_scale(text: &str) -> Result<f64, String> {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:\n  \
+    quorate lab swarm --seeds 1000\n  \
+    quorate lab swarm --first-seed 1 --seeds 20000 --shard 0/4   # one machine of four\n  \
+    quorate lab swarm --seeds 1000 --json | jq .failures")]
 pub(crate) struct Swarm {
     /// How many worlds
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
@@ -101,11 +105,14 @@ pub(crate) struct Replay {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:\n  \
+    quorate lab shrink lab-reports/swarm-513.toml\n  \
+    quorate lab shrink scenarios/beyond/disks-set-back-n4.toml --out small.toml")]
 pub(crate) struct Shrink {
     /// The scenario file
     pub(crate) file: PathBuf,
-    /// Where the smaller scenario goes; by default FILE with .min before .toml
-    #[arg(long)]
+    /// The file into which the smaller scenario goes; by default lab-reports/NAME.min.toml
+    #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
 }
 
@@ -136,6 +143,10 @@ pub(crate) struct Sweep {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:\n  \
+    quorate lab list\n  \
+    quorate lab list scenarios/original\n  \
+    quorate lab list --json | jq -r '.kinds[]'")]
 pub(crate) struct List {
     /// The folder with scenarios
     #[arg(default_value = "scenarios")]
@@ -146,6 +157,10 @@ pub(crate) struct List {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:\n  \
+    quorate lab calibrate\n  \
+    quorate lab calibrate --disk /var/lib\n  \
+    quorate lab calibrate --processes > costs.toml")]
 pub(crate) struct Calibrate {
     /// A folder on the disk to be measured; what is written there is removed again
     #[arg(long, value_name = "DIR", default_value = ".")]

@@ -3,7 +3,7 @@
 use super::Summary;
 use super::wording::{count, grouped, listed, moment, rounded};
 use crate::checker::{Checkers, LINEARIZABILITY, ONLY_THE_FAULTY_ARE_CONVICTED, OWN_INVARIANTS};
-use crate::scenario::Scenario;
+use crate::scenario::{self, Scenario};
 use crate::trace::{HEALED, Line};
 use std::collections::BTreeSet;
 
@@ -42,9 +42,7 @@ pub(super) fn properties(scenario: &Scenario, summary: &Summary) -> Vec<&'static
     } else {
         Checkers::new(options.replica_count, &options.parameters)
     };
-    let mut all = checkers.properties();
-    all.extend([ONLY_THE_FAULTY_ARE_CONVICTED, OWN_INVARIANTS, LINEARIZABILITY]);
-    all
+    scenario::properties(&checkers)
 }
 
 /// What a property says, for those who do not know its name.
@@ -188,8 +186,7 @@ mod tests {
             "format = 1\ntitle = \"a\"\n[[start]]\nat = 0\nhonest_node = 4\n",
         );
         let scenario = scenario.unwrap_or_else(|error| panic!("{error}"));
-        let mut judged = Checkers::of_a_world(&scenario.options).properties();
-        judged.extend([ONLY_THE_FAULTY_ARE_CONVICTED, OWN_INVARIANTS, LINEARIZABILITY]);
+        let judged = scenario::properties(&Checkers::of_a_world(&scenario.options));
         for property in &judged {
             assert!(meaning(property).is_some(), "{property}");
         }

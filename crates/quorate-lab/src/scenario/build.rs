@@ -1,13 +1,13 @@
 //! From the text of a scenario to a world, checked.
 
-use super::events::{behaviour, faults, ids};
-use super::format::{Believes, Expect, File, Network, Start, at as place};
+use super::Scenario;
+use super::events::{behaviour, faults, ids, lasting};
+use super::expectation::expectation;
+use super::format::{Believes, Event, File, Network, Start, at as place};
 use super::places::distances;
 use super::span::{At, Share, Time};
-use super::{Expectation, Scenario};
 use crate::network::NetworkOptions;
 use crate::rng::Seed;
-use crate::trace::EVENT_NAMES;
 use crate::world::{Fault, Options, Processor};
 use core::time::Duration;
 use pbft::{ReplicaId, ReplyRule};
@@ -66,7 +66,7 @@ pub(super) fn scenario(file: &File, text: &str) -> Result<Scenario, Refused> {
         seed: Seed::new(file.seed),
         kinds: nodes.into_iter().map(|node| node.kind).collect(),
         beyond_budget: file.beyond_budget,
-        expect: expectation(&file.expect, replica_count)?,
+        expect: expectation(&file.expect, &options)?,
         options,
         text: text.to_owned(),
     })
@@ -290,15 +290,23 @@ fn set_disk(file: &File, options: &mut Options) -> Result<(), Refused> {
 
 fn set_healing(file: &File, options: &mut Options) -> Result<(), Refused> {
     let last = options.timeline.last().map_or(Duration::ZERO, |(at, _)| *at);
-    options.heals_at = last;
-    if let Some(heals_at) = &file.heals_at {
-        options.heals_at = heals_at.get_ref().0;
-        if options.heals_at < last {
+    options.heals_at = match &file.heals_at {
+        Some(heals_at) if heals_at.get_ref().0 < last => {
             let message =
                 format!("heals_at lies before the last event, at {} s", last.as_secs_f64());
             return Err((place(heals_at), message));
         }
-    }
+        Some(heals_at) => heals_at.get_ref().0,
+        None => {
+            let end = |(at, fault): &(Duration, Fault)| match fault {
+                Fault::Pause(_, span) => *at + *span,
+                _ => *at,
+            };
+            let end = options.timeline.iter().map(end).max().unwrap_or_default();
+            refuse_undone(&file.event, end)?;
+            end
+        }
+    };
     options.recovery_max = match &file.expect.within {
         None => options.patience(),
         Some(within) => *time_above_zero(within, "within")?,
@@ -306,36 +314,26 @@ fn set_healing(file: &File, options: &mut Options) -> Result<(), Refused> {
     Ok(())
 }
 
-fn expectation(expect: &Expect, count: u32) -> Result<Expectation, Refused> {
-    let set = |list: &Option<Spanned<Vec<u32>>>| -> Result<Option<BTreeSet<ReplicaId>>, Refused> {
-        let Some(list) = list else { return Ok(None) };
-        Ok(Some(ids(list.get_ref(), place(list), count)?.into_iter().collect()))
-    };
-    Ok(Expectation {
-        verdict: expect.verdict,
-        property: expect.property.clone(),
-        view: expect.view,
-        view_at_least: expect.view_at_least,
-        view_at_most: expect.view_at_most,
-        proved: set(&expect.proved)?,
-        suspected: set(&expect.suspected)?,
-        stopped: set(&expect.stopped)?,
-        happens: event_names(&expect.happens)?,
-        never: event_names(&expect.never)?,
-        answered_within: expect.answered_within.map(|Time(span)| span),
-        messages_per_request: expect.messages_per_request,
-    })
+/// The world heals when nothing more happens unless the file says otherwise; then what the last event
+/// begins would end in the same moment.
+fn refuse_undone(events: &[Event], end: Duration) -> Result<(), Refused> {
+    let undone = events
+        .iter()
+        .filter(|event| event.at.get_ref().0 == end)
+        .find_map(|event| Some((place(&event.at), lasting(event)?)));
+    let Some((at, key)) = undone else { return Ok(()) };
+    let message = format!(
+        "the {key} would be undone in the moment it begins: without heals_at everything heals at the \
+         last event, at {} s; say how long it lasts, by heals_at = {} at the top of the file or by a \
+         later event",
+        end.as_secs_f64(),
+        (end + SUGGESTED_SPAN).as_secs_f64(),
+    );
+    Err((at, message))
 }
 
-/// Names of events, all of which must be known.
-fn event_names(names: &[Spanned<String>]) -> Result<BTreeSet<String>, Refused> {
-    let unknown = names.iter().find(|name| !EVENT_NAMES.contains(&name.get_ref().as_str()));
-    let Some(unknown) = unknown else {
-        return Ok(names.iter().map(|name| name.get_ref().clone()).collect());
-    };
-    let (name, names) = (unknown.get_ref(), EVENT_NAMES.join(", "));
-    Err((place(unknown), format!("no event is called '{name}': it is one of {names}")))
-}
+/// How long something lasts that a reader is shown how to let last.
+const SUGGESTED_SPAN: Duration = Duration::from_secs(10);
 
 /// The shortest and the longest of some times.
 pub(super) fn range(span: &Spanned<[Time; 2]>) -> Result<(Duration, Duration), Refused> {

@@ -3,6 +3,7 @@
 use super::build::{Refused, check_parameters, network, range};
 use super::format::{Behave, CrashHow, Cut, Delay, Event, at as place};
 use super::places::refuse_in_event;
+use super::shapes;
 use super::span::{At, Time};
 use crate::network::Traffic;
 use crate::world::{CrashKind, Fault, Options};
@@ -95,15 +96,25 @@ pub(super) fn faults(event: &Event, options: &Options) -> Result<Vec<Fault>, Ref
     match <[Vec<Fault>; 1]>::try_from(actions) {
         Ok([faults]) => Ok(faults),
         Err(_) => {
-            let message =
-                "an event has its time 'at' and one of cut, delay, partition, cut_from_clients, \
-                           mend, crash, restart, lose_disk, copy_disk, roll_back_disk, \
-                           fail_sync, fill_disk, rot, flip_state, pause, clock, \
-                           behave, network"
-                    .to_owned();
+            let message = format!("an event has its time 'at' and one of {}", shapes::keys());
             Err((place(&event.at), message))
         }
     }
+}
+
+/// The key of what an event begins and only another event or the healing ends, if it is of that kind.
+pub(super) fn lasting(event: &Event) -> Option<&'static str> {
+    let keys = [
+        ("cut", event.cut.is_some()),
+        ("delay", event.delay.is_some()),
+        ("partition", event.partition.is_some()),
+        ("cut_from_clients", event.cut_from_clients.is_some()),
+        ("crash", event.crash.is_some()),
+        ("network", event.network.is_some()),
+        ("fail_sync", event.fail_sync.is_some()),
+        ("fill_disk", event.fill_disk.is_some()),
+    ];
+    keys.into_iter().find(|(_, is_there)| *is_there).map(|(key, _)| key)
 }
 
 /// What some replicas send to some others: messages of the kinds named, or of every kind.

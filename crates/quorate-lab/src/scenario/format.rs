@@ -230,7 +230,7 @@ pub(super) struct Expect {
     #[serde(default)]
     pub(super) verdict: VerdictName,
     /// The property that a violation is of.
-    pub(super) property: Option<String>,
+    pub(super) property: Option<Spanned<String>>,
     pub(super) view: Option<u64>,
     pub(super) view_at_least: Option<u64>,
     pub(super) view_at_most: Option<u64>,

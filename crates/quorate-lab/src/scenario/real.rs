@@ -175,7 +175,9 @@ mod tests {
                 "event.crash.at_disk_operation",
             ),
         ] {
-            let error = parsed(more).check_for_processes("f.toml").expect_err(key);
+            let later = "[[event]]\nat = 9\nrestart = [3]\n";
+            let scenario = parsed(&format!("{more}{later}"));
+            let error = scenario.check_for_processes("f.toml").expect_err(key);
             assert_eq!((error.line, error.file.as_str()), (line, "f.toml"), "{error}");
             assert!(error.message.contains(&format!("cannot honour {key}: ")), "{error}");
         }
@@ -216,7 +218,7 @@ mod tests {
         ];
         assert_eq!(
             spans.map(|span| span.as_millis()),
-            [1_000, 3_000, 4_000, 5_000, 6_000, 7_000, 9_000]
+            [1_000, 3_000, 4_000, 5_000, 6_000, 15_000, 9_000]
         );
         let faults: Vec<String> = options.timeline.iter().map(|(_, f)| f.to_string()).collect();
         assert!(faults.iter().any(|fault| fault.contains("slow_nodes:delay=2000ms")), "{faults:?}");

@@ -32,6 +32,9 @@ pub fn write(scenario: &Scenario) -> String {
         let _ = writeln!(out, "\n[[event]]\nat = {}\n{}", time(*at), event(fault));
     }
     let _ = writeln!(out, "\n[expect]\nverdict = {}", quoted(expect.verdict.name()));
+    if let Some(property) = &expect.property {
+        let _ = writeln!(out, "property = {}", quoted(property));
+    }
     let _ = writeln!(out, "within = {}", time(options.recovery_max));
     text
 }

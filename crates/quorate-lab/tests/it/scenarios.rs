@@ -209,6 +209,15 @@ fn what_is_wrong_is_refused_in_one_line_that_says_where_and_what_is_allowed() {
         ("at = 1", "one of cut"),
         ("at = 1\nmend = true\nrestart = [1]", "one of cut"),
         ("at = 1\ncrash = { replicas = [4] }", "no replica 4"),
+        (
+            "at = 1\ncrash = [3]",
+            "not written like that, but as in crash = { replicas = [2], how = \"power\" }",
+        ),
+        ("at = 1\ncrash = [[3]]", "but as in crash = { replicas = [2]"),
+        ("at = 1\ncrash = { replicas = 3 }", "; crash is written as in crash = { replicas = [2]"),
+        ("at = 1\ncrash = {}", "; crash is written as in crash = { replicas = [2]"),
+        ("at = 1\nrestart = 3", "but as in restart = [2]"),
+        ("at = 1\nmend = 3", "; mend is written as in mend = true"),
         ("at = 1\nbehave = { replicas = [1], kind = \"evil\" }", "unknown"),
         (
             "at = 1\nbehave = { replicas = [1], kind = \"isolating_primary\", dark = [5] }",
@@ -222,6 +231,10 @@ fn what_is_wrong_is_refused_in_one_line_that_says_where_and_what_is_allowed() {
         ("at = 1\nfail_sync = [0]\n[[event]]\nat = 1\nfill_disk = [1]", "beyond_budget = true"),
         ("at = 1\nmend = true\n[expect]\nhappens = [\"a miracle\"]", "view entered"),
         ("at = 1\nmend = true\n[expect]\nstopped = [4]", "no replica 4"),
+        (
+            "at = 1\nmend = true\n[expect]\nproperty = \"agrement\"",
+            "no property is called 'agrement': it is one of determinism",
+        ),
         ("at = 1\nnetwork = { loss = \"200%\" }", "from 0 to 1"),
     ] {
         let error = event(text);
@@ -230,6 +243,42 @@ fn what_is_wrong_is_refused_in_one_line_that_says_where_and_what_is_allowed() {
     let newer = refusal("format = 2\nnews = true\n");
     assert!(newer.starts_with("s.toml:1: ") && newer.contains("format 1"), "{newer}");
     assert!(refusal(&format!("title = \"t\"\n{FOUR}")).contains("format"));
+}
+
+/// Without `heals_at` everything heals at the last event, and what that event begins would end there.
+#[test]
+fn what_would_be_undone_in_the_moment_it_begins_is_refused() {
+    let lasting = [
+        "cut = { from = [0], to = [1] }",
+        "delay = { from = [0], to = [1], by = [1, 2] }",
+        "partition = [[0], [1]]",
+        "cut_from_clients = [0]",
+        "crash = { replicas = [0] }",
+        "crash = { replicas = [0], at_disk_operation = 3 }",
+        "network = { loss = \"5%\" }",
+        "fail_sync = [0]",
+        "fill_disk = [0]",
+    ];
+    for what in lasting {
+        let file =
+            |top: &str, more: &str| format!("{HEAD}{top}{FOUR}[[event]]\nat = 2.5\n{what}\n{more}");
+        let key = what.split(' ').next().expect("a key");
+        let error = refusal(&file("", ""));
+        assert!(error.starts_with("s.toml:7: ") && error.contains(key), "{error}");
+        assert!(error.contains("by heals_at = 12.5 at the top"), "{error}");
+        let at_once = "[[event]]\nat = 2.5\nclock = { replicas = [1], forward = 1 }\n";
+        refusal(&file("", at_once));
+        let heals_at = |text: &str| parsed(text).options.heals_at;
+        assert_eq!(heals_at(&file("heals_at = 2.5\n", "")), Duration::from_millis(2_500));
+        let later = "[[event]]\nat = 9\nmend = true\n";
+        assert_eq!(heals_at(&file("", later)), Duration::from_secs(9));
+    }
+    let moment = |what: &str| format!("{HEAD}{FOUR}[[event]]\nat = 2\n{what}\n");
+    for what in ["flip_state = [0]", "restart = [0]", "lose_disk = [0]", "rot = [0]"] {
+        parsed(&moment(what));
+    }
+    let paused = parsed(&moment("pause = { replicas = [0], for = 5 }"));
+    assert_eq!(paused.options.heals_at, Duration::from_secs(7), "a pause says how long it lasts");
 }
 
 #[test]

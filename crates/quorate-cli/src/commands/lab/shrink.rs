@@ -6,6 +6,7 @@ use crate::render;
 use anyhow::{Context, Result};
 use quorate_lab::scenario;
 use quorate_lab::shrink;
+use std::path::Path;
 
 pub(super) fn run(args: &Shrink) -> Result<()> {
     let scenario = load(&args.file)?;
@@ -17,9 +18,11 @@ pub(super) fn run(args: &Shrink) -> Result<()> {
         }
     })
     .with_context(|| format!("{} passes: there is nothing to shrink", args.file.display()))?;
-    let out = args.out.clone().unwrap_or_else(|| args.file.with_extension("min.toml"));
-    std::fs::write(&out, scenario::write(&smaller))
-        .with_context(|| format!("cannot write {}", out.display()))?;
+    let name = || format!("{}.min.toml", super::stem(&args.file));
+    let out = args.out.clone().unwrap_or_else(|| Path::new("lab-reports").join(name()));
+    let writing = || format!("cannot write {}", out.display());
+    std::fs::create_dir_all(out.parent().unwrap_or(Path::new(""))).with_context(writing)?;
+    std::fs::write(&out, scenario::write(&smaller)).with_context(writing)?;
     render::line(format_args!(
         "{}: {} events, {} operations of {} clients, after {tries} runs",
         out.display(),
