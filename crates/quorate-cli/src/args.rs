@@ -62,6 +62,36 @@ mod tests {
         assert!(count >= 20, "only {count} commands were found");
     }
 
+    /// The commands that end with examples, and those that are shown in them.
+    fn commands_below(command: &clap::Command) -> Vec<clap::Command> {
+        let below: Vec<clap::Command> =
+            command.get_subcommands().flat_map(commands_below).collect();
+        let own = (!command.has_subcommands()).then(|| command.clone());
+        own.into_iter().chain(below).collect()
+    }
+
+    #[test]
+    fn help_of_every_command_ends_with_examples_that_can_be_given() {
+        for command in commands_below(&Args::command()) {
+            let name = command.get_name();
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let (_, examples) =
+                help.split_once("Example").unwrap_or_else(|| panic!("{name} has no examples"));
+            let mut count = 0;
+            for example in examples.replace("\\\n", " ").lines() {
+                let Some(typed) = example.trim().strip_prefix("quorate ") else { continue };
+                let typed = typed.split(['|', '#', '>']).next().unwrap_or_default();
+                let words = ["quorate"].into_iter().chain(typed.split_whitespace());
+                let parsed = Args::try_parse_from(words);
+                // Not every fingerprint fits into a line.
+                let is_cut_short = typed.contains('…');
+                assert!(is_cut_short || parsed.is_ok(), "{name}: {typed}: {parsed:?}");
+                count += 1;
+            }
+            assert!(count > 0, "{name} has no example");
+        }
+    }
+
     #[test]
     fn declarations_do_not_contradict_each_other() {
         Args::command().debug_assert();

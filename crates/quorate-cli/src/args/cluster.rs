@@ -202,6 +202,10 @@ pub(crate) struct Gateway {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:\n  \
+    quorate status\n  \
+    quorate status --dir alice\n  \
+    quorate status --json | jq .cluster")]
 pub(crate) struct Status {
     /// The folder of a local cluster, or of one replica
     #[arg(long, default_value = DEFAULT_DIR)]
@@ -230,6 +234,8 @@ pub(crate) struct Break {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  \
+    quorate heal 0")]
 pub(crate) struct Heal {
     /// Which replica
     pub(crate) id: u32,

@@ -52,7 +52,7 @@ impl Cast {
 
     /// The view that a weak quorum has reached.
     pub(super) fn view(&self) -> u64 {
-        self.report().map_or(0, |report| report.cluster.view)
+        self.report().and_then(|report| report.cluster.view).unwrap_or_default()
     }
 
     pub(super) fn primary_of(&self, view: u64) -> u32 {

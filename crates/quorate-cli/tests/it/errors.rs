@@ -37,6 +37,30 @@ fn status_of_a_cluster_that_is_down_has_one_exit_code_in_both_formats() {
         assert!(text(&output.stderr).contains("no replica answers; `quorate up"), "{more:?}");
         assert!(text(&output.stdout).contains("replicas"), "{more:?}");
     }
+    let shown = text(&run(&["status", "--dir", dir]).stdout);
+    assert!(shown.contains("; view and primary unknown; "), "{shown}");
+    let json = text(&run(&["status", "--dir", dir, "--json"]).stdout);
+    let status: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(status["cluster"]["view"].is_null() && status["cluster"]["primary"].is_null());
+    let gateway = format!("{dir}/gateway");
+    let next = format!("`quorate gateway --dir {gateway}` runs");
+    refused(&["status", "--dir", &gateway], 2, &["the folder of a gateway", &next]);
+}
+
+#[test]
+fn what_cannot_be_replayed_or_measured_is_refused_with_what_to_do() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name).to_str().unwrap().to_owned();
+    let (none, empty, half) = (at("none"), at("empty"), at("half"));
+    fs::create_dir(&empty).unwrap();
+    fs::create_dir(&half).unwrap();
+    fs::write(format!("{half}/scenario.toml"), "").unwrap();
+    let words = ["none, which should be the folder of a report, a scenario file or a recording"];
+    refused(&["lab", "replay", &none], 2, &words);
+    refused(&["lab", "replay", &empty], 2, &["no report of a run in", "`quorate lab run` wrote"]);
+    let next = format!("`quorate lab run {half}/scenario.toml --report {half}`");
+    refused(&["lab", "replay", &half], 2, &["has no verdict.json", &next]);
+    refused(&["lab", "calibrate", "--disk", &none], 2, &["there is no folder", "--disk"]);
 }
 
 #[test]

@@ -76,6 +76,54 @@ fn scenario_that_is_wrong_is_refused_with_its_line_and_exit_code_2() {
     assert_eq!(error.trim().lines().count(), 1, "{error}");
 }
 
+#[test]
+fn list_shows_what_can_be_run_beside_what_cannot() {
+    let root = tempfile::tempdir().unwrap();
+    let four = "[[start]]\nat = 0\nhonest_node = 4\n";
+    let write = |name: &str, rest: &str| {
+        let content = format!("format = 1\ntitle = \"{name}\"\n{rest}");
+        fs::write(root.path().join(format!("{name}.toml")), content).unwrap();
+    };
+    write("good", four);
+    write("bad", "");
+    write("worse", "[[start]]\nat = 0\nhonest_nod = 4\n");
+    let dir = root.path().to_str().unwrap();
+    let output = run(&["lab", "list", dir]);
+    assert_eq!(output.status.code(), Some(2));
+    let (shown, errors) = (text(&output.stdout), text(&output.stderr));
+    assert!(shown.contains("good.toml") && shown.contains("honest_node"), "{shown}");
+    assert!(!shown.contains("bad") && !shown.contains("worse"), "{shown}");
+    let lines: Vec<&str> = errors.lines().collect();
+    assert!(lines.len() == 2 && lines[0].contains("bad.toml:1: [[start]] missing"), "{errors}");
+    assert!(lines[1].contains("worse.toml:5: unknown kind of node"), "{errors}");
+    let listed = json(&run(&["lab", "list", dir, "--json"]));
+    assert_eq!(listed["scenarios"].as_array().unwrap().len(), 1);
+    assert_eq!(listed["refused"].as_array().unwrap().len(), 2);
+}
+
+/// Beside the reports, and not among the scenarios, or where it is told to.
+#[test]
+fn shrinker_writes_what_violates_the_same_property_into_the_folder_of_reports() {
+    let root = tempfile::tempdir().unwrap();
+    let file = original("../beyond/disks-set-back-n4.toml");
+    let shrink = |more: &[&str]| {
+        let arguments = [&["lab", "shrink", &file][..], more].concat();
+        let mut command = crate::cluster::quorate();
+        let output = command.current_dir(root.path()).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    shrink(&[]);
+    let written = root.path().join("lab-reports/disks-set-back-n4.min.toml");
+    let smaller = fs::read_to_string(&written).unwrap();
+    assert!(smaller.contains("property = \"no promises without memory\""), "{smaller}");
+    shrink(&["--out", "a/b.toml"]);
+    assert_eq!(fs::read_to_string(root.path().join("a/b.toml")).unwrap(), smaller);
+    let report = root.path().join("report").display().to_string();
+    let output = run(&["lab", "run", written.to_str().unwrap(), "--report", &report, "--json"]);
+    let summary = json(&output);
+    assert_eq!(summary["verdict"], "violation", "{summary}");
+}
+
 /// The columns of a table by their names, one map a row.
 fn rows(csv: &Path) -> Vec<BTreeMap<String, String>> {
     let table = fs::read_to_string(csv).unwrap();

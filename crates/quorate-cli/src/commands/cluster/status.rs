@@ -3,8 +3,9 @@
 use crate::args::cluster::Status;
 use crate::failure::Negative;
 use crate::render;
-use anyhow::Result;
-use pbft::{ReplicaId, View};
+use anyhow::{Result, bail};
+use pbft::{Config, View};
+use quorate_net::identity::SecretKeys;
 use quorate_node::admin::{self, NodeStatus, Request, Response};
 use quorate_node::cluster::Cluster;
 use quorate_node::home::Home;
@@ -27,8 +28,11 @@ pub(crate) struct Report {
 pub(crate) struct ClusterRow {
     pub(crate) replicas: u32,
     pub(crate) f: u32,
-    pub(crate) view: u64,
-    pub(crate) primary: u32,
+    /// The highest view that enough replicas confirm, of those that have been let in; none if nobody
+    /// has.
+    pub(crate) view: Option<u64>,
+    /// The primary of that view.
+    pub(crate) primary: Option<u32>,
     /// How many more replicas may become arbitrary without losing safety or progress.
     pub(crate) faults_tolerated_now: u32,
     /// How many more may merely stop without losing progress.
@@ -64,6 +68,7 @@ pub(crate) struct ReplicaRow {
 }
 
 pub(super) fn run(args: &Status) -> Result<()> {
+    refuse_gateway(&args.dir)?;
     let report = collect(&args.dir)?;
     if args.json {
         render::line(format_args!("{}", serde_json::to_string(&report)?))?;
@@ -99,6 +104,22 @@ fn explain_accusation(row: &ReplicaRow) {
         row.id,
         accusers.join(", ")
     ));
+}
+
+/// In a gateway's folder there is nobody to ask.
+fn refuse_gateway(dir: &Path) -> Result<()> {
+    let keys = SecretKeys::load(&Home::new(dir).keys_path());
+    if let Ok(keys) = keys
+        && super::open_cluster(dir)?.cluster.client_with(&keys.public()).is_some()
+    {
+        let dir = dir.display();
+        bail!(
+            "{dir} is the folder of a gateway, which does not know how the replicas are: name the \
+             folder of a replica, or of a local cluster, with --dir; `quorate gateway --dir {dir}` \
+             runs the gateway"
+        );
+    }
+    Ok(())
 }
 
 /// Says what can be done here when no replica answers: that depends on whose folder it is.
@@ -147,7 +168,7 @@ fn report(cluster: &Cluster, statuses: &[Option<NodeStatus>], seen: Vec<u32>) ->
     let config = &cluster.config;
     let (quorums, f) = (config.quorums, config.quorums.fault_bound());
     let view = common_view(statuses, quorums.weak());
-    let primary = config.primary(View::new(view)).get();
+    let primary = view.map(|view| config.primary(View::new(view)).get());
     let highest = statuses.iter().flatten().map(|status| status.last_executed).max();
     let rows = cluster.replicas.iter().zip(statuses);
     let replicas: Vec<ReplicaRow> = rows
@@ -160,7 +181,7 @@ fn report(cluster: &Cluster, statuses: &[Option<NodeStatus>], seen: Vec<u32>) ->
                 addr: address.address.clone(),
                 pid: known.map(|status| status.pid),
                 reachable: known.is_some() || seen.contains(&id),
-                role: role(config.primary(View::new(known.map_or(view, |s| s.view))), id, known),
+                role: known.map_or("unknown", |status| role(config, status)),
                 view: known.map(|status| status.view),
                 active: known.is_some_and(|status| status.active),
                 last_executed: known.map(|status| status.last_executed),
@@ -196,24 +217,26 @@ fn report(cluster: &Cluster, statuses: &[Option<NodeStatus>], seen: Vec<u32>) ->
     }
 }
 
-/// The highest view that a weak quorum has reached; fewer could make it up.
-fn common_view(statuses: &[Option<NodeStatus>], weak: usize) -> u64 {
-    let mut views: Vec<u64> = statuses.iter().flatten().map(|status| status.view).collect();
+/// The highest view that a weak quorum of those that have been let in has reached, or all of them if
+/// they are fewer, as in the folder of one replica; fewer could make it up. Whoever has not been let
+/// in knows only what was once.
+fn common_view(statuses: &[Option<NodeStatus>], weak: usize) -> Option<u64> {
+    let let_in = statuses.iter().flatten().filter(|status| status.admitted);
+    let mut views: Vec<u64> = let_in.map(|status| status.view).collect();
     views.sort_unstable_by(|a, b| b.cmp(a));
-    let weak = weak.min(views.len().max(1));
-    views.get(weak - 1).copied().unwrap_or_default()
+    let weak = weak.min(views.len());
+    views.get(weak.checked_sub(1)?).copied()
 }
 
-fn role(primary: ReplicaId, id: u32, status: Option<&NodeStatus>) -> &'static str {
+fn role(config: &Config, status: &NodeStatus) -> &'static str {
     match status {
-        None => "unknown",
-        Some(status) if status.amnesiac => "rejoining",
-        Some(status) if status.fetching.is_some() => "fetching state",
-        Some(status) if !status.admitted && !status.accused_by.is_empty() => "not let in",
-        Some(status) if !status.admitted => "starting",
-        Some(status) if !status.active => "changing view",
-        Some(_) if primary.get() == id => "primary",
-        Some(_) => "backup",
+        status if status.amnesiac => "rejoining",
+        status if status.fetching.is_some() => "fetching state",
+        status if !status.admitted && !status.accused_by.is_empty() => "not let in",
+        status if !status.admitted => "starting",
+        status if !status.active => "changing view",
+        status if config.primary(View::new(status.view)).get() == status.id => "primary",
+        _ => "backup",
     }
 }
 
@@ -248,9 +271,13 @@ fn show(report: &Report) -> Result<()> {
     let ClusterRow {
         replicas, f, view, primary, faults_tolerated_now, stops_tolerated_now, ..
     } = &report.cluster;
+    let view = view.zip(*primary).map_or_else(
+        || "view and primary unknown".to_owned(),
+        |(view, primary)| format!("view {view}, primary {primary}"),
+    );
     render::line(format_args!(
-        "{replicas} replicas, f = {f}, durability {}; view {view}, primary {primary}; survives \
-         {faults_tolerated_now} more faults, or {stops_tolerated_now} more stops",
+        "{replicas} replicas, f = {f}, durability {}; {view}; survives {faults_tolerated_now} more \
+         faults, or {stops_tolerated_now} more stops",
         report.cluster.durability
     ))
 }

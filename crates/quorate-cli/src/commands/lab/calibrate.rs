@@ -13,8 +13,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 pub(super) fn run(args: &Calibrate) -> Result<()> {
-    let folder = tempfile::tempdir_in(&args.disk)
-        .with_context(|| format!("cannot write to {}", args.disk.display()))?;
+    let shown = args.disk.display();
+    anyhow::ensure!(
+        args.disk.is_dir(),
+        "there is no folder {shown}: make it, or name another on the disk to be measured with --disk"
+    );
+    let folder =
+        tempfile::tempdir_in(&args.disk).with_context(|| format!("cannot write to {shown}"))?;
     let disk = FileBackend::create(&folder.path().join("journal"))?;
     let mut measured = calibrate(since_start, Arc::new(disk))?;
     if args.processes {

@@ -2,9 +2,11 @@
 
 use super::load;
 use crate::args::lab::List;
+use crate::failure::in_one_line;
 use crate::render;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use quorate_adversary::Behaviour;
+use quorate_lab::scenario::Scenario;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -12,13 +14,32 @@ pub(super) fn run(args: &List) -> Result<()> {
     let mut files = Vec::new();
     collect(&args.dir, &mut files)?;
     files.sort();
-    let mut rows = Vec::new();
+    let (mut rows, mut refused) = (Vec::new(), Vec::new());
     for file in &files {
-        let scenario = load(file)?;
-        let n = scenario.options.replica_count;
-        rows.push((file.display().to_string(), n, scenario.expect.verdict.name(), scenario.title));
+        match load(file) {
+            Ok(Scenario { options, expect, title, .. }) => {
+                let n = options.replica_count;
+                rows.push((file.display().to_string(), n, expect.verdict.name(), title));
+            }
+            Err(error) => refused.push(in_one_line(&error)),
+        }
     }
-    if args.json {
+    show(rows, &refused, args.json)?;
+    match refused.as_slice() {
+        [] => Ok(()),
+        [only] => bail!("{only}"),
+        [others @ .., last] => {
+            others.iter().for_each(|error| render::note(format_args!("quorate: {error}")));
+            bail!("{last}")
+        }
+    }
+}
+
+/// File, number of replicas, verdict and title of each.
+type Row = (String, u32, &'static str, String);
+
+fn show(rows: Vec<Row>, refused: &[String], json: bool) -> Result<()> {
+    if json {
         let scenarios: Vec<_> = rows
             .iter()
             .map(|(file, n, verdict, title)| {
@@ -26,7 +47,7 @@ pub(super) fn run(args: &List) -> Result<()> {
             })
             .collect();
         let kinds: Vec<&str> = Behaviour::ALL.iter().map(|kind| kind.name()).collect();
-        let object = json!({ "scenarios": scenarios, "kinds": kinds });
+        let object = json!({ "scenarios": scenarios, "kinds": kinds, "refused": refused });
         return render::line(format_args!("{object}"));
     }
     let rows: Vec<Vec<String>> = rows

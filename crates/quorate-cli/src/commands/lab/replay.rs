@@ -24,8 +24,21 @@ pub(super) fn run(args: &Replay) -> Result<()> {
         single::show(&summary, &dir, args.json)?;
         return single::conclude(&summary);
     }
-    let scenario = load(&args.path.join("scenario.toml"))?;
-    let recorded = recorded_hash(&args.path.join("verdict.json"))?;
+    let shown = args.path.display();
+    let (file, verdict) = (args.path.join("scenario.toml"), args.path.join("verdict.json"));
+    anyhow::ensure!(
+        file.exists(),
+        "there is no report of a run in {shown}, since it has no scenario.toml: name a folder that \
+         `quorate lab run` wrote, a scenario file or a recording"
+    );
+    anyhow::ensure!(
+        verdict.exists(),
+        "{shown} has no verdict.json, so there is nothing that a replay could be compared with; \
+         `quorate lab run {} --report {shown}` runs its scenario again and writes all of the report",
+        file.display()
+    );
+    let scenario = load(&file)?;
+    let recorded = recorded_hash(&verdict)?;
     let summary = report::run_and_write(&scenario, &args.path)?;
     single::show(&summary, &args.path, args.json)?;
     let hash = summary.trace_hash.as_deref().unwrap_or_default();
@@ -45,7 +58,12 @@ fn open_recording(path: &Path) -> Result<Option<BufReader<File>>> {
     if path.is_dir() {
         return Ok(None);
     }
-    let reading = || format!("cannot read {}", path.display());
+    let reading = || {
+        format!(
+            "cannot read {}, which should be the folder of a report, a scenario file or a recording",
+            path.display()
+        )
+    };
     let mut file = BufReader::new(File::open(path).with_context(reading)?);
     let found = quorate_lab::replay::is_recording(&mut file).with_context(reading)?;
     file.rewind().with_context(reading)?;
