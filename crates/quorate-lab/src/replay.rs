@@ -3,6 +3,9 @@
 //!
 //! [`crate::record`] is something else: what a laboratory counts and judges a run by.
 
+mod words;
+
+use crate::report::wording;
 use pbft::{Config, Now, Position, ReplicaId, SeqNum, SigningKey, View};
 use quorate_replica::recording::{Entry, OutputMark, RecordedInput, RecordingReader, read_start};
 use quorate_replica::{CheckpointState, Effect, Host, HostInput, JournalTask, Services};
@@ -151,7 +154,7 @@ impl Replica {
                 Ok(Some(Entry::End)) if is_answered => return ended(reader),
                 Ok(Some(Entry::Input { now, input })) if is_answered => {
                     self.inputs += 1;
-                    self.what = describe(&self.config, &input);
+                    self.what = words::input(&self.config, &input);
                     self.take(now, input)?;
                     is_answered = false;
                 }
@@ -187,9 +190,7 @@ impl Replica {
             let mark = now.map(|effect| OutputMark::of(&self.config, effect));
             if then != mark.as_ref() {
                 let side = |mark: Option<&OutputMark>| {
-                    mark.map_or("nothing".to_owned(), |OutputMark { kind, digest }| {
-                        format!("{kind:?} {digest}")
-                    })
+                    mark.map_or_else(|| "nothing".to_owned(), words::output)
                 };
                 let place = format!("output {} ", index + 1);
                 return Err((place + &side(then), side(mark.as_ref())));
@@ -246,7 +247,7 @@ impl Asked {
                 let state = self.hashes.remove(asked.ok_or_else(unasked)?);
                 let found = state.id();
                 if found != *id {
-                    return Err((format!("{id:?}"), format!("{found:?}")));
+                    return Err((wording::state(id), wording::state(&found)));
                 }
                 Ok(true)
             }
@@ -255,18 +256,6 @@ impl Asked {
             | HostInput::Tick
             | HostInput::StorageFailed(_) => Ok(false),
         }
-    }
-}
-
-/// An input in a few words.
-fn describe(config: &Config, input: &RecordedInput) -> String {
-    match input {
-        RecordedInput::Message { from, frame } => {
-            let message = pbft::wire::decode(config.domain.epoch, frame);
-            let kind = message.map_or("undecodable".to_owned(), |m| format!("{:?}", m.kind()));
-            format!("{kind} of {from:?}")
-        }
-        other => format!("{other:?}"),
     }
 }
 

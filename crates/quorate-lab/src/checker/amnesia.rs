@@ -84,7 +84,13 @@ impl Amnesia {
         if lost.bound.is_some_and(|bound| number > bound) {
             return Ok(());
         }
-        let (kind, bound) = (message.kind().name(), lost.bound);
-        Err(format!("replica {from} sent a {kind} about {number} with the bound {bound:?}"))
+        let kind = message.kind().name();
+        let may = lost.bound.map_or_else(
+            || "no REJOIN of it was executed yet".to_owned(),
+            |bound| format!("may promise only what lies above number {bound}"),
+        );
+        Err(format!(
+            "replica {from} sent a {kind} about number {number}, although it lost its memory and {may}"
+        ))
     }
 }

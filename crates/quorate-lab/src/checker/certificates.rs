@@ -69,7 +69,11 @@ impl ReplyCertificates {
         if *known == digest {
             return Ok(());
         }
-        Err(format!("replicas {first} and {from} answered request {name:?} differently"))
+        let (client, session, timestamp) = name;
+        Err(format!(
+            "replicas {first} and {from} answered request {timestamp} of client {client} in its session \
+             {session} differently"
+        ))
     }
 }
 

@@ -2,6 +2,7 @@
 //! names, decided once more.
 
 use super::{Checker, Observation};
+use crate::report::wording::choices;
 use crate::restated::{Thresholds, decide};
 use pbft::message::{NewViewProof, ViewChange};
 use pbft::{Message, ReplicaId, View};
@@ -33,14 +34,14 @@ impl NewViews {
         }
         let who: Vec<String> = used.iter().map(|vc| vc.replica.to_string()).collect();
         let what = decided.map_or("leave it open".to_owned(), |(start, chosen)| {
-            format!("start it at {} with {chosen:?}", start.0)
+            format!("start it at {} and choose {}", start.0, choices(&chosen))
         });
         Err(format!(
-            "the NEW-VIEW of view {} starts at {} with {:?}, but the VIEW-CHANGEs of replicas {} \
+            "the NEW-VIEW of view {} starts at {} and chooses {}, but the VIEW-CHANGEs of replicas {} \
              {what}",
             body.view,
             body.checkpoint.0,
-            body.chosen,
+            choices(&body.chosen),
             who.join(", ")
         ))
     }

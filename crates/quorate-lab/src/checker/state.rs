@@ -2,6 +2,7 @@
 //! what its digest says: nobody looks again at what a digest was once believed of.
 
 use super::{Checker, Observation};
+use crate::report::wording::state;
 use pbft::message::CheckpointId;
 use pbft::{Event, Message, ReplicaId, SeqNum};
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ impl Checker for EqualStates {
         if known == id {
             return Ok(());
         }
-        Err(format!("after number {seq} replica {first} has {known:?}, replica {at} has {id:?}"))
+        let (known, other) = (state(known), state(id));
+        Err(format!("after number {seq} replica {first} has {known}, replica {at} has {other}"))
     }
 }

@@ -123,7 +123,7 @@ fn another_input_is_found() {
     let tick = |millis, input| Entry::Input { now: at(millis), input };
     // What is durable lets nothing go yet: that it is missing shows where a peer is greeted.
     let found = divergence(&with(2, tick(1000, RecordedInput::Tick)));
-    assert_eq!((found.input, found.what.as_str()), (2, "Connected(r0)"));
+    assert_eq!((found.input, found.what.as_str()), (2, "a link with replica 0"));
     let found = divergence(&with(4, tick(2000, RecordedInput::Connected(ReplicaId::new(2)))));
     assert_eq!(found.input, 2);
 }

@@ -1,6 +1,8 @@
 //! How numbers and names are written for people, on pages and terminals alike.
 
 use crate::trace::Party;
+use pbft::Digest;
+use pbft::message::CheckpointId;
 
 /// A duration in milliseconds, as precise as it is readable.
 pub fn millis(micros: u64) -> String {
@@ -96,6 +98,17 @@ pub(crate) fn party(party: Party) -> String {
         Party::Replica(replica) => format!("replica {replica}"),
         Party::Client(client) => format!("client {client}"),
     }
+}
+
+/// A state by the digests of it and of what led to it.
+pub(crate) fn state(id: &CheckpointId) -> String {
+    format!("state {} and history {}", id.state_root, id.history_root)
+}
+
+/// The batches that a new view chooses, from its start on.
+pub(crate) fn choices(chosen: &[Digest]) -> String {
+    let chosen: Vec<String> = chosen.iter().map(ToString::to_string).collect();
+    listed(&chosen)
 }
 
 /// The beginning of a sentence.

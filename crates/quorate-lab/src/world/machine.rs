@@ -501,7 +501,9 @@ impl Machine {
                     (false, true) => ", rejoining",
                     (false, false) => ", not admitted",
                 },
-                fetch.map_or_else(String::new, |fetch| format!(", fetching {fetch:?}")),
+                fetch.map_or_else(String::new, |fetch| {
+                    format!(", fetching the state at {}", fetch.seq)
+                }),
             ),
         }
     }
