@@ -229,8 +229,15 @@ impl Suspicions {
         };
         let odd =
             self.votes.iter().filter(|(ballot, by)| by.len() >= weak_quorum && is_odd(ballot));
-        let what = |kind: Kind| format!("its {} named a batch that nobody proposed", kind.name());
-        odd.map(|(ballot, _)| (ballot.by, what(ballot.kind))).collect()
+        let mut kinds: BTreeMap<ReplicaId, BTreeSet<&str>> = BTreeMap::new();
+        for (ballot, _) in odd {
+            kinds.entry(ballot.by).or_default().insert(ballot.kind.name());
+        }
+        let what = |kinds: BTreeSet<&str>| {
+            let kinds: Vec<&str> = kinds.into_iter().rev().collect();
+            format!("its {} named a batch that nobody proposed", kinds.join(" and its "))
+        };
+        kinds.into_iter().map(|(replica, kinds)| (replica, what(kinds))).collect()
     }
 
     /// Who answered clients otherwise than a quorum, or much later.

@@ -4,13 +4,16 @@ use super::Summary;
 use super::html::drawn_first;
 use super::reading::{Arrow, Reading, letter};
 use super::story;
+use super::wording::count;
 use crate::trace::{Fate, Line, MessageLine, Party};
 use core::fmt::Write;
 use pbft::{ClientId, ReplicaId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most rows: more do not fit a screen.
-const ROWS_MAX: usize = 40;
+/// The most rows from the beginning, and from the end where there are more: more do not fit a screen,
+/// and the end is what it came to.
+const FIRST_MAX: usize = 30;
+const LAST_MAX: usize = 10;
 /// The most replicas that have room beside each other.
 const REPLICA_COUNT_MAX: u32 = 10;
 /// The width of a column.
@@ -38,13 +41,20 @@ pub fn diagram(replica_count: u32, summary: &Summary, lines: &[Line]) -> Option<
         let _ = write!(text, "{:<WIDTH$}", head(*lane));
     }
     text.truncate(text.trim_end().len());
-    for row in rows.iter().take(ROWS_MAX) {
+    let left_out = rows.len().saturating_sub(FIRST_MAX + LAST_MAX);
+    let (first, rest) = rows.split_at(rows.len().min(FIRST_MAX));
+    let last = &rest[left_out..];
+    for row in first {
         let _ = write!(text, "\n{}", row.draw(&lanes, &reading));
     }
-    if let Some(more) = rows.len().checked_sub(ROWS_MAX).filter(|more| *more > 0) {
-        let _ = write!(text, "\n{:>10}  {more} more rows: the report has them", "…");
+    if left_out > 0 {
+        let rows = count(left_out as u64, "more row", "more rows");
+        let _ = write!(text, "\n{:>10}  {rows} here: the report has them", "…");
     }
-    let shown = rows.iter().take(ROWS_MAX).flat_map(|row| row.ends.values().copied());
+    for row in last {
+        let _ = write!(text, "\n{}", row.draw(&lanes, &reading));
+    }
+    let shown = first.iter().chain(last).flat_map(|row| row.ends.values().copied());
     let _ = write!(text, "\n{:>10}  {}", "", legend(&shown.collect()));
     Some(text)
 }
