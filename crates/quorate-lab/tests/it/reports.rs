@@ -197,6 +197,7 @@ fn pages_say_what_liars_did() {
         ),
         ("acceptance/E39-divergent-checkpoints-n4.toml", "Replica 3 names another state"),
         ("acceptance/E22-jump-to-high-n4.toml", "but nothing at numbers 1 to 31"),
+        ("acceptance/E22-jump-to-max-n4.toml", "but nothing at numbers 1 to 18446744073709551614"),
         (
             "acceptance/E21-backups-in-the-dark-n4.toml",
             "Replica 3 had fallen behind, without the PRE-PREPAREs of",
@@ -287,4 +288,70 @@ fn terminal_draws_the_lie_and_the_number_that_makes_good_for_it() {
         assert!(text.contains(telling), "{telling}: {text}");
     }
     assert!(!text.contains("PRE-PREPARE 5"), "{text}");
+    // It fits a screen, and what is left out is neither how it began nor what it came to.
+    assert!(text.lines().count() <= 43, "{text}");
+    let (begin, end) = text.split_once(" more rows here: the report has them").expect(&text);
+    assert!(begin.contains("!─"), "{text}");
+    assert!(end.contains("REPLY, opens the session"), "{text}");
+}
+
+/// The label of a vote has a place of its own; where there is none, the vote has no label.
+#[test]
+fn labels_of_votes_lie_on_no_other_label() {
+    for (file, first) in [
+        ("original/faulty_primary.toml", ">1A<"),
+        ("acceptance/E19-equivocating-primary-n4.toml", ">1A<"),
+        ("acceptance/E35-new-primary-dies-n7.toml", ">33B<"),
+    ] {
+        let page = page_of(file);
+        let (_, figure) = page.split_once("<figure id=\"picture\">").expect("there is a picture");
+        let (figure, _) = figure.split_once("</figure>").expect("it ends");
+        assert_says(figure, &[first]);
+        let labels: Vec<(&str, f64, f64, f64)> = shown_labels(figure);
+        let is_vote = |class: &str| class.starts_with("prepare") || class.starts_with("commit");
+        assert!(labels.iter().filter(|(class, ..)| is_vote(class)).count() > 5, "{file}");
+        for (index, (class, x, y, width)) in labels.iter().enumerate() {
+            for (other, x2, y2, width2) in &labels[..index] {
+                // Places are rounded to whole units.
+                let is_apart =
+                    x + width <= x2 + 1.0 || x2 + width2 <= x + 1.0 || (y - y2).abs() >= 12.0;
+                assert!(is_apart || !is_vote(class) && !is_vote(other), "{file}: {class} {x} {y}");
+            }
+        }
+    }
+}
+
+/// The labels that are shown before anybody asks for more: class, place and width.
+fn shown_labels(figure: &str) -> Vec<(&str, f64, f64, f64)> {
+    let hidden = ["repeat", "late", "vain", "more", "status", "other", "repair"];
+    let groups = figure.split("<g class=\"").filter_map(|group| group.split_once("\"><rect "));
+    let is_shown =
+        |class: &str| class.contains("proof") || !class.split(' ').any(|it| hidden.contains(&it));
+    let shown = groups.filter(|(class, _)| is_shown(class));
+    shown
+        .map(|(class, rect)| {
+            let number = |key: &str| -> f64 {
+                let (_, rest) = rect.split_once(&format!("{key}=\"")).expect(key);
+                rest.split('"').next().and_then(|number| number.parse().ok()).expect(key)
+            };
+            (class, number("x"), number("y"), number("width"))
+        })
+        .collect()
+}
+
+/// What the picture is about fits a slide: it begins later where its beginning has no room.
+#[test]
+fn picture_is_never_wider_than_a_slide() {
+    for file in [
+        "acceptance/E35-new-primary-dies-n7.toml",
+        "acceptance/E25-starved-client-n4.toml",
+        "acceptance/E43-target-of-a-transfer-moves-n7.toml",
+    ] {
+        let page = page_of(file);
+        let (_, figure) = page.split_once("<figure id=\"picture\">").expect("there is a picture");
+        let (_, svg) =
+            figure.split_once("aria-label=\"message sequence diagram\" width=\"").expect(file);
+        let width: f64 = svg.split('"').next().and_then(|width| width.parse().ok()).expect(file);
+        assert!(width <= 1_071.0, "{file}: {width}");
+    }
 }

@@ -3,6 +3,7 @@
 
 mod arrows;
 mod axis;
+mod contents;
 mod lanes;
 pub(super) mod marks;
 mod stretch;
@@ -34,8 +35,7 @@ const TOP: f64 = 46.0;
 
 /// The picture of the stretch that tells most.
 pub(super) fn telling(scenario: &Scenario, reading: &Reading<'_>, story: &Story) -> String {
-    let stretch = Stretch::telling(reading, &story.lies);
-    let frame = Frame::new(reading, stretch, TELLING_MAX);
+    let frame = Frame::telling(reading, &story.lies);
     frame.figure(scenario, "picture", Some(WIDTH), &story.sentences)
 }
 
@@ -44,7 +44,7 @@ pub(in crate::report) fn drawn_first<'a>(
     reading: &'a Reading<'a>,
     lies: &[Lie],
 ) -> (Vec<Party>, Vec<&'a Arrow<'a>>) {
-    let frame = Frame::new(reading, Stretch::telling(reading, lies), TELLING_MAX);
+    let frame = Frame::telling(reading, lies);
     let drawn = frame.arrows.iter().copied().filter(|arrow| frame.is_drawn_first(arrow));
     let drawn = drawn.collect();
     (frame.clients, drawn)
@@ -76,6 +76,30 @@ pub(super) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
+    /// The stretch that tells most, as much of it as fits a slide.
+    fn telling(reading: &'a Reading<'a>, lies: &[Lie]) -> Self {
+        let mut frame = Self::new(reading, Stretch::telling(reading, lies), TELLING_MAX);
+        let (_, _, times) = frame.places();
+        let part = Axis::new(&times, None).part(frame.stretch.drawn_for, WIDTH);
+        let all = (frame.stretch.from, frame.stretch.to);
+        let Some((from, to)) = part.filter(|part| *part != all) else { return frame };
+        let stretch = Stretch { from, to, ..frame.stretch };
+        frame = Self::new(reading, stretch, TELLING_MAX);
+        let named: BTreeSet<u64> =
+            frame.numbered().filter(|seq| frame.is_asked(Some(*seq))).collect();
+        // Without any that are asked for all would be.
+        if !named.is_empty() {
+            frame.stretch.seqs = named;
+        }
+        frame
+    }
+
+    /// The numbers that messages are about.
+    fn numbered(&self) -> impl Iterator<Item = u64> {
+        let messages = self.arrows.iter().map(|arrow| arrow.message);
+        messages.filter(|message| phase::of(message.kind).is_numbered).filter_map(|it| it.seq)
+    }
+
     fn new(reading: &'a Reading<'a>, stretch: Stretch, most: usize) -> Self {
         let is_inside = |arrow: &&Arrow<'_>| {
             arrow.message.at >= stretch.from
@@ -244,12 +268,16 @@ impl<'a> Frame<'a> {
         for arrow in &arrows {
             arrows::draw(svg, self, arrow, &departures, &axis, &lanes);
         }
-        // Texts lie above lines, and those of proofs find their places first.
-        let mut labels = Labels::default();
-        for arrow in arrows.iter().rev() {
+        // Texts lie above lines; marks, proofs and proposals find their places before votes do.
+        let marks = marks::place(self, &axis, &lanes);
+        let mut labels = Labels::beside(&marks, lanes.step());
+        let mut named = arrows;
+        named.reverse();
+        named.sort_by_key(|arrow| (arrow.convicts.is_none(), arrow.message.kind != "PRE-PREPARE"));
+        for arrow in &named {
             arrows::label(svg, self, arrow, &departures, &axis, &lanes, &mut labels);
         }
-        marks::draw(svg, self, &axis, &lanes);
+        marks::draw(svg, &marks);
         svg.push_str("</svg></div>");
     }
 
@@ -260,14 +288,15 @@ impl<'a> Frame<'a> {
         for (index, sentence) in sentences.iter().enumerate() {
             let Some(at) = sentence.at.filter(|at| (from..=to).contains(at)) else { continue };
             let place = axis.at(at);
-            let x = place.max(free);
-            free = x + 20.0;
+            let number = (index + 1).to_string();
+            let radius = 6.0 + 3.0 * number.len() as f64;
+            let x = place.min(axis.width() - radius).max(free + radius);
+            free = x + radius + 2.0;
             let _ = write!(
                 svg,
                 "<g class=\"row\"><title>{}</title><path d=\"M{x:.0} 40L{place:.0} {TOP}V{bottom:.0}\"/>\
-                 <circle cx=\"{x:.0}\" cy=\"31\" r=\"9\"/><text x=\"{x:.0}\" y=\"35\">{}</text></g>",
+                 <circle cx=\"{x:.0}\" cy=\"31\" r=\"{radius:.0}\"/><text x=\"{x:.0}\" y=\"35\">{number}</text></g>",
                 escape(&sentence.text),
-                index + 1
             );
         }
     }
@@ -285,7 +314,7 @@ impl<'a> Frame<'a> {
             let x2 = if until >= to { axis.width() } else { axis.at(until) };
             if period.from > left_at && period.from > from {
                 let x = axis.at(left_at);
-                let text = if x1 - x > 90.0 { "between views" } else { "" };
+                let text = if x1 - x > 102.0 { "between views" } else { "" };
                 band(svg, "between", (x, x1), bottom, text);
             }
             left_at = until.max(from);
@@ -318,52 +347,6 @@ impl<'a> Frame<'a> {
                 x + 3.0
             );
         }
-    }
-
-    /// How many messages of a sort there are, to be shown when somebody asks.
-    pub(super) fn count(&self, sort: &str) -> usize {
-        self.arrows.iter().filter(|arrow| self.sort(arrow).trim_start() == sort).count()
-    }
-
-    /// How many messages of a kind there are.
-    pub(super) fn count_kind(&self, class: &str) -> usize {
-        self.arrows.iter().filter(|arrow| phase::of(arrow.message.kind).class == class).count()
-    }
-
-    /// Whether there is such a mark.
-    pub(super) fn has_mark(&self, mark: &marks::Mark) -> bool {
-        self.events().any(|event| {
-            marks::of(event).is_some_and(|it| it.class == mark.class && it.glyph == mark.glyph)
-        })
-    }
-
-    /// Whether messages name rival digests.
-    pub(super) fn rivals(&self) -> usize {
-        let ranks = self.arrows.iter().filter(|arrow| self.sort(arrow) != " more");
-        let ranks = ranks.filter_map(|arrow| self.reading.rivals.rank(arrow.message));
-        ranks.max().map_or(0, |rank| rank + 1)
-    }
-
-    pub(super) fn has_proofs(&self) -> bool {
-        self.arrows.iter().any(|arrow| arrow.convicts.is_some())
-    }
-
-    pub(super) fn has_questions(&self) -> bool {
-        self.arrows.iter().any(|arrow| arrow.asks_for_proof)
-    }
-
-    pub(super) fn has_refusals(&self) -> bool {
-        self.arrows.iter().any(|arrow| arrow.is_refused_as_a_lie())
-    }
-
-    pub(super) fn has_losses(&self) -> bool {
-        use crate::trace::Fate;
-        self.arrows.iter().any(|arrow| matches!(arrow.message.fate, Fate::Lost | Fate::Down))
-    }
-
-    pub(super) fn has_faults(&self) -> bool {
-        let (from, to) = (self.stretch.from, self.stretch.to);
-        self.reading.faults.iter().any(|(at, _)| (from..=to).contains(at))
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A message on its way.
 pub(in crate::report) struct Arrow<'a> {
     pub(in crate::report) message: &'a MessageLine,
-    /// Its receiver had the same message already.
+    /// Its receiver had the same message already, or it is lost as the same was before.
     pub(in crate::report) is_repeat: bool,
     /// It is about a view that its receiver had left.
     pub(in crate::report) is_late: bool,
@@ -35,15 +35,19 @@ const EFFECT_MICROS: u64 = 1_000;
 pub(super) fn read(lines: &[Line]) -> Vec<Arrow<'_>> {
     let mut arrows: Vec<Arrow<'_>> = Vec::new();
     let mut had: BTreeSet<Key<'_>> = BTreeSet::new();
+    let mut in_vain: BTreeSet<Key<'_>> = BTreeSet::new();
     let mut heads_for: BTreeMap<Party, u64> = BTreeMap::new();
     let mut last: BTreeMap<Party, usize> = BTreeMap::new();
     for line in lines {
         match line {
             Line::Message(message) if message.fate != Fate::Own && message.kind != "HELLO" => {
-                let is_repeat = had.contains(&key(message));
-                if !matches!(message.fate, Fate::Lost | Fate::Down) {
-                    had.insert(key(message));
-                }
+                // What is lost again, as it was before, tells nothing new either.
+                let is_repeat = match message.fate {
+                    Fate::Lost | Fate::Down => {
+                        !in_vain.insert(key(message)) || had.contains(&key(message))
+                    }
+                    _ => !had.insert(key(message)),
+                };
                 if message.fate.is_handled() {
                     last.insert(message.to, arrows.len());
                 }

@@ -1,10 +1,10 @@
 //! Digests that stand against each other: of one number's batch, of one checkpoint's state, of one
 //! request's result.
 
-use crate::trace::{Line, MessageLine, Party};
-use std::collections::BTreeMap;
+use crate::trace::{Fate, Line, MessageLine, Party};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Where more than one digest was named, and the letter of each: A for the one named first.
+/// Where more than one digest was named, and the letter of each: A for the one told first.
 pub(in crate::report) struct Rivals<'a> {
     of: BTreeMap<Place, Vec<&'a str>>,
 }
@@ -23,6 +23,7 @@ enum Place {
 impl<'a> Rivals<'a> {
     pub(super) fn read(lines: &'a [Line]) -> Self {
         let mut of: BTreeMap<Place, Vec<&str>> = BTreeMap::new();
+        let mut told = BTreeSet::new();
         for line in lines {
             let (place, digest) = match line {
                 Line::Message(message) => (place(message), message.digest.as_deref()),
@@ -37,6 +38,13 @@ impl<'a> Rivals<'a> {
             if !named.contains(&digest) {
                 named.push(digest);
             }
+            if matches!(line, Line::Message(message) if message.fate != Fate::Own) {
+                told.insert((place, digest));
+            }
+        }
+        // A liar names to itself what it tells nobody: the first letters are not for that.
+        for (place, named) in &mut of {
+            named.sort_by_key(|digest| !told.contains(&(*place, *digest)));
         }
         of.retain(|_, digests| digests.len() > 1);
         Self { of }

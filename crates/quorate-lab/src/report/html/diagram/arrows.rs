@@ -1,6 +1,7 @@
 //! Messages as arrows: where they leave and arrive, what they name, what became of them.
 
 use super::axis::STEP;
+use super::marks::Placed;
 use super::{Axis, Frame, Lanes};
 use crate::report::html::{escape, phase};
 use crate::report::reading::{Arrow, letter};
@@ -111,15 +112,24 @@ fn class(frame: &Frame<'_>, arrow: &Arrow<'_>) -> String {
     class
 }
 
-/// Where labels are that are shown before anybody asks for more.
-#[derive(Default)]
+/// Where texts are that are shown before anybody asks for more.
 pub(super) struct Labels {
+    /// The middle of each, and how wide it is.
     taken: Vec<(f64, f64, f64)>,
+    /// From one row to the next.
+    step: f64,
 }
 
 impl Labels {
-    /// A place on an arrow near its head, off the rows, and off the other labels if there is one.
-    fn place(&self, (x1, y1): (f64, f64), (x2, y2): (f64, f64), width: f64) -> (f64, f64) {
+    /// Marks have their places already; rows lie `step` apart.
+    pub(super) fn beside(marks: &[Placed], step: f64) -> Self {
+        let shown = marks.iter().filter(|mark| !mark.is_more);
+        let middle = |mark: &Placed| (mark.x + mark.width / 2.0, mark.row - 11.0, mark.width);
+        Self { taken: shown.map(middle).collect(), step }
+    }
+
+    /// A place on an arrow near its head, off the rows and off the other texts, if there is one.
+    fn place(&self, (x1, y1): (f64, f64), (x2, y2): (f64, f64), width: f64) -> Option<(f64, f64)> {
         let length = (y2 - y1).abs().max(20.0);
         let on = |off: f64| {
             let way = 1.0 - off / length;
@@ -130,12 +140,22 @@ impl Labels {
                 (left - x).abs() > (wide + width) / 2.0 || (top - y).abs() > LABEL_HEIGHT
             })
         };
-        let offs = [16.0, 30.0, 44.0].into_iter().filter(|off| *off < length - 8.0);
-        offs.map(on).find(is_free).unwrap_or_else(|| on(16.0))
+        let offs = (0..).map(|index| FIRST_OFF + 7.0 * f64::from(index));
+        let offs = offs.take_while(|off| *off < length - 8.0);
+        let is_off_rows = |off: &f64| (10.0..self.step - 10.0).contains(&(off % self.step));
+        offs.filter(is_off_rows).map(on).find(is_free)
+    }
+
+    /// The place nearest to its head, whatever is there.
+    fn nearest((x1, y1): (f64, f64), (x2, y2): (f64, f64)) -> (f64, f64) {
+        let way = 1.0 - FIRST_OFF / (y2 - y1).abs().max(20.0);
+        (x1 + (x2 - x1) * way, y1 + (y2 - y1) * way)
     }
 }
 
 const LABEL_HEIGHT: f64 = 13.0;
+/// How far from the row of its head a label is at least.
+const FIRST_OFF: f64 = 16.0;
 
 /// Which batch an arrow names: number and letter where there are several.
 pub(super) fn label(
@@ -161,7 +181,9 @@ pub(super) fn label(
     };
     let (from, to) = ends(arrow, departures, axis, lanes);
     let width = 5.0 + 7.0 * text.len() as f64;
-    let (x, y) = labels.place(from, to, width);
+    // Where there is no room the colour of a vote says as much; what is proposed is always named.
+    let place = labels.place(from, to, width);
+    let Some((x, y)) = place.or(is_proposal.then(|| Labels::nearest(from, to))) else { return };
     if frame.is_drawn_first(arrow) {
         labels.taken.push((x, y, width));
     }

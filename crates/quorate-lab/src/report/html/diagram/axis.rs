@@ -9,8 +9,11 @@ use std::collections::BTreeMap;
 const EDGE: f64 = 34.0;
 /// The room for each message that leaves beside another one at the same moment.
 pub(super) const STEP: f64 = 8.0;
-/// The least distance of two labels.
+/// The least distance of two labels, and the width of a letter of theirs.
 const LABEL: f64 = 84.0;
+const LETTER: f64 = 6.6;
+/// How much everything is compressed at most: with more it cannot be read.
+const FACTOR_MIN: f64 = 0.4;
 /// A pause that is named.
 const PAUSE_MICROS: u64 = 20_000;
 
@@ -36,12 +39,24 @@ impl Axis {
             before = Some((*at, *leaving));
             places.push((*at, x));
         }
-        let natural = x + EDGE + before.map_or(0.0, |(_, left)| STEP * left as f64);
-        let factor = width.map_or(1.0, |width| (width / natural).clamp(0.4, 3.0));
+        let natural = x - EDGE + before.map_or(0.0, |(_, left)| STEP * left as f64);
+        let room = |width: f64| (width - 2.0 * EDGE) / natural;
+        let factor = width.map_or(1.0, |width| room(width).clamp(FACTOR_MIN, 3.0));
         for (_, x) in &mut places {
             *x = EDGE + (*x - EDGE) * factor;
         }
-        Self { places, width: (natural * factor).max(240.0) }
+        Self { places, width: (natural * factor + 2.0 * EDGE).max(240.0) }
+    }
+
+    /// The longest part of a time without scale that a picture of this width has room for, with the
+    /// time that it is drawn for: as early as there is room for what follows.
+    pub(super) fn part(&self, drawn_for: u64, width: f64) -> Option<(u64, u64)> {
+        let room = (width - 2.0 * EDGE) / FACTOR_MIN - LABEL;
+        let times = || self.places.iter().copied();
+        let (last, end) = times().last()?;
+        let (from, begin) = times().find(|(at, x)| end - x <= room || *at >= drawn_for)?;
+        let (to, _) = times().rfind(|(_, x)| x - begin <= room).unwrap_or((last, end));
+        Some((from, to))
     }
 
     pub(super) fn width(&self) -> f64 {
@@ -75,20 +90,22 @@ impl Axis {
     /// The scale, with times relative to `zero`, at the height `y`; and the pauses that were drawn
     /// short.
     pub(super) fn draw(&self, svg: &mut String, zero: u64, top: f64, y: f64) {
-        let mut taken = f64::MIN;
+        let mut free = f64::MIN;
         let mut x = EDGE;
         while x < self.width {
             let (time, further) = (self.time(x), self.time(x + LABEL));
             let round = round_to(time, zero, further.saturating_sub(time));
             let place = self.at(round);
-            if place - taken >= LABEL * 0.8 && place + 30.0 < self.width {
-                taken = place;
+            let text = moment(round, zero);
+            let half = text.chars().count() as f64 * LETTER / 2.0;
+            if place - half >= free && place + 30.0 < self.width {
+                free = place + half + LETTER;
                 let _ = write!(
                     svg,
                     "<path class=\"tick\" d=\"M{place:.0} {top:.0}V{y:.0}\"/><text class=\"scale\" \
                      x=\"{place:.0}\" y=\"{:.0}\">{}</text>",
                     y + 14.0,
-                    moment(round, zero)
+                    text
                 );
             }
             x += LABEL / 4.0;

@@ -66,6 +66,11 @@ impl Lanes {
         self.top + self.step * self.names.len() as f64
     }
 
+    /// From one row to the next.
+    pub(super) fn step(&self) -> f64 {
+        self.step
+    }
+
     /// Whether labels beside arrows have room.
     pub(super) fn is_wide(&self) -> bool {
         self.step > 40.0

@@ -48,10 +48,25 @@ fn size(event: &EventLine) -> Option<String> {
     }
 }
 
-/// Draws the marks, beside each other where they would cover each other. Returns those drawn.
-pub(super) fn draw(svg: &mut String, frame: &Frame<'_>, axis: &Axis, lanes: &Lanes) {
+/// A mark at its place.
+pub(super) struct Placed {
+    /// Where its text begins, and how wide that is.
+    pub(super) x: f64,
+    pub(super) width: f64,
+    /// The height of its row.
+    pub(super) row: f64,
+    /// Whether it is shown only when somebody asks.
+    pub(super) is_more: bool,
+    class: &'static str,
+    text: String,
+    title: String,
+}
+
+/// Places the marks, beside each other where they would cover each other.
+pub(super) fn place(frame: &Frame<'_>, axis: &Axis, lanes: &Lanes) -> Vec<Placed> {
     let mut taken: BTreeMap<Party, f64> = BTreeMap::new();
     let mut sized = BTreeSet::new();
+    let mut placed = Vec::new();
     for event in frame.events() {
         let Some(mark) = of(event) else { continue };
         let text = match (mark.event, event.seq, event.view) {
@@ -73,16 +88,25 @@ pub(super) fn draw(svg: &mut String, frame: &Frame<'_>, axis: &Axis, lanes: &Lan
         if !is_more {
             taken.insert(event.replica, x + width);
         }
-        let more = if is_more { " more" } else { "" };
-        let _ = write!(
-            svg,
-            "<text class=\"{}{more}\" x=\"{x:.0}\" y=\"{:.0}\">{text}<title>{} at {}: {}</title>\
-             </text>",
-            mark.class,
-            lanes.y(event.replica) - 7.0,
+        let title = format!(
+            "{} at {}: {}",
             party(event.replica),
             moment(event.at, frame.reading.zero),
             escape(&event.describe())
+        );
+        let row = lanes.y(event.replica);
+        placed.push(Placed { x, width, row, is_more, class: mark.class, text, title });
+    }
+    placed
+}
+
+pub(super) fn draw(svg: &mut String, marks: &[Placed]) {
+    for Placed { x, row, is_more, class, text, title, .. } in marks {
+        let more = if *is_more { " more" } else { "" };
+        let _ = write!(
+            svg,
+            "<text class=\"{class}{more}\" x=\"{x:.0}\" y=\"{:.0}\">{text}<title>{title}</title></text>",
+            row - 7.0,
         );
     }
 }

@@ -13,6 +13,8 @@ pub(super) struct Stretch {
     pub(super) to: u64,
     /// The numbers whose messages are drawn before anybody asks for more; all if there are none.
     pub(super) seqs: BTreeSet<u64>,
+    /// The moment that it is drawn for.
+    pub(super) drawn_for: u64,
 }
 
 /// The most replicas among which the messages of two numbers can be told apart.
@@ -28,7 +30,7 @@ struct Focus {
 impl Stretch {
     /// The whole run, from the first call.
     pub(super) fn whole(reading: &Reading<'_>) -> Self {
-        Self { from: reading.zero, to: reading.end, seqs: BTreeSet::new() }
+        Self { from: reading.zero, to: reading.end, seqs: BTreeSet::new(), drawn_for: reading.zero }
     }
 
     /// The part that tells most.
@@ -59,7 +61,8 @@ impl Stretch {
         let mended = mended.and_then(|event| event.seq);
         let goes_on = || first_number(reading, focus.over, to).filter(|_| focus.over > focus.at);
         seqs.extend(mended.or_else(goes_on).filter(|_| has_room));
-        Self { from, to, seqs }
+        let drawn_for = lie.map_or(focus.at, |lie| lie.at.min(focus.at));
+        Self { from, to, seqs, drawn_for }
     }
 
     /// The first request; all that happened if none was answered.
@@ -76,7 +79,7 @@ impl Stretch {
         let late = answered + 100 * (answered - from);
         let to = on_their_way.map(|message| message.at).filter(|at| *at <= late).max();
         let seqs = BTreeSet::from([request.seq]);
-        Self { from, to: to.unwrap_or(answered).max(answered), seqs }
+        Self { from, to: to.unwrap_or(answered).max(answered), seqs, drawn_for: from }
     }
 
     /// What is drawn, in words.
