@@ -170,7 +170,8 @@ fn what_processes_cannot_honour_is_refused_by_name_before_anything_starts() {
         ("[disk]\nsync = [1, 2]\n", ":7: ", "disk.sync"),
         ("[[event]]\nat = 1\nclock = { replicas = [1], back = 3 }\n", ":8: ", "event.clock"),
         (
-            "[[event]]\nat = 1\ncrash = { replicas = [1], how = \"power\" }\n",
+            "[[event]]\nat = 1\ncrash = { replicas = [1], how = \"power\" }\n\
+             [[event]]\nat = 2\nrestart = [1]\n",
             ":8: ",
             "event.crash.how",
         ),
