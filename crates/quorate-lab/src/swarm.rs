@@ -128,6 +128,8 @@ pub fn options_of(seed: Seed) -> Options {
     add_faults(&mut rng, &mut options);
     add_loss(&mut seed.stream("losses"), &mut options);
     add_disk_fault(&mut seed.stream("disks"), &mut options);
+    add_old_disks(&mut seed.stream("old disks"), &mut options);
+    add_losses_in_turn(&mut seed.stream("turns"), &mut options);
     add_traffic_faults(&mut seed.stream("traffic"), &mut options);
     // Nothing is broken after the world has healed.
     let heals_at = options.heals_at;
@@ -145,8 +147,9 @@ pub fn options_of(seed: Seed) -> Options {
 fn recovery_bound(options: &Options) -> Duration {
     let (_, slowest_sync) = options.sync;
     let operations = u32::try_from(options.workload.operations).unwrap_or(u32::MAX);
-    let is_loss = |fault: &Fault| matches!(fault, Fault::Lose(_) | Fault::RollBack(_));
-    let may_rejoin_twice = options.timeline.iter().any(|(_, fault)| is_loss(fault));
+    let may_rejoin =
+        |fault: &Fault| matches!(fault, Fault::Lose(_) | Fault::LoseInTurn(_) | Fault::RollBack(_));
+    let may_rejoin_twice = options.timeline.iter().any(|(_, fault)| may_rejoin(fault));
     let longest_wait = REJOIN_GAP + REJOIN_GAP_TOLERANCE;
     let wait = if may_rejoin_twice { longest_wait } else { Duration::ZERO };
     Duration::from_secs(60)
@@ -190,16 +193,57 @@ fn add_disk_fault(rng: &mut Stream, options: &mut Options) {
     options.timeline.push((at + any_span(rng), Fault::Restart(id)));
 }
 
+/// Now and then a disk that was lost is found again, put back while its replica rejoins without it or
+/// later, and perhaps given up once more. Drawn by itself, so that the worlds of older seeds stay
+/// what they were.
+fn add_old_disks(rng: &mut Stream, options: &mut Options) {
+    let loses = |(_, fault): &(Duration, Fault)| matches!(fault, Fault::Lose(_));
+    let Some(place) = options.timeline.iter().position(loses).filter(|_| rng.chance(500_000))
+    else {
+        return;
+    };
+    let (at, Fault::Lose(id)) = options.timeline[place].clone() else { return };
+    options.timeline.insert(place, (at, Fault::Copy(id)));
+    let mut at = at;
+    for _ in 0..rng.within(1..=4) {
+        at += any_span(rng);
+        options.timeline.push((at, Fault::SwapDisk(id)));
+        options.timeline.push((at + Duration::from_millis(1), Fault::Restart(id)));
+    }
+}
+
+/// Now and then replicas lose their memories one after the other, each when those before it have
+/// rejoined; and a disk is set back at the end, to before most of that. Such a world takes longer.
+fn add_losses_in_turn(rng: &mut Stream, options: &mut Options) {
+    if rng.chance(850_000) {
+        return;
+    }
+    let begins_at = options.heals_at;
+    options.heals_at += Duration::from_secs(rng.within(10..=40));
+    options.workload.think_max = options.heals_at / 20;
+    if let Some(id) = another_one(rng, options).filter(|_| rng.chance(500_000)) {
+        for (at, fault) in
+            [(begins_at, Fault::Copy(id)), (options.heals_at * 9 / 10, Fault::RollBack(id))]
+        {
+            options.timeline.push((at, fault));
+            options.timeline.push((at + Duration::from_millis(50), Fault::Restart(id)));
+        }
+    }
+    let mut at = begins_at;
+    while at < options.heals_at * 8 / 10 {
+        let id = ReplicaId::new(rng.below(u64::from(options.replica_count)) as u32);
+        options.timeline.push((at, Fault::LoseInTurn(id)));
+        options.timeline.push((at + Duration::from_millis(50), Fault::Restart(id)));
+        at += Duration::from_millis(rng.within(500..=6_000));
+    }
+}
+
 /// A replica that may fail beside those that misbehave, are slow or lose their memory, if those are
 /// fewer than f.
 fn another_one(rng: &mut Stream, options: &Options) -> Option<ReplicaId> {
-    let forgets = |id| {
-        let is_loss = |fault: &Fault| *fault == Fault::Lose(id) || *fault == Fault::RollBack(id);
-        options.timeline.iter().any(|(_, fault)| is_loss(fault))
-    };
+    let fails = |id| options.timeline.iter().any(|(_, fault)| fault.spends_budget() == Some(id));
     let all = (0..options.replica_count).map(ReplicaId::new);
-    let correct: Vec<ReplicaId> =
-        all.filter(|id| options.is_timely(*id) && !forgets(*id)).collect();
+    let correct: Vec<ReplicaId> = all.filter(|id| options.is_timely(*id) && !fails(*id)).collect();
     let failing = options.replica_count as usize - correct.len();
     rng.pick(&correct).copied().filter(|_| failing < options.fault_bound() as usize)
 }
@@ -364,6 +408,8 @@ fn coverage(options: &Options, counts: &Counts) -> Vec<(&'static str, bool)> {
         ("a stable checkpoint", happened("checkpoint stable")),
         ("a rejoin", happened("rejoin executed")),
         ("a disk rolled back", faulty(&|fault| matches!(fault, Fault::RollBack(..)))),
+        ("a disk found again", faulty(&|fault| matches!(fault, Fault::SwapDisk(..)))),
+        ("memories lost in turn", faulty(&|fault| matches!(fault, Fault::LoseInTurn(..)))),
         ("a replica that stopped because of its disk", !counts.stopped.is_empty()),
         (
             "some kinds of messages lost or late",

@@ -45,14 +45,14 @@ pub(super) fn scenario(file: &File, text: &str) -> Result<Scenario, Refused> {
         if node.behaviour != Behaviour::Honest {
             check_parameters(&node.behaviour, node.place, &options)?;
             let fault = Fault::Behave(id, node.behaviour);
-            spent.extend(spends_budget(&fault));
+            spent.extend(fault.spends_budget());
             check_budget(file, &options, spent.len(), node.place)?;
             options.timeline.push((node.at, fault));
         }
     }
     for event in &file.event {
         let faults = faults(event, &options)?;
-        spent.extend(faults.iter().filter_map(spends_budget));
+        spent.extend(faults.iter().filter_map(Fault::spends_budget));
         check_budget(file, &options, spent.len(), place(&event.at))?;
         let at = event.at.get_ref().0;
         options.timeline.extend(faults.into_iter().map(|fault| (at, fault)));
@@ -127,19 +127,6 @@ fn refused(at: At, error: UnknownBehaviour) -> Refused {
         UnknownBehaviour::Kind(_) | UnknownBehaviour::Value { .. } => "",
     };
     (at, format!("{error}{count}"))
-}
-
-/// Whose part of the budget a fault takes. A replica without its memory takes one too, since
-/// what it promised is forgotten, and one whose disk fails, since it stops.
-fn spends_budget(fault: &Fault) -> Option<ReplicaId> {
-    match fault {
-        Fault::Lose(id)
-        | Fault::RollBack(id)
-        | Fault::FailSync(id)
-        | Fault::FillDisk(id)
-        | Fault::Rot(id) => Some(*id),
-        other => other.corrupted(),
-    }
 }
 
 fn check_budget(file: &File, options: &Options, faulty: usize, at: At) -> Result<(), Refused> {

@@ -66,6 +66,8 @@ pub(super) fn faults(event: &Event, options: &Options) -> Result<Vec<Fault>, Ref
     each(&event.lose_disk, Fault::Lose)?;
     each(&event.copy_disk, Fault::Copy)?;
     each(&event.roll_back_disk, Fault::RollBack)?;
+    each(&event.swap_disk, Fault::SwapDisk)?;
+    each(&event.lose_disk_in_turn, Fault::LoseInTurn)?;
     each(&event.fail_sync, Fault::FailSync)?;
     each(&event.fill_disk, Fault::FillDisk)?;
     each(&event.rot, Fault::Rot)?;

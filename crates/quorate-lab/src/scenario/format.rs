@@ -153,6 +153,8 @@ pub(super) struct Event {
     pub(super) lose_disk: Option<Spanned<Vec<u32>>>,
     pub(super) copy_disk: Option<Spanned<Vec<u32>>>,
     pub(super) roll_back_disk: Option<Spanned<Vec<u32>>>,
+    pub(super) swap_disk: Option<Spanned<Vec<u32>>>,
+    pub(super) lose_disk_in_turn: Option<Spanned<Vec<u32>>>,
     pub(super) fail_sync: Option<Spanned<Vec<u32>>>,
     pub(super) fill_disk: Option<Spanned<Vec<u32>>>,
     pub(super) rot: Option<Spanned<Vec<u32>>>,

@@ -30,9 +30,8 @@ fn event_refusal(key: &str) -> Option<&'static str> {
         "network" => Some(NETWORK),
         "clock" => Some(CLOCK),
         "flip_state" => Some(MEMORY),
-        "lose_disk" | "copy_disk" | "roll_back_disk" | "fail_sync" | "fill_disk" | "rot" => {
-            Some(DISK)
-        }
+        "lose_disk" | "lose_disk_in_turn" | "copy_disk" | "roll_back_disk" | "swap_disk"
+        | "fail_sync" | "fill_disk" | "rot" => Some(DISK),
         _ => Some(LINKS),
     }
 }

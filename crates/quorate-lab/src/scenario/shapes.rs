@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use toml::{Spanned, Value};
 
 /// Every key of an event beside its time, with an example of its value.
-const EXAMPLES: [(&str, &str); 18] = [
+const EXAMPLES: [(&str, &str); 20] = [
     ("cut", "{ from = [0], to = [1, 2] }"),
     ("delay", "{ from = [0], to = [1, 2], by = [\"10ms\", \"2s\"] }"),
     ("partition", "[[0, 1], [2, 3]]"),
@@ -19,6 +19,8 @@ const EXAMPLES: [(&str, &str); 18] = [
     ("lose_disk", "[2]"),
     ("copy_disk", "[2]"),
     ("roll_back_disk", "[2]"),
+    ("swap_disk", "[2]"),
+    ("lose_disk_in_turn", "[2]"),
     ("fail_sync", "[2]"),
     ("fill_disk", "[2]"),
     ("rot", "[2]"),

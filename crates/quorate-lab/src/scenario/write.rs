@@ -181,6 +181,8 @@ fn event(fault: &Fault) -> String {
         Fault::Lose(replica) => format!("lose_disk = [{replica}]"),
         Fault::Copy(replica) => format!("copy_disk = [{replica}]"),
         Fault::RollBack(replica) => format!("roll_back_disk = [{replica}]"),
+        Fault::SwapDisk(replica) => format!("swap_disk = [{replica}]"),
+        Fault::LoseInTurn(replica) => format!("lose_disk_in_turn = [{replica}]"),
         Fault::FailSync(replica) => format!("fail_sync = [{replica}]"),
         Fault::FillDisk(replica) => format!("fill_disk = [{replica}]"),
         Fault::Rot(replica) => format!("rot = [{replica}]"),

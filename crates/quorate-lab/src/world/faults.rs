@@ -37,13 +37,20 @@ impl World<'_> {
                 self.machine(*replica).lose_disk();
                 self.on_loss(*replica);
             }
+            Fault::LoseInTurn(replica) => {
+                if self.may_one_more_fail(*replica) {
+                    self.machine(*replica).lose_disk();
+                    self.on_loss(*replica);
+                }
+            }
             Fault::Copy(replica) => self.machine(*replica).copy_disk(),
             Fault::RollBack(replica) => {
-                if self.machine(*replica).roll_back() {
-                    self.on_loss(*replica);
-                } else {
-                    self.check(&Observation::Regained { at: *replica });
-                }
+                let forgets = self.machine(*replica).roll_back();
+                self.on_other_disk(*replica, forgets);
+            }
+            Fault::SwapDisk(replica) => {
+                let forgets = self.machine(*replica).swap_disks();
+                self.on_other_disk(*replica, forgets);
             }
             Fault::FailSync(replica) => self.machine(*replica).fail_next_sync(),
             Fault::FillDisk(replica) => self.machine(*replica).fill_disk(),
@@ -73,7 +80,29 @@ impl World<'_> {
         }
     }
 
+    /// Whether fewer than f others are faulty, slow, or without their memory or sooner or later
+    /// without their disk.
+    fn may_one_more_fail(&self, one: ReplicaId) -> bool {
+        let plan = &self.options.timeline;
+        let is_planned = |id| plan.iter().any(|(_, fault)| fault.spends_budget() == Some(id));
+        let fails = |id: &ReplicaId| {
+            let machine = &self.machines[id.get() as usize];
+            *id != one && (!machine.is_timely() || machine.has_forgotten() || is_planned(*id))
+        };
+        self.ids().filter(fails).count() < self.options.fault_bound() as usize
+    }
+
+    fn on_other_disk(&mut self, replica: ReplicaId, forgets: bool) {
+        if forgets {
+            self.on_loss(replica);
+        } else {
+            self.machine(replica).note_memory(true);
+            self.check(&Observation::Regained { at: replica });
+        }
+    }
+
     fn on_loss(&mut self, replica: ReplicaId) {
+        self.machine(replica).note_memory(false);
         self.trace.lost(replica);
         self.check(&Observation::Lost { at: replica });
     }

@@ -64,6 +64,7 @@ pub(crate) struct Machine {
     is_rolled_back: bool,
     /// Whether the disk is an empty one in the place of another.
     is_lost: bool,
+    has_forgotten: bool,
     rng: Stream,
     /// How often it has started.
     starts: u64,
@@ -200,6 +201,7 @@ impl Machine {
             copy: None,
             is_rolled_back: false,
             is_lost: false,
+            has_forgotten: false,
             rng: seed.stream_of("machine", u64::from(id.get())),
             starts: 0,
             started_at: Time::ZERO,
@@ -212,6 +214,16 @@ impl Machine {
 
     pub(crate) fn is_faulty(&self) -> bool {
         self.is_faulty
+    }
+
+    /// Whether it has lost what it promised, and was not let in since.
+    pub(crate) fn has_forgotten(&self) -> bool {
+        self.has_forgotten
+    }
+
+    /// Whether the disk that it has now has all of its memory.
+    pub(crate) fn note_memory(&mut self, is_whole: bool) {
+        self.has_forgotten = !is_whole;
     }
 
     /// It misbehaves without an adversary of its own.
@@ -594,7 +606,7 @@ impl Machine {
             Effect::Evidence(evidence) => sent.push(Sent::Evidence(evidence)),
             Effect::Event(event) => {
                 if event == Event::Admitted {
-                    self.admitted_start = self.starts;
+                    (self.admitted_start, self.has_forgotten) = (self.starts, false);
                 }
                 sent.push(Sent::Event(event));
             }

@@ -121,10 +121,14 @@ pub enum Fault {
     },
     /// A replica crashes and its disk is emptied; when it starts again, it rejoins.
     Lose(ReplicaId),
+    /// The same, unless as many others as may be faulty are faulty, or without memory, already.
+    LoseInTurn(ReplicaId),
     /// A replica crashes, and somebody copies its disk.
     Copy(ReplicaId),
     /// A replica crashes, and its disk is rolled back to that copy.
     RollBack(ReplicaId),
+    /// A replica crashes, and its disk and that copy change places.
+    SwapDisk(ReplicaId),
     /// The next sync of a replica's disk fails, so that the replica stops; it may start again.
     FailSync(ReplicaId),
     /// A replica's disk has no room any more, so that the replica stops as soon as it needs some;
@@ -253,6 +257,20 @@ impl Options {
 }
 
 impl Fault {
+    /// Whose part of the budget this takes. A replica without its memory takes one too, since what
+    /// it promised is forgotten, and one whose disk fails, since it stops.
+    pub(crate) fn spends_budget(&self) -> Option<ReplicaId> {
+        match self {
+            Self::Lose(id)
+            | Self::RollBack(id)
+            | Self::SwapDisk(id)
+            | Self::FailSync(id)
+            | Self::FillDisk(id)
+            | Self::Rot(id) => Some(*id),
+            other => other.corrupted(),
+        }
+    }
+
     /// Whom this makes faulty for the whole run. A replica that is only slow is correct: what it
     /// says is true.
     pub fn corrupted(&self) -> Option<ReplicaId> {
@@ -288,7 +306,13 @@ impl fmt::Display for Fault {
             ),
             Self::Restart(replica) => write!(f, "replica {replica} starts"),
             Self::Lose(replica) => write!(f, "the disk of replica {replica} is lost"),
+            Self::LoseInTurn(replica) => {
+                write!(f, "the disk of replica {replica} is lost if nobody else's is")
+            }
             Self::Copy(replica) => write!(f, "the disk of replica {replica} is copied"),
+            Self::SwapDisk(replica) => {
+                write!(f, "the disk of replica {replica} and its copy change places")
+            }
             Self::RollBack(replica) => {
                 write!(f, "the disk of replica {replica} is set back to its copy")
             }

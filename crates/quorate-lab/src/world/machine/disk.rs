@@ -58,6 +58,19 @@ impl Machine {
         self.admitted_start > copy.starts
     }
 
+    /// The machine goes down, and comes up with the copy of its disk, while the disk is put in the
+    /// copy's place. Returns whether that forgets anything.
+    pub(crate) fn swap_disks(&mut self) -> bool {
+        let Some(copy) = self.copy.take() else { return self.has_forgotten };
+        self.crash(CrashKind::Power);
+        let disk = self.disk.restart(Crash::PowerKeepingAll);
+        self.copy = Some(DiskCopy { disk, has_folder: self.has_folder, starts: self.starts });
+        self.disk = copy.disk.restart(Crash::PowerKeepingAll);
+        self.has_folder = copy.has_folder;
+        (self.is_rolled_back, self.halted) = (true, None);
+        self.admitted_start > copy.starts
+    }
+
     /// The next sync fails.
     pub(crate) fn fail_next_sync(&mut self) {
         self.has_failing_disk = true;
