@@ -267,7 +267,7 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.at.as_micros() / 1_000_000;
         let micros = self.at.as_micros() % 1_000_000;
-        write!(f, "{} does not hold at {seconds}.{micros:06} s: {}", self.property, self.what)
+        write!(f, "'{}' does not hold at {seconds}.{micros:06} s: {}", self.property, self.what)
     }
 }
 
