@@ -66,7 +66,8 @@ impl Host {
         let mut host = Self { replica, now };
         for peer in [0, 2, 3] {
             let (incarnation, seen, others) = (Incarnation::ZERO, Vec::new(), Vec::new());
-            let answer = Answer::Starts(Remembered { incarnation, seen, others });
+            let answer =
+                Answer::Starts(Remembered { incarnation, seen, others, is_confirmed: true });
             let reply = HelloReply { boot_id: BOOT_ID, answer };
             let reply = Message::HelloReply(reply);
             let sender = Sender::Replica(ReplicaId::new(peer));

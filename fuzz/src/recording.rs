@@ -112,7 +112,7 @@ fn beginning(start: &Start, now: Now) -> Vec<Entry> {
 /// The answer of a peer that knows nothing against the replica.
 fn greeting(peer: u32) -> Verified {
     let (incarnation, seen, others) = (Incarnation::ZERO, Vec::new(), Vec::new());
-    let answer = Answer::Starts(Remembered { incarnation, seen, others });
+    let answer = Answer::Starts(Remembered { incarnation, seen, others, is_confirmed: true });
     let reply = HelloReply { boot_id: BOOT_ID, answer };
     let admitted = CONFIG.admit(Sender::Replica(ReplicaId::new(peer)), Message::HelloReply(reply));
     admitted.expect("HELLO-REPLY passes the door")

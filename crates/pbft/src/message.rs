@@ -15,8 +15,8 @@ mod view_change;
 pub use agreement::{Batch, Committed, PrePrepare, Vote};
 pub use checkpoint::{Checkpoint, CheckpointId, PartId, StableProof, StatePart, StatePartRequest};
 pub use hello::{
-    Answer, BootId, Hello, HelloReply, Introduction, Question, Remembered, STARTS_KNOWN_MAX,
-    STARTS_OF_OTHERS_MAX, STARTS_TOLD_MAX, Start, StartId,
+    Answer, BootId, Hello, HelloReply, Introduction, Question, Remembered, STARTS_MAX, Start,
+    StartId,
 };
 pub use request::{Operation, Outcome, Rejoin, Reply, ReplyBody, Request, RequestBody, ServiceId};
 pub use status::{SlotSet, Status};

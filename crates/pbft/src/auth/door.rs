@@ -5,8 +5,7 @@
 use super::{Claim, Signed, SignedRequest};
 use crate::message::{
     Answer, Batch, Checkpoint, Hello, HelloReply, Message, NewViewProof, PrePrepare, PreparedEntry,
-    Question, Rejoin, Remembered, RequestBody, STARTS_KNOWN_MAX, STARTS_OF_OTHERS_MAX,
-    STARTS_TOLD_MAX, SignedBody, Status, ViewChange,
+    Question, Rejoin, Remembered, RequestBody, STARTS_MAX, SignedBody, Start, Status, ViewChange,
 };
 use crate::{ClientId, Config, Reject, ReplicaId, SeqNum, Session, Timestamp, View};
 use alloc::collections::BTreeSet;
@@ -161,22 +160,29 @@ impl Door<'_> {
         if introduction.start.signer != from {
             return Err(Reject::ForgedSender);
         }
-        if introduction.knows.len() > STARTS_KNOWN_MAX {
+        if introduction.knows.len() > STARTS_MAX {
             return Err(Reject::OverLimit);
         }
-        self.check_signature(&introduction.start)
+        self.check_start(&introduction.start)
     }
 
     fn check_hello_reply(&self, reply: &HelloReply) -> Result<(), Reject> {
         match &reply.answer {
-            Answer::View(view) => check_range(*view, SeqNum::ZERO),
+            Answer::View(view, _) => check_range(*view, SeqNum::ZERO),
             Answer::Starts(Remembered { seen, others, .. }) => {
-                if seen.len() > STARTS_TOLD_MAX || others.len() > STARTS_OF_OTHERS_MAX {
+                let others_max = STARTS_MAX * self.config.replica_count() as usize;
+                if seen.len() > STARTS_MAX || others.len() > others_max {
                     return Err(Reject::OverLimit);
                 }
-                others.iter().try_for_each(|start| self.check_signature(start))
+                others.iter().try_for_each(|start| self.check_start(start))
             }
         }
+    }
+
+    fn check_start(&self, start: &Signed<Start>) -> Result<(), Reject> {
+        let Start { incarnation, id } = &start.body;
+        check_range(View::ZERO, SeqNum::new(incarnation.get().max(id.counter)))?;
+        self.check_signature(start)
     }
 
     /// A REJOIN is signed by the replica that comes back; any other may relay it [RJ2].

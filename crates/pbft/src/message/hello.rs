@@ -2,7 +2,7 @@
 //! lost or rolled back is found out before it votes [RJ1].
 
 use super::SignedBody;
-use crate::{Digest, Incarnation, Signed, View};
+use crate::{Digest, Incarnation, Signed, View, WallTime};
 use alloc::vec::Vec;
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -33,14 +33,8 @@ impl SignedBody for Start {
     const CONTEXT: &'static str = "quorate pbft v1: START";
 }
 
-/// So many starts of one replica are told in a HELLO-REPLY at most.
-pub const STARTS_TOLD_MAX: usize = 64;
-
-/// So many starts are named in a HELLO at most: the last ones, and those that the receiver told.
-pub const STARTS_KNOWN_MAX: usize = 2 * STARTS_TOLD_MAX;
-
-/// So many starts of other replicas are told in a HELLO-REPLY at most.
-pub const STARTS_OF_OTHERS_MAX: usize = 4096;
+/// So many starts of one replica are remembered, told and named at most.
+pub const STARTS_MAX: usize = 64;
 
 /// The sender introduces itself.
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
@@ -58,7 +52,7 @@ pub struct Hello {
 /// What a HELLO asks.
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub enum Question {
-    /// For the receiver's view. The sender knows that it lost its memory; this is its start, and
+    /// For the receiver's view and clock. The sender knows that it lost its memory; this is its start, and
     /// leaves no trace.
     View(BootId),
     /// To be let in.
@@ -70,8 +64,8 @@ pub enum Question {
 pub struct Introduction {
     /// The start; durable before it is sent.
     pub start: Signed<Start>,
-    /// Earlier starts that its disk remembers, at most [`STARTS_KNOWN_MAX`]: who remembers this one
-    /// need not remember those.
+    /// Earlier starts that its disk remembers, at most [`STARTS_MAX`]: who remembers this one need
+    /// not remember those.
     pub knows: Vec<StartId>,
     /// Whether the sender rejoins and has to be told what is remembered of others.
     pub takes_over: bool,
@@ -89,8 +83,8 @@ pub struct HelloReply {
 /// What a HELLO-REPLY answers.
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub enum Answer {
-    /// The sender's view now.
-    View(View),
+    /// The sender's view and clock now.
+    View(View, WallTime),
     /// What the sender remembers of starts.
     Starts(Remembered),
 }
@@ -100,10 +94,12 @@ pub enum Answer {
 pub struct Remembered {
     /// The incarnation being answered.
     pub incarnation: Incarnation,
-    /// Other starts of the replica that asked, at most [`STARTS_TOLD_MAX`]. Where there are so
-    /// many, the one that asked is not noted yet.
+    /// Other starts of the replica that asked, at most [`STARTS_MAX`].
     pub seen: Vec<StartId>,
     /// Starts of all other replicas, the sender's own included, if it has to be told; at most
-    /// [`STARTS_OF_OTHERS_MAX`].
+    /// [`STARTS_MAX`] of each.
     pub others: Vec<Signed<Start>>,
+    /// Whether the sender's own disk is the right one, as far as enough of its peers know: only
+    /// then is what it notes there remembered.
+    pub is_confirmed: bool,
 }

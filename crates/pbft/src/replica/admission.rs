@@ -3,17 +3,17 @@
 //! starts and it does not know them [RJ1].
 
 use super::peer_starts::{Heard, PeerStarts};
-use super::rejoin::Amnesia;
+use super::rejoin::{Amnesia, Told};
 use super::{Replica, Step};
 use crate::event::Event;
 use crate::fault::{HaltReason, Reject};
 use crate::message::{
-    Answer, BootId, Hello, HelloReply, Introduction, Message, Question, Remembered,
-    STARTS_OF_OTHERS_MAX, STARTS_TOLD_MAX, Start, StartId,
+    Answer, BootId, Hello, HelloReply, Introduction, Kind, Message, Question, Remembered,
+    STARTS_MAX, Start, StartId,
 };
 use crate::record::Record;
 use crate::wire::WIRE_VERSION;
-use crate::{Incarnation, Position, ReplicaId, Signed, View};
+use crate::{Incarnation, Position, ReplicaId, Signed, View, WallTime};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -25,20 +25,22 @@ pub(super) struct Admission {
     pub(super) booted_at: Position,
     /// Every start that this disk remembers, the present one included; the oldest go first.
     own_starts: BTreeMap<u64, BootId>,
-    /// Peers that remember no start but those.
-    confirmed: BTreeSet<ReplicaId>,
+    /// Peers that remember no start but those: enough of them, and this disk is the right one.
+    confirmed_by: BTreeSet<ReplicaId>,
+    /// Those of them whose own disk is the right one, so that they go on remembering this start:
+    /// enough of them let this replica in.
+    let_in_by: BTreeSet<ReplicaId>,
     /// Peers that remember another one, and the counter of that.
     accused: BTreeMap<ReplicaId, u64>,
-    /// Starts of this disk that each peer has told, where it had no room for the present one.
-    told: BTreeMap<ReplicaId, Vec<StartId>>,
+    /// Peers that asked before this disk was known to be the right one; they are answered again.
+    asked: BTreeMap<ReplicaId, Introduction>,
     /// Set while this replica knows that it lost its memory, and until it has rejoined.
     pub(super) amnesia: Option<Amnesia>,
     /// What this replica remembers of its peers.
     pub(super) peers: BTreeMap<ReplicaId, PeerStarts>,
 }
 
-/// How many starts of its own a replica remembers. One that was started more often is let in by
-/// peers that remember an older one.
+/// How many starts of its own a replica remembers. Peers that remember an older one keep it out.
 const OWN_STARTS_MAX: usize = 1 << 16;
 
 impl Admission {
@@ -47,9 +49,10 @@ impl Admission {
             admitted: false,
             booted_at: Position::ZERO,
             own_starts: BTreeMap::new(),
-            confirmed: BTreeSet::new(),
+            confirmed_by: BTreeSet::new(),
+            let_in_by: BTreeSet::new(),
             accused: BTreeMap::new(),
-            told: BTreeMap::new(),
+            asked: BTreeMap::new(),
             amnesia: None,
             peers: BTreeMap::new(),
         }
@@ -91,18 +94,13 @@ impl Admission {
     }
 
     fn is_own(&self, start: &StartId) -> bool {
-        let forgotten = self.own_starts.len() == OWN_STARTS_MAX
-            && self.own_starts.keys().next().is_some_and(|oldest| start.counter < *oldest);
-        forgotten || self.own_starts.get(&start.counter) == Some(&start.boot_id)
+        self.own_starts.get(&start.counter) == Some(&start.boot_id)
     }
 
-    /// The starts that this replica names to a peer as known: those that it was told by that, and
-    /// its last ones.
-    fn known_to_say(&self, peer: ReplicaId) -> Vec<StartId> {
-        let told = self.told.get(&peer).into_iter().flatten().copied();
-        let own = self.own_starts.iter().rev().skip(1).take(STARTS_TOLD_MAX);
-        let own = own.map(|(counter, boot_id)| StartId { counter: *counter, boot_id: *boot_id });
-        told.chain(own).collect()
+    /// The last starts before the present one.
+    fn earlier_starts(&self) -> Vec<StartId> {
+        let earlier = self.own_starts.iter().rev().skip(1).take(STARTS_MAX);
+        earlier.map(|(counter, boot_id)| StartId { counter: *counter, boot_id: *boot_id }).collect()
     }
 
     /// Whether a peer still has to answer our HELLO, be it needed for letting us in or not: it is
@@ -111,7 +109,7 @@ impl Admission {
         if self.asks_for_views() {
             return self.amnesia.as_ref().is_some_and(|amnesia| !amnesia.knows_view_of(peer));
         }
-        !self.confirmed.contains(&peer) && !self.accused.contains_key(&peer)
+        !self.let_in_by.contains(&peer) && !self.accused.contains_key(&peer)
     }
 }
 
@@ -126,7 +124,7 @@ impl Replica {
         } else {
             Question::Admission(Introduction {
                 start: self.own_start(),
-                knows: self.admission.known_to_say(peer),
+                knows: self.admission.earlier_starts(),
                 takes_over: self.admission.amnesia.is_some(),
             })
         };
@@ -161,8 +159,10 @@ impl Replica {
             return Err(Reject::Incompatible);
         }
         match &hello.question {
+            // The view of whoever lost its memory, or may have, bounds nothing [RJ4].
+            Question::View(_) if !self.admission.is_admitted() => Err(Reject::Starting),
             Question::View(boot_id) => {
-                let answer = Answer::View(self.view);
+                let answer = Answer::View(self.view, step.now.wall);
                 let reply = HelloReply { boot_id: *boot_id, answer };
                 step.send(from, Message::HelloReply(reply), Position::ZERO);
                 Ok(())
@@ -184,15 +184,23 @@ impl Replica {
             return Err(Reject::Starting);
         }
         let Start { incarnation, id } = introduction.start.body;
-        let others =
-            if introduction.takes_over { self.starts_of_others(from)? } else { Vec::new() };
+        let is_confirmed = self.is_confirmed();
+        if !is_confirmed {
+            self.admission.asked.insert(from, introduction.clone());
+        }
+        let others = if introduction.takes_over { self.starts_of_others(from) } else { Vec::new() };
+        if !others.is_empty()
+            && !self.repair.may_answer(from, others.len() * size_of::<Signed<Start>>())
+        {
+            return Err(Reject::TooOften);
+        }
         let replaced_by = self.rejoins.of(from).filter(|last| incarnation < last.incarnation);
         let (seen, after) = match replaced_by {
             // The memory it starts with was given up when another one rejoined.
             Some(last) => (alloc::vec![last.start], Position::ZERO),
             None => self.remember_start(step, from, introduction)?,
         };
-        let answer = Answer::Starts(Remembered { incarnation, seen, others });
+        let answer = Answer::Starts(Remembered { incarnation, seen, others, is_confirmed });
         let reply = HelloReply { boot_id: id.boot_id, answer };
         step.send(from, Message::HelloReply(reply), after);
         Ok(())
@@ -219,11 +227,10 @@ impl Replica {
     }
 
     /// Every start that is remembered of any replica but `asker`, this one's own included.
-    fn starts_of_others(&self, asker: ReplicaId) -> Result<Vec<Signed<Start>>, Reject> {
+    fn starts_of_others(&self, asker: ReplicaId) -> Vec<Signed<Start>> {
         let peers = self.admission.peers.iter().filter(|(peer, _)| **peer != asker);
         let of_peers = peers.flat_map(|(_, known)| known.all().iter().copied());
-        let all: Vec<_> = of_peers.chain([self.own_start()]).collect();
-        if all.len() > STARTS_OF_OTHERS_MAX { Err(Reject::OverLimit) } else { Ok(all) }
+        of_peers.chain([self.own_start()]).collect()
     }
 
     /// Another peer remembers these starts; durable before the first vote.
@@ -271,7 +278,7 @@ impl Replica {
             return Err(Reject::Stale);
         }
         match reply.answer {
-            Answer::View(view) => self.on_view_told(step, from, view),
+            Answer::View(view, wall) => self.on_view_told(step, from, view, wall),
             Answer::Starts(remembered) => self.on_starts_told(step, from, &remembered),
         }
     }
@@ -281,9 +288,13 @@ impl Replica {
         step: &mut Step<'_>,
         from: ReplicaId,
         view: View,
+        wall: WallTime,
     ) -> Result<(), Reject> {
+        let now = step.now.monotonic;
         match &mut self.admission.amnesia {
-            Some(amnesia) if amnesia.returns_as.is_none() => amnesia.note_view(from, view),
+            Some(amnesia) if amnesia.returns_as.is_none() => {
+                amnesia.note_told(from, Told { view, wall, at: now });
+            }
             _ => return Err(Reject::Stale),
         }
         self.send_rejoin(step);
@@ -301,7 +312,7 @@ impl Replica {
         from: ReplicaId,
         remembered: &Remembered,
     ) -> Result<(), Reject> {
-        let Remembered { incarnation, seen, others } = remembered;
+        let Remembered { incarnation, seen, others, is_confirmed } = remembered;
         if *incarnation != self.incarnation() || self.admission.asks_for_views() {
             return Err(Reject::Stale);
         }
@@ -319,25 +330,47 @@ impl Replica {
             }
             return Ok(());
         }
-        if seen.len() >= STARTS_TOLD_MAX {
-            // It has no room for this start before it is told which of those this disk knows.
-            self.admission.told.insert(from, seen.clone());
-            return Ok(());
+        self.admission.confirmed_by.insert(from);
+        if *is_confirmed {
+            self.admission.let_in_by.insert(from);
         }
-        self.admission.told.remove(&from);
-        self.admission.confirmed.insert(from);
-        let enough = self.admission.confirmed.len() >= self.config.quorums.quorum_of_others();
-        if enough && !self.admission.is_admitted() {
-            self.boot.incarnation = self.incarnation();
-            if self.admission.amnesia.take().is_some() {
-                // A REPLY is a vote like the others, whenever its request was executed [RJ3].
-                self.executed_after = self.persist(step, Record::Rejoined(self.boot.incarnation));
-            }
-            self.admission.admitted = true;
-            step.event(Event::Admitted);
-            self.resume(step);
-        }
+        self.answer_again(step);
+        self.consider_admission(step);
         Ok(())
+    }
+
+    /// Whether this disk is the right one: enough peers remember no start that it lacks.
+    fn is_confirmed(&self) -> bool {
+        let enough = self.config.quorums.quorum_of_others();
+        self.admission.is_admitted()
+            || (self.admission.amnesia.is_none() && self.admission.confirmed_by.len() >= enough)
+    }
+
+    /// What was noted for peers is known to be remembered now.
+    fn answer_again(&mut self, step: &mut Step<'_>) {
+        if !self.is_confirmed() {
+            return;
+        }
+        for (peer, introduction) in core::mem::take(&mut self.admission.asked) {
+            if let Err(reason) = self.on_introduction(step, peer, &introduction) {
+                step.event(Event::Rejected { from: peer, kind: Kind::Hello, reason });
+            }
+        }
+    }
+
+    fn consider_admission(&mut self, step: &mut Step<'_>) {
+        let enough = self.admission.let_in_by.len() >= self.config.quorums.quorum_of_others();
+        if !enough || self.admission.is_admitted() {
+            return;
+        }
+        self.boot.incarnation = self.incarnation();
+        if self.admission.amnesia.take().is_some() {
+            // A REPLY is a vote like the others, whenever its request was executed [RJ3].
+            self.executed_after = self.persist(step, Record::Rejoined(self.boot.incarnation));
+        }
+        self.admission.admitted = true;
+        step.event(Event::Admitted);
+        self.resume(step);
     }
 
     /// Goes on where the last start left off.

@@ -109,7 +109,7 @@ impl Replica {
         if !replaying {
             self.note_progress(step.now.monotonic);
         }
-        self.note_rejoined(step, rejoined, !replaying);
+        self.note_rejoined(step, rejoined, replaying);
         if self.halted.is_some() {
             return;
         }

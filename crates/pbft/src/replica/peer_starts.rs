@@ -2,7 +2,7 @@
 //! when it misses one in which the peer may have taken part [RJ1].
 
 use crate::fault::Reject;
-use crate::message::{BootId, Introduction, STARTS_TOLD_MAX, Start, StartId};
+use crate::message::{BootId, Introduction, STARTS_MAX, Start, StartId};
 use crate::record::Record;
 use crate::{Incarnation, ReplicaId, Signed, Time};
 use alloc::vec::Vec;
@@ -16,10 +16,15 @@ use core::time::Duration;
 /// the disk was set back or emptied, or that the peer was started more often than it can say while
 /// it was not heard.
 ///
+/// Where there are [`STARTS_MAX`] of them, there may be more, which others told and for which there
+/// was no room: the peer is not let in by this replica any more before it was by others.
+///
 /// **Invariant:** all are of one incarnation, in ascending order of their counters.
 #[derive(Clone, Debug)]
 pub(super) struct PeerStarts {
     starts: Vec<Signed<Start>>,
+    /// The last start that the peer introduced and for which there was no room.
+    waiting: Option<Signed<Start>>,
     /// Since when starts of the peer are counted, and how many were noted since: one that claims
     /// start after start is not followed, since each costs a durable record.
     counted: (Time, u32),
@@ -36,13 +41,13 @@ pub(super) enum Heard {
     Noted,
     /// It is remembered already, as everything else is.
     Known,
-    /// It is not remembered: another one is later, or there are too many others.
+    /// It is not remembered, since another one is later.
     Refused,
 }
 
 impl PeerStarts {
     pub(super) fn new(starts: Vec<Signed<Start>>, now: Time) -> Self {
-        Self { starts, counted: (now, 0) }
+        Self { starts, waiting: None, counted: (now, 0) }
     }
 
     pub(super) fn all(&self) -> &[Signed<Start>] {
@@ -61,13 +66,14 @@ impl PeerStarts {
     /// Those that the peer is told when it asks with this start.
     pub(super) fn others_than(&self, start: &Start) -> Vec<StartId> {
         let others = self.starts.iter().map(|other| other.body).filter(|other| other != start);
-        others.map(|other| other.id).take(STARTS_TOLD_MAX).collect()
+        others.map(|other| other.id).collect()
     }
 
     /// The peer introduces itself.
     ///
     /// # Errors
-    /// [`Reject::TooOften`] if it does so with start after start.
+    /// [`Reject::TooOften`] if it does so with start after start, and [`Reject::OverLimit`] if there
+    /// is no room for this one, or there was none for others.
     pub(super) fn hear(&mut self, introduction: &Introduction, now: Time) -> Result<Heard, Reject> {
         let Introduction { start, knows, .. } = introduction;
         let is_later = match start.body.incarnation.cmp(&self.incarnation()) {
@@ -81,15 +87,20 @@ impl PeerStarts {
         if !is_known && !is_later {
             return Ok(Heard::Refused);
         }
+        let is_new_incarnation = start.body.incarnation > self.incarnation();
+        if self.is_full() && !is_new_incarnation {
+            self.waiting = Some(*start);
+            return Err(Reject::OverLimit);
+        }
         let is_kept = |other: &&Signed<Start>| {
             other.body.incarnation == start.body.incarnation
                 && (other.body == start.body || !knows.contains(&other.body.id))
         };
         let mut kept: Vec<Signed<Start>> = self.starts.iter().filter(is_kept).copied().collect();
         if !is_known {
-            let has_room = kept.len() < STARTS_TOLD_MAX || kept.len() < self.starts.len();
-            if !has_room {
-                return Ok(Heard::Refused);
+            if kept.len() + 1 >= STARTS_MAX {
+                self.waiting = Some(*start);
+                return Err(Reject::OverLimit);
             }
             self.count(now)?;
             kept.push(*start);
@@ -97,6 +108,10 @@ impl PeerStarts {
         let has_changed = kept != self.starts;
         self.starts = kept;
         Ok(if has_changed { Heard::Noted } else { Heard::Known })
+    }
+
+    fn is_full(&self) -> bool {
+        self.starts.len() >= STARTS_MAX
     }
 
     fn count(&mut self, now: Time) -> Result<(), Reject> {
@@ -114,10 +129,11 @@ impl PeerStarts {
         match start.body.incarnation.cmp(&self.incarnation()) {
             Ordering::Less => return false,
             Ordering::Greater => self.starts.clear(),
-            Ordering::Equal if self.starts.iter().any(|known| known.body == start.body) => {
-                return false;
+            Ordering::Equal => {
+                if self.is_full() || self.starts.iter().any(|known| known.body == start.body) {
+                    return false;
+                }
             }
-            Ordering::Equal => {}
         }
         let counter = start.body.id.counter;
         let place = self.starts.partition_point(|known| known.body.id.counter <= counter);
@@ -129,9 +145,13 @@ impl PeerStarts {
     /// others: who had heard of that would have kept it out. Returns whether that is news.
     pub(super) fn note_admitted(&mut self, admitted: BootId) -> bool {
         let is_admitted = |start: &&Signed<Start>| start.body.id.boot_id == admitted;
-        match self.starts.last().filter(is_admitted).copied() {
-            Some(start) if self.starts.len() > 1 => {
-                self.starts = alloc::vec![start];
+        let counter = |start: &Signed<Start>| start.body.id.counter;
+        let last = self.starts.last().map(counter).unwrap_or(0);
+        let is_last = |start: &&Signed<Start>| counter(start) >= last;
+        let mut known = self.starts.last().into_iter().chain(&self.waiting).filter(is_last);
+        match known.rfind(is_admitted).copied() {
+            Some(start) if self.starts != [start] => {
+                (self.starts, self.waiting) = (alloc::vec![start], None);
                 true
             }
             _ => false,

@@ -77,7 +77,7 @@ impl Replica {
         replica.admission.remember_own(start);
         replica.admission.booted_at = replica.persist(&mut step, record);
         for (replaced, _) in replica.rejoins.all() {
-            replica.rejoin_pace.note(replaced, now.monotonic, false);
+            replica.rejoin_pace.note(replaced, now.monotonic, true);
         }
         replica.try_execute(&mut step);
         replica

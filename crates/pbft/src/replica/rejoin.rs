@@ -9,7 +9,7 @@ use crate::event::{Event, ViewChangeCause};
 use crate::fault::{HaltReason, Reject};
 use crate::message::{Message, Rejoin, StartId};
 use crate::rejoin::{Rejoined, Rejoins};
-use crate::{Config, Incarnation, ReplicaId, SeqNum, View, WallTime};
+use crate::{Config, Incarnation, ReplicaId, SeqNum, Time, View, WallTime};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -18,27 +18,45 @@ use alloc::vec::Vec;
 /// it promised then is not bounded by what was asked for before.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Amnesia {
-    /// The view of each peer that answered HELLO in this start.
-    views: BTreeMap<ReplicaId, View>,
+    /// What each peer has told that answered HELLO in this start.
+    told: BTreeMap<ReplicaId, Told>,
     /// As which incarnation it asks its peers to let it in, once the bound is passed. Never that
     /// of its memory: so the answers to the one question are not taken for those to the other.
     pub(super) returns_as: Option<Incarnation>,
 }
 
+/// What a peer has told an amnesiac.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    pub(super) view: View,
+    pub(super) wall: WallTime,
+    /// When.
+    pub(super) at: Time,
+}
+
 impl Amnesia {
     pub(super) fn knows_view_of(&self, peer: ReplicaId) -> bool {
-        self.views.contains_key(&peer)
+        self.told.contains_key(&peer)
     }
 
-    pub(super) fn note_view(&mut self, peer: ReplicaId, view: View) {
-        self.views.entry(peer).or_insert(view);
+    pub(super) fn note_told(&mut self, peer: ReplicaId, told: Told) {
+        self.told.entry(peer).or_insert(told);
+    }
+
+    /// The time by the clocks of the peers: not later and not earlier than those of correct ones,
+    /// whatever this replica's own clock says.
+    fn wall_of_peers(&self, now: Time) -> WallTime {
+        let clock = |told: &Told| told.wall.after(now.since(told.at));
+        let mut clocks: Vec<WallTime> = self.told.values().map(clock).collect();
+        clocks.sort_unstable();
+        clocks.get(clocks.len().saturating_sub(1) / 2).copied().unwrap_or_default()
     }
 
     /// A view above every one that the lost memory may have known, once `enough` peers have said
     /// theirs [RJ4]. The lowest ones are taken, so that no liar can make it too high to be
     /// accepted.
     fn first_view(&self, enough: usize) -> Option<View> {
-        let mut views: Vec<View> = self.views.values().copied().collect();
+        let mut views: Vec<View> = self.told.values().map(|told| told.view).collect();
         views.sort_unstable();
         let highest = views.get(enough.checked_sub(1)?)?;
         Some(highest.next().next()).filter(|view| *view <= View::MAX)
@@ -141,7 +159,8 @@ impl Replica {
         let Some(view) = amnesia.first_view(enough) else { return };
         let current = self.rejoins.of(self.id).map(|rejoined| rejoined.incarnation);
         let incarnation = current.unwrap_or_default().next();
-        let expires = step.now.wall.max(self.agreed_time).after(REJOIN_LIFE);
+        let wall = amnesia.wall_of_peers(step.now.monotonic);
+        let expires = wall.max(self.agreed_time).after(REJOIN_LIFE);
         let body = Rejoin { replica: self.id, incarnation, start: self.start(), view, expires };
         let signed = Signed::sign(&self.config.domain, &self.key, self.id, body);
         step.broadcast(Message::Rejoin(signed), self.admission.booted_at);
@@ -162,6 +181,10 @@ impl Replica {
     ) -> Result<(), Reject> {
         if !self.admission.is_admitted() {
             return Err(Reject::Starting);
+        }
+        // Another memory of this replica has asked for it, and was given up.
+        if rejoin.signer == self.id {
+            return Err(Reject::Stale);
         }
         let next = self.last_executed.next();
         let is_due = self.rejoin_pace.is_due(rejoin.signer, step.now.monotonic, self.is_primary());
@@ -214,13 +237,13 @@ impl Replica {
         if ahead > VIEWS_AHEAD_MAX { Err(Reject::OutOfRange) } else { Ok(()) }
     }
 
-    /// The table of those who rejoined has changed: by an execution right now, or because an old
-    /// one was repeated or another state fetched.
+    /// The table of those who rejoined has changed: by an execution, which may be repeated after a
+    /// start, or because another state was fetched.
     pub(super) fn note_rejoined(
         &mut self,
         step: &mut Step<'_>,
         changes: Vec<(ReplicaId, Rejoined)>,
-        is_now: bool,
+        is_repeated: bool,
     ) {
         if changes.is_empty() {
             return;
@@ -231,7 +254,7 @@ impl Replica {
             }
             let Rejoined { incarnation, seq, .. } = rejoined;
             self.rejoins.insert(replica, rejoined);
-            self.rejoin_pace.note(replica, step.now.monotonic, is_now);
+            self.rejoin_pace.note(replica, step.now.monotonic, is_repeated);
             self.rejoin_queue.settle(replica, incarnation);
             step.event(Event::RejoinExecuted { replica, incarnation, seq });
             let is_own = replica == self.id && self.admission.amnesia.is_none();

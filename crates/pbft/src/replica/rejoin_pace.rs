@@ -24,13 +24,13 @@ pub(super) struct RejoinPace(BTreeMap<ReplicaId, Learnt>);
 #[derive(Clone, Copy, Debug)]
 struct Learnt {
     at: Time,
-    /// Whether it was executed then, and not some time before.
-    is_exact: bool,
+    /// Whether it was known already when this replica started.
+    is_old: bool,
 }
 
 impl RejoinPace {
-    pub(super) fn note(&mut self, replica: ReplicaId, at: Time, is_exact: bool) {
-        self.0.insert(replica, Learnt { at, is_exact });
+    pub(super) fn note(&mut self, replica: ReplicaId, at: Time, is_old: bool) {
+        self.0.insert(replica, Learnt { at, is_old });
     }
 
     /// Whether a primary orders a REJOIN by now; for a backup, whether every correct primary does.
@@ -39,11 +39,11 @@ impl RejoinPace {
         self.0.get(&replica).is_none_or(|last| now.since(last.at) >= REJOIN_GAP + tolerance)
     }
 
-    /// Whether no correct primary orders a REJOIN yet. Whoever started or fetched a state since the
-    /// last one does not know, and trusts the others.
+    /// Whether no correct primary orders a REJOIN yet. Whoever started since the last one does not
+    /// know, and trusts the others; not so who fetched a state, which liars may have made it do.
     pub(super) fn is_too_soon(&self, replica: ReplicaId, now: Time) -> bool {
         self.0.get(&replica).is_some_and(|last| {
-            last.is_exact && now.since(last.at) < REJOIN_GAP - REJOIN_GAP_TOLERANCE
+            !last.is_old && now.since(last.at) < REJOIN_GAP - REJOIN_GAP_TOLERANCE
         })
     }
 }

@@ -327,6 +327,7 @@ fn view_change_of_a_replica_with_a_state_beyond_its_window_is_well_formed() {
                     incarnation: Incarnation::default(),
                     seen: vec![],
                     others: vec![],
+                    is_confirmed: true,
                 }),
             }),
         );

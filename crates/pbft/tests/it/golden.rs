@@ -184,13 +184,17 @@ fn messages() -> Vec<(&'static str, Message)> {
         incarnation: Incarnation::new(6),
         seen: vec![start(9)],
         others: vec![started(1, 7)],
+        is_confirmed: true,
     };
     let executed = Outcome::Executed(vec![b"result".to_vec(), vec![]]);
     let fenced = Outcome::Fenced { current: Session::new(0x5f) };
     vec![
         ("HELLO, view", Message::Hello(hello(Question::View([0xb0; 16])))),
         ("HELLO, admission", Message::Hello(hello(Question::Admission(introduction)))),
-        ("HELLO-REPLY, view", Message::HelloReply(hello_reply(Answer::View(View::new(5))))),
+        (
+            "HELLO-REPLY, view",
+            Message::HelloReply(hello_reply(Answer::View(View::new(5), WallTime::from_millis(7)))),
+        ),
         ("HELLO-REPLY, starts", Message::HelloReply(hello_reply(Answer::Starts(remembered)))),
         ("REQUEST, open session", Message::Request(request(RequestBody::OpenSession))),
         ("REQUEST, operations", Message::Request(operations())),
@@ -449,9 +453,9 @@ fn bytes_follow_the_documented_tables() {
     let introduction = started(hello().u8(1), 1, 4).u32(1).u64(3).raw(&boot_id).u8(1);
     assert_eq!(pinned("HELLO, admission"), introduction.0);
     let hello_reply = || ByTheBook::message(1).raw(&boot_id);
-    assert_eq!(pinned("HELLO-REPLY, view"), hello_reply().u8(0).u64(5).0);
+    assert_eq!(pinned("HELLO-REPLY, view"), hello_reply().u8(0).u64(5).u64(7).0);
     let remembered = hello_reply().u8(1).u64(6).u32(1).u64(9).raw(&boot_id).u32(1);
-    assert_eq!(pinned("HELLO-REPLY, starts"), started(remembered, 1, 7).0);
+    assert_eq!(pinned("HELLO-REPLY, starts"), started(remembered, 1, 7).u8(1).0);
     let rejoin = ByTheBook::message(18).u32(3).u32(3).u64(7).u64(8).raw(&start(8).boot_id);
     let rejoin = rejoin.u64(6).u64(5).0;
     let bytes = pinned("REJOIN");

@@ -255,7 +255,7 @@ fn one_liar_does_not_make_the_view_absurd() {
     let absurd = |e: &Envelope| -> Option<Message> {
         let Message::HelloReply(reply) = &*e.message else { return None };
         (e.from == 6).then(|| {
-            let (boot_id, answer) = (reply.boot_id, Answer::View(View::MAX));
+            let (boot_id, answer) = (reply.boot_id, Answer::View(View::MAX, WallTime::default()));
             Message::HelloReply(HelloReply { boot_id, answer })
         })
     };
@@ -651,6 +651,25 @@ fn old_disk_found_before_the_rejoin_is_good() {
     cluster.run(Duration::from_secs(2));
     assert_member(&cluster, 2);
     assert_eq!(executed_at(&cluster, 2), None);
+}
+
+/// [RJ2] A replica does not help to have a REJOIN ordered that another memory of its own has asked
+/// for and that was given up.
+#[test]
+fn replica_that_goes_on_with_its_old_disk_relays_no_rejoin_of_its_own() {
+    let mut cluster = Cluster::new(4);
+    work(&mut cluster, 1..=3);
+    let body = Rejoin {
+        replica: ReplicaId::new(2),
+        incarnation: Incarnation::new(1),
+        start: StartId { counter: 1, boot_id: [77; 16] },
+        view: view(2),
+        expires: FOR_EVER,
+    };
+    cluster.inject(3, 2, Message::Rejoin(cluster.sign(2, body)));
+    cluster.run(Duration::from_secs(2));
+    assert_eq!(cluster.status(2).halted, None);
+    assert_eq!(cluster.views(&[0, 1, 2, 3]), [(0, true); 4]);
 }
 
 /// [RJ1] A disk that was rolled back, and is put back after the replica set out to rejoin without

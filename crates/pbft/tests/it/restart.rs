@@ -3,7 +3,7 @@
 use crate::cluster::{Cluster, Envelope, seq, test_config, view, within};
 use crate::normal_case::batch_of;
 use pbft::message::{
-    Answer, BootId, HelloReply, Kind, PrePrepare, Question, Remembered, Start, StartId, Vote,
+    Answer, BootId, HelloReply, Kind, PrePrepare, Question, Remembered, StartId, Vote,
 };
 use pbft::{Event, HaltReason, Incarnation, Message, Output, Record, ReplicaId};
 use std::sync::Arc;
@@ -381,32 +381,6 @@ fn replica_that_knows_its_starts_is_let_in_however_many_they_were() {
     assert!(cluster.status(2).admitted);
 }
 
-/// [RJ1] Where its peers remember as many of its starts as they can, a replica says which of them
-/// its disk knows, and is let in.
-#[test]
-fn replica_whose_peers_have_no_room_is_let_in_when_it_says_what_it_knows() {
-    let mut cluster = Cluster::new(4);
-    cluster.ids().for_each(|replica| cluster.crash(replica));
-    let incarnation = Incarnation::ZERO;
-    let boots = |counters: std::ops::RangeInclusive<u64>| {
-        counters.map(|counter| StartId { counter, boot_id: [counter as u8; 16] })
-    };
-    let of_disk = |StartId { counter, boot_id }| Record::Boot { counter, boot_id, incarnation };
-    cluster.restore_disk(2, boots(1..=200).map(of_disk).collect());
-    for peer in [0, 1, 3] {
-        let started = |id| cluster.sign(2, Start { incarnation, id });
-        let starts = boots(1..=64).map(started).collect();
-        let mut disk = cluster.durable_records(peer).to_vec();
-        disk.push(Record::PeerStarts { replica: id(2), starts });
-        cluster.restore_disk(peer, disk);
-    }
-    cluster.ids().for_each(|replica| cluster.start(replica));
-    cluster.deliver_all();
-    assert!(!cluster.status(2).admitted, "they have noted it nowhere");
-    cluster.run(Duration::from_secs(5));
-    assert!(cluster.status(2).admitted);
-}
-
 /// [RJ1] Whoever lost its memory knows nothing that keeps a peer out, so it lets nobody in.
 #[test]
 fn replica_without_its_memory_lets_nobody_in() {
@@ -455,7 +429,7 @@ fn one_lying_peer_decides_nothing_about_admission() {
 
 fn hello_reply(boot_id: BootId, seen: Vec<StartId>) -> Message {
     let (incarnation, others) = (Incarnation::ZERO, vec![]);
-    let answer = Answer::Starts(Remembered { incarnation, seen, others });
+    let answer = Answer::Starts(Remembered { incarnation, seen, others, is_confirmed: true });
     Message::HelloReply(HelloReply { boot_id, answer })
 }
 

@@ -30,9 +30,7 @@ mod disk;
 
 use super::{Checker, Observation};
 use disk::Disk;
-use pbft::message::{
-    Answer, Batch, BootId, PrePrepare, Question, Remembered, Reply, STARTS_TOLD_MAX, StartId,
-};
+use pbft::message::{Answer, Batch, BootId, PrePrepare, Question, Remembered, Reply, StartId};
 use pbft::{ClientId, Digest, Event, Message, Record, ReplicaId, SeqNum, Session, Timestamp};
 use quorate_adversary::Endpoint;
 use std::collections::{BTreeMap, BTreeSet};
@@ -164,7 +162,7 @@ impl Durability {
 
     /// Whether nothing in the answer keeps the asker from voting.
     fn lets_in(&mut self, asker: ReplicaId, boot_id: BootId, told: &Remembered) -> bool {
-        told.seen.len() < STARTS_TOLD_MAX && self.disk(asker).knew_at(boot_id, &told.seen)
+        self.disk(asker).knew_at(boot_id, &told.seen)
     }
 
     /// Whether everything up to the request's number is on disk. A request that was never executed

@@ -93,7 +93,7 @@ fn on_slow_links_a_request_takes_as_long_as_its_bytes() {
     let file = |bandwidth: &str| {
         let text = format!(
             "format = 1\ntitle = \"t\"\n[cluster]\nview_change_timeout = 60\n\
-             [client]\nretransmission_timeout = 60\n[workload]\noperations = 5\n\
+             [client]\nretransmission_timeout = 60\n[workload]\noperations = 20\n\
              [network]\n{bandwidth}[disk]\nsync = [0, 0]\n[[start]]\nat = 0\nhonest_node = 4\n"
         );
         Scenario::parse("s.toml", &text).unwrap_or_else(|error| panic!("{error}"))

@@ -125,18 +125,18 @@ fn starts_are_those_of_the_replicas_that_signed_them() {
             question,
         }))
     };
-    assert_eq!(hello(started(1, 1), STARTS_KNOWN_MAX), Ok(()));
-    assert_eq!(hello(started(1, 1), STARTS_KNOWN_MAX + 1), Err(Reject::OverLimit));
+    assert_eq!(hello(started(1, 1), STARTS_MAX), Ok(()));
+    assert_eq!(hello(started(1, 1), STARTS_MAX + 1), Err(Reject::OverLimit));
     assert_eq!(hello(started(1, 2), 0), Err(Reject::BadSignature));
     assert_eq!(hello(started(2, 2), 0), Err(Reject::ForgedSender));
     let reply = |seen: usize, others: Vec<Signed<Start>>| {
         let (incarnation, seen) = (crate::Incarnation::ZERO, vec![id; seen]);
-        let answer = Answer::Starts(Remembered { incarnation, seen, others });
+        let answer = Answer::Starts(Remembered { incarnation, seen, others, is_confirmed: true });
         admit(Message::HelloReply(HelloReply { boot_id: [7; 16], answer }))
     };
-    assert_eq!(reply(STARTS_TOLD_MAX, vec![started(2, 2), started(3, 3)]), Ok(()));
-    assert_eq!(reply(STARTS_TOLD_MAX + 1, vec![]), Err(Reject::OverLimit));
+    assert_eq!(reply(STARTS_MAX, vec![started(2, 2), started(3, 3)]), Ok(()));
+    assert_eq!(reply(STARTS_MAX + 1, vec![]), Err(Reject::OverLimit));
     assert_eq!(reply(0, vec![started(2, 2), started(3, 1)]), Err(Reject::BadSignature));
-    let too_many = vec![started(2, 2); STARTS_OF_OTHERS_MAX + 1];
+    let too_many = vec![started(2, 2); 4 * STARTS_MAX + 1];
     assert_eq!(reply(0, too_many), Err(Reject::OverLimit));
 }

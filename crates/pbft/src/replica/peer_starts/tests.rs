@@ -57,19 +57,37 @@ fn start_that_a_disk_lacks_is_remembered_beside_the_last_of_that_disk() {
     }
 }
 
-/// [RJ1] Where there is no room for another one, it is remembered in place of one that its disk
-/// knows, and not at all otherwise.
+/// [RJ1] Where there is no room for all that were told, the peer is not let in any more before it is
+/// seen to take part, whatever it knows: what there was no room for may be what its disk lacks.
 #[test]
-fn start_without_a_place_is_refused_until_it_takes_one() {
-    let all: Vec<_> = (1..=STARTS_TOLD_MAX as u64).map(|counter| start(0, counter, 1)).collect();
-    let mut peer = PeerStarts::new(all.clone(), Time::ZERO);
+fn peer_of_which_too_many_starts_were_told_waits_until_others_have_let_it_in() {
+    let all: Vec<_> = (1..=STARTS_MAX as u64 + 9).map(|counter| start(0, counter, 1)).collect();
+    let mut peer = nothing();
+    let learnt = all.iter().filter(|start| peer.learn(start)).count();
+    assert_eq!((learnt, peer.all().len()), (STARTS_MAX, STARTS_MAX));
     let next = start(0, 100, 1);
-    assert_eq!(hear(&mut peer, next, &[]), Heard::Refused);
-    assert_eq!(peer.others_than(&next.body), ids(&all));
-    assert_eq!(hear(&mut peer, next, &all[3..5]), Heard::Noted);
-    assert_eq!(peer.all(), [&all[..3], &all[5..], &[next]].concat());
-    assert_eq!(hear(&mut peer, next, &all), Heard::Noted);
+    let introduction = Introduction { start: next, knows: ids(&all), takes_over: false };
+    assert_eq!(peer.hear(&introduction, Time::ZERO), Err(Reject::OverLimit));
+    assert!(!peer.note_admitted(all[3].body.id.boot_id), "a message that comes late says nothing");
+    assert!(peer.note_admitted(next.body.id.boot_id));
     assert_eq!(peer.all(), [next]);
+    assert_eq!(hear(&mut peer, start(0, 101, 1), &[next]), Heard::Noted);
+}
+
+/// [RJ1] A peer cannot fill its place by itself: what it introduces is refused before.
+#[test]
+fn start_for_which_there_is_no_room_is_not_noted() {
+    let mut peer = nothing();
+    for counter in 1..STARTS_MAX as u64 {
+        assert_eq!(hear(&mut peer, start(0, counter, 1), &[]), Heard::Noted);
+    }
+    let next = start(0, 100, 1);
+    let mut introduction = Introduction { start: next, knows: Vec::new(), takes_over: false };
+    let later = peer.counted.0.after(COUNT_SPAN);
+    assert_eq!(peer.hear(&introduction, later), Err(Reject::OverLimit));
+    assert_eq!(peer.all().len(), STARTS_MAX - 1);
+    introduction.knows = ids(&peer.all()[..1]);
+    assert_eq!(peer.hear(&introduction, later), Ok(Heard::Noted), "it takes the place of one");
 }
 
 /// [RJ1] A new incarnation leaves those before it behind, and is not followed by them.

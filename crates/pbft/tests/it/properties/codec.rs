@@ -232,13 +232,17 @@ fn started() -> impl Strategy<Value = Signed<Start>> {
 
 /// Any message, of every kind alike.
 fn message() -> impl Strategy<Value = Message> {
-    let remembered = (any::<u64>(), vec(start(), 0..3), vec(started(), 0..3)).prop_map(
-        |(incarnation, seen, others)| {
+    let remembered = (any::<(u64, bool)>(), vec(start(), 0..3), vec(started(), 0..3)).prop_map(
+        |((incarnation, is_confirmed), seen, others)| {
             let incarnation = Incarnation::new(incarnation);
-            Answer::Starts(Remembered { incarnation, seen, others })
+            Answer::Starts(Remembered { incarnation, seen, others, is_confirmed })
         },
     );
-    let answer = prop_oneof![view().prop_map(Answer::View), remembered];
+    let answer = prop_oneof![
+        (view(), any::<u64>())
+            .prop_map(|(view, wall)| Answer::View(view, WallTime::from_millis(wall))),
+        remembered
+    ];
     let hello_reply = (any::<[u8; 16]>(), answer)
         .prop_map(|(boot_id, answer)| Message::HelloReply(HelloReply { boot_id, answer }));
     let state_request =

@@ -34,7 +34,10 @@ impl Names {
                 }
             },
             Message::HelloReply(reply) => match &reply.answer {
-                Answer::View(view) => format!("HELLO-REPLY v={view}"),
+                Answer::Starts(told) if !told.is_confirmed => {
+                    format!("HELLO-REPLY seen={{{}}} unconfirmed", counters(&told.seen))
+                }
+                Answer::View(view, _) => format!("HELLO-REPLY v={view}"),
                 Answer::Starts(told) => format!("HELLO-REPLY seen={{{}}}", counters(&told.seen)),
             },
             Message::Request(request) => format!("REQUEST {}", request_line(request)),
