@@ -54,16 +54,23 @@ impl Verifier {
     pub(super) fn start(
         checker: Arc<Checker>,
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<Checked>)> {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        Self::with_threads(checker, processors.min(THREAD_COUNT_MAX))
+    }
+
+    fn with_threads(
+        checker: Arc<Checker>,
+        count: usize,
+    ) -> io::Result<(Self, mpsc::UnboundedReceiver<Checked>)> {
         // Bounded by the lanes: each result holds its place there until it is taken.
         let (results, received) = mpsc::unbounded_channel();
-        let processors = thread::available_parallelism().map_or(1, usize::from);
         let lanes = Arc::new(Lanes::default());
         let start_thread = |_| {
             let (checker, lanes) = (Arc::clone(&checker), Arc::clone(&lanes));
             let results = results.clone();
             super::disk::spawn("verify", move || work(&checker, &lanes, &results))
         };
-        let threads = (0..processors.min(THREAD_COUNT_MAX)).map(start_thread);
+        let threads = (0..count).map(start_thread);
         let threads = threads.collect::<io::Result<_>>()?;
         Ok((Self { checker, lanes, results, threads }, received))
     }
