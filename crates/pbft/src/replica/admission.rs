@@ -316,7 +316,8 @@ impl Replica {
         if *incarnation != self.incarnation() || self.admission.asks_for_views() {
             return Err(Reject::Stale);
         }
-        if self.admission.amnesia.is_some() {
+        // From each peer once: after an answer from the right disk it is not asked again.
+        if self.admission.amnesia.is_some() && *is_confirmed {
             self.take_over(step, others);
         }
         let unknown = seen.iter().filter(|start| !self.admission.is_own(start));

@@ -88,6 +88,9 @@ impl PeerStarts {
             return Ok(Heard::Refused);
         }
         let is_new_incarnation = start.body.incarnation > self.incarnation();
+        if is_new_incarnation {
+            self.waiting = None;
+        }
         if self.is_full() && !is_new_incarnation {
             self.waiting = Some(*start);
             return Err(Reject::OverLimit);
@@ -128,7 +131,7 @@ impl PeerStarts {
     pub(super) fn learn(&mut self, start: &Signed<Start>) -> bool {
         match start.body.incarnation.cmp(&self.incarnation()) {
             Ordering::Less => return false,
-            Ordering::Greater => self.starts.clear(),
+            Ordering::Greater => (self.starts, self.waiting) = (Vec::new(), None),
             Ordering::Equal => {
                 if self.is_full() || self.starts.iter().any(|known| known.body == start.body) {
                     return false;

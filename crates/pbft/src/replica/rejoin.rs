@@ -263,6 +263,8 @@ impl Replica {
             }
         }
         self.leave_for_rejoins(step);
+        // Where no view is left, the primary of this one has to fill up [RJ5].
+        self.consider_request_timer(step.now.monotonic);
         self.consider_return(step);
     }
 

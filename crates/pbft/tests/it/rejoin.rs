@@ -284,6 +284,36 @@ fn primary_that_orders_no_rejoin_is_replaced() {
     assert_member(&cluster, 2);
 }
 
+/// [RJ5] And so does one in whose view the others stay, because the REJOIN names no later one.
+#[test]
+fn primary_that_does_not_fill_up_is_replaced_although_the_rejoin_leaves_its_view() {
+    let mut cluster = Cluster::new(4);
+    work(&mut cluster, 1..=3);
+    cluster.crash(0);
+    cluster.ask(1, 1, "moves the view");
+    cluster.run(Duration::from_secs(3));
+    assert_eq!(cluster.views(&[1, 2, 3]), [(1, true); 3]);
+    cluster.start(0);
+    cluster.run(Duration::from_secs(8));
+    cluster.crash(3);
+    let body = Rejoin {
+        replica: ReplicaId::new(3),
+        incarnation: Incarnation::new(1),
+        start: StartId { counter: 1, boot_id: [77; 16] },
+        view: view(1),
+        expires: FOR_EVER,
+    };
+    let ordered = cluster.status(0).last_executed.next();
+    cluster.inject(3, 1, Message::Rejoin(cluster.sign(3, body)));
+    let is_filling = |e: &Envelope| match &*e.message {
+        Message::PrePrepare(signed, _) => e.from == 1 && signed.body.seq > ordered,
+        _ => false,
+    };
+    cluster.run_where(Duration::from_secs(3), |e| !is_filling(e));
+    assert_eq!(cluster.rejoined(0, 3).map(|rejoined| rejoined.seq), Some(ordered));
+    assert!(cluster.status(0).view > view(1), "{:?}", cluster.status(0));
+}
+
 /// [RJ5] The same befalls one that orders it and does not fill up to the bound.
 #[test]
 fn primary_that_does_not_fill_up_to_the_bound_is_replaced() {
