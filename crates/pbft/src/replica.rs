@@ -27,7 +27,7 @@ use crate::fault::{HaltReason, Reject};
 use crate::input::{ClientWindow, Input};
 use crate::message::{
     Batch, BootId, Checkpoint, CheckpointId, Message, NewViewProof, PrePrepare, StableProof,
-    ViewChange,
+    StartId, ViewChange,
 };
 use crate::output::{Output, Recipients};
 use crate::record::Record;
@@ -166,6 +166,12 @@ pub struct Boot {
     pub id: BootId,
     /// How often the replica has rejoined.
     pub incarnation: Incarnation,
+}
+
+impl Boot {
+    fn start(&self) -> StartId {
+        StartId { counter: self.counter, boot_id: self.id }
+    }
 }
 
 /// What a replica tells about itself.

@@ -52,8 +52,8 @@ pub struct Hello {
 /// What a HELLO asks.
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub enum Question {
-    /// For the receiver's view and clock. The sender knows that it lost its memory; this is its start, and
-    /// leaves no trace.
+    /// For the receiver's view and clock. The sender knows that it lost its memory; this is its
+    /// start, and leaves no trace.
     View(BootId),
     /// To be let in.
     Admission(Introduction),

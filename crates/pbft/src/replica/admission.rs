@@ -13,7 +13,7 @@ use crate::message::{
 };
 use crate::record::Record;
 use crate::wire::WIRE_VERSION;
-use crate::{Incarnation, Position, ReplicaId, Signed, View, WallTime};
+use crate::{Incarnation, Position, ReplicaId, Signed, Time, View, WallTime};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -86,11 +86,16 @@ impl Admission {
         }
     }
 
-    pub(super) fn own_starts(&self) -> impl Iterator<Item = StartId> {
+    pub(super) fn own_starts(&self) -> impl DoubleEndedIterator<Item = StartId> {
         self.own_starts.iter().map(|(counter, boot_id)| {
             let (counter, boot_id) = (*counter, *boot_id);
             StartId { counter, boot_id }
         })
+    }
+
+    /// What is remembered of a peer's starts.
+    fn starts_of(&mut self, peer: ReplicaId, now: Time) -> &mut PeerStarts {
+        self.peers.entry(peer).or_insert_with(|| PeerStarts::new(Vec::new(), now))
     }
 
     fn is_own(&self, start: &StartId) -> bool {
@@ -99,8 +104,7 @@ impl Admission {
 
     /// The last starts before the present one.
     fn earlier_starts(&self) -> Vec<StartId> {
-        let earlier = self.own_starts.iter().rev().skip(1).take(STARTS_MAX);
-        earlier.map(|(counter, boot_id)| StartId { counter: *counter, boot_id: *boot_id }).collect()
+        self.own_starts().rev().skip(1).take(STARTS_MAX).collect()
     }
 
     /// Whether a peer still has to answer our HELLO, be it needed for letting us in or not: it is
@@ -143,8 +147,7 @@ impl Replica {
     }
 
     fn own_start(&self) -> Signed<Start> {
-        let id = StartId { counter: self.boot.counter, boot_id: self.boot.id };
-        let body = Start { incarnation: self.incarnation(), id };
+        let body = Start { incarnation: self.incarnation(), id: self.boot.start() };
         Signed::sign(&self.config.domain, &self.key, self.id, body)
     }
 
@@ -214,12 +217,14 @@ impl Replica {
         introduction: &Introduction,
     ) -> Result<(Vec<StartId>, Position), Reject> {
         let now = step.now.monotonic;
-        let nothing = || PeerStarts::new(Vec::new(), now);
-        let known = self.admission.peers.entry(from).or_insert_with(nothing);
+        let known = self.admission.starts_of(from, now);
         let heard = known.hear(introduction, now)?;
-        let (seen, record) = (known.others_than(&introduction.start.body), known.record(from));
+        let seen = known.others_than(&introduction.start.body);
         let after = match heard {
-            Heard::Noted => self.persist(step, record),
+            Heard::Noted => {
+                let record = known.record(from);
+                self.persist(step, record)
+            }
             Heard::Known => self.position,
             Heard::Refused => Position::ZERO,
         };
@@ -238,16 +243,13 @@ impl Replica {
         let now = step.now.monotonic;
         let mut changed = BTreeSet::new();
         for start in others.iter().filter(|start| start.signer != self.id) {
-            let nothing = || PeerStarts::new(Vec::new(), now);
-            let known = self.admission.peers.entry(start.signer).or_insert_with(nothing);
-            if known.learn(start) {
+            if self.admission.starts_of(start.signer, now).learn(start) {
                 changed.insert(start.signer);
             }
         }
         for peer in changed {
-            if let Some(record) = self.admission.peers.get(&peer).map(|known| known.record(peer)) {
-                self.persist(step, record);
-            }
+            let record = self.admission.starts_of(peer, now).record(peer);
+            self.persist(step, record);
         }
     }
 

@@ -76,24 +76,18 @@ impl PeerStarts {
     /// is no room for this one, or there was none for others.
     pub(super) fn hear(&mut self, introduction: &Introduction, now: Time) -> Result<Heard, Reject> {
         let Introduction { start, knows, .. } = introduction;
-        let is_later = match start.body.incarnation.cmp(&self.incarnation()) {
-            Ordering::Less => false,
-            Ordering::Greater => true,
-            Ordering::Equal => {
-                self.starts.iter().all(|s| s.body.id.counter < start.body.id.counter)
-            }
-        };
+        let incarnation = start.body.incarnation.cmp(&self.incarnation());
         let is_known = self.starts.iter().any(|known| known.body == start.body);
-        if !is_known && !is_later {
-            return Ok(Heard::Refused);
-        }
-        let is_new_incarnation = start.body.incarnation > self.incarnation();
-        if is_new_incarnation {
-            self.waiting = None;
-        }
-        if self.is_full() && !is_new_incarnation {
-            self.waiting = Some(*start);
-            return Err(Reject::OverLimit);
+        let is_later = self.starts.iter().all(|s| s.body.id.counter < start.body.id.counter);
+        match incarnation {
+            Ordering::Less => return Ok(Heard::Refused),
+            Ordering::Equal if !is_known && !is_later => return Ok(Heard::Refused),
+            Ordering::Equal if self.is_full() => {
+                self.waiting = Some(*start);
+                return Err(Reject::OverLimit);
+            }
+            Ordering::Equal => {}
+            Ordering::Greater => self.waiting = None,
         }
         let is_kept = |other: &&Signed<Start>| {
             other.body.incarnation == start.body.incarnation

@@ -73,8 +73,7 @@ impl Replica {
         replica.boot.id = boot_id;
         let Boot { counter, id, incarnation } = replica.boot;
         let record = Record::Boot { counter, boot_id: id, incarnation };
-        let start = StartId { counter, boot_id };
-        replica.admission.remember_own(start);
+        replica.admission.remember_own(replica.boot.start());
         replica.admission.booted_at = replica.persist(&mut step, record);
         for (replaced, _) in replica.rejoins.all() {
             replica.rejoin_pace.note(replaced, now.monotonic, true);

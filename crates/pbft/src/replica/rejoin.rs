@@ -7,7 +7,7 @@ use super::{Replica, Step};
 use crate::auth::Signed;
 use crate::event::{Event, ViewChangeCause};
 use crate::fault::{HaltReason, Reject};
-use crate::message::{Message, Rejoin, StartId};
+use crate::message::{Message, Rejoin};
 use crate::rejoin::{Rejoined, Rejoins};
 use crate::{Config, Incarnation, ReplicaId, SeqNum, Time, View, WallTime};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -161,13 +161,10 @@ impl Replica {
         let incarnation = current.unwrap_or_default().next();
         let wall = amnesia.wall_of_peers(step.now.monotonic);
         let expires = wall.max(self.agreed_time).after(REJOIN_LIFE);
-        let body = Rejoin { replica: self.id, incarnation, start: self.start(), view, expires };
+        let body =
+            Rejoin { replica: self.id, incarnation, start: self.boot.start(), view, expires };
         let signed = Signed::sign(&self.config.domain, &self.key, self.id, body);
         step.broadcast(Message::Rejoin(signed), self.admission.booted_at);
-    }
-
-    fn start(&self) -> StartId {
-        StartId { counter: self.boot.counter, boot_id: self.boot.id }
     }
 
     /// A REJOIN, from the replica that comes back or relayed, waits like a request: the primary
@@ -292,6 +289,6 @@ impl Replica {
 
     /// The execution of the REJOIN that this start waits for.
     fn own_rejoined(&self) -> Option<Rejoined> {
-        self.rejoins.of(self.id).filter(|rejoined| rejoined.start == self.start()).copied()
+        self.rejoins.of(self.id).filter(|rejoined| rejoined.start == self.boot.start()).copied()
     }
 }

@@ -335,7 +335,7 @@ impl Replica {
     }
 
     /// The times that this replica believes a primary: those near its own clock, and the later ones
-    /// up to the latest that it has proposed, accepted or executed. Were the clocks of a quorum ahead for a
+    /// up to the latest that it knows of. Were the clocks of a quorum ahead for a
     /// while, the time of the batches stands still until theirs has caught up; the cluster does
     /// not [PP6].
     pub(super) fn times_believed(&self, step: &Step<'_>) -> RangeInclusive<WallTime> {

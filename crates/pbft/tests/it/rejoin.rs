@@ -15,8 +15,17 @@ use std::time::Duration;
 const PERIOD: u64 = 4;
 const WINDOW: u64 = 16;
 
-/// Of REJOINs of a liar.
-pub(crate) const FOR_EVER: WallTime = WallTime::from_millis(u64::MAX);
+/// The REJOIN of a start that only a liar, or another memory of the replica, knows of; it never
+/// expires.
+pub(crate) fn rejoin_of(replica: u32, incarnation: u64, to: View) -> Rejoin {
+    Rejoin {
+        replica: ReplicaId::new(replica),
+        incarnation: Incarnation::new(incarnation),
+        start: StartId { counter: incarnation, boot_id: [77; 16] },
+        view: to,
+        expires: WallTime::from_millis(u64::MAX),
+    }
+}
 
 /// How far clocks may be apart.
 const SKEW: Duration = Duration::from_secs(10);
@@ -296,13 +305,7 @@ fn primary_that_does_not_fill_up_is_replaced_although_the_rejoin_leaves_its_view
     cluster.start(0);
     cluster.run(Duration::from_secs(8));
     cluster.crash(3);
-    let body = Rejoin {
-        replica: ReplicaId::new(3),
-        incarnation: Incarnation::new(1),
-        start: StartId { counter: 1, boot_id: [77; 16] },
-        view: view(1),
-        expires: FOR_EVER,
-    };
+    let body = rejoin_of(3, 1, view(1));
     let ordered = cluster.status(0).last_executed.next();
     cluster.inject(3, 1, Message::Rejoin(cluster.sign(3, body)));
     let is_filling = |e: &Envelope| match &*e.message {
@@ -402,13 +405,7 @@ fn repeat_rejoin(cluster: &mut Cluster, span: Duration) -> (u64, Vec<ViewChangeC
     let (mut last, mut count, mut causes) = (last_incarnation(cluster), 0, Vec::new());
     let end = cluster.now.after(span);
     while cluster.now < end {
-        let body = Rejoin {
-            replica: ReplicaId::new(3),
-            incarnation: last.next(),
-            start: StartId { counter: 1, boot_id: [77; 16] },
-            view: cluster.status(0).view.next(),
-            expires: FOR_EVER,
-        };
+        let body = rejoin_of(3, last.next().get(), cluster.status(0).view.next());
         for to in 0..3 {
             cluster.inject(3, to, Message::Rejoin(cluster.sign(3, body)));
         }
@@ -519,13 +516,7 @@ fn rejoin_that_expires_while_it_waits_makes_no_primary_look_guilty() {
         let mut cluster = Cluster::new(4);
         work(&mut cluster, 1..=3);
         let now = WallTime::from_millis(cluster.now.as_micros() / 1000);
-        let body = Rejoin {
-            replica: ReplicaId::new(3),
-            incarnation: Incarnation::new(1),
-            start: StartId { counter: 1, boot_id: [77; 16] },
-            view: view(2),
-            expires: now.after(SKEW + expires_after),
-        };
+        let body = Rejoin { expires: now.after(SKEW + expires_after), ..rejoin_of(3, 1, view(2)) };
         cluster.crash(3);
         let rejoin = Message::Rejoin(cluster.sign(3, body));
         cluster.inject(3, 1, rejoin);
@@ -585,13 +576,7 @@ fn memory_lost_after_a_rejoin_is_found_out() {
 fn replica_that_was_replaced_stops() {
     let mut cluster = Cluster::new(4);
     work(&mut cluster, 1..=3);
-    let body = Rejoin {
-        replica: ReplicaId::new(2),
-        incarnation: Incarnation::new(1),
-        start: StartId { counter: 1, boot_id: [77; 16] },
-        view: view(2),
-        expires: FOR_EVER,
-    };
+    let body = rejoin_of(2, 1, view(2));
     let rejoin = Message::Rejoin(cluster.sign(2, body));
     for to in [0, 1, 3] {
         cluster.inject(2, to, rejoin.clone());
@@ -605,13 +590,7 @@ fn replica_that_was_replaced_stops() {
 fn rejoin_counts_once_and_only_from_its_replica() {
     let mut cluster = Cluster::new(4);
     let signed = |cluster: &Cluster, signer: u32, replica: u32| -> Signed<Rejoin> {
-        let body = Rejoin {
-            replica: ReplicaId::new(replica),
-            incarnation: Incarnation::new(1),
-            start: StartId { counter: 1, boot_id: [7; 16] },
-            view: view(2),
-            expires: FOR_EVER,
-        };
+        let body = rejoin_of(replica, 1, view(2));
         cluster.sign(signer, body)
     };
     let (own, forged) = (signed(&cluster, 3, 3), signed(&cluster, 2, 3));
@@ -647,13 +626,7 @@ fn rejoin_counts_once_and_only_from_its_replica() {
 #[test]
 fn rejoin_with_an_absurd_view_is_not_voted_for() {
     let mut cluster = Cluster::new(4);
-    let body = Rejoin {
-        replica: ReplicaId::new(3),
-        incarnation: Incarnation::new(1),
-        start: StartId { counter: 1, boot_id: [7; 16] },
-        view: view(1_000_000),
-        expires: FOR_EVER,
-    };
+    let body = rejoin_of(3, 1, view(1_000_000));
     let rejoin = cluster.sign(3, body);
     cluster.inject(3, 0, Message::Rejoin(rejoin));
     cluster.run(Duration::from_secs(1));
@@ -689,13 +662,7 @@ fn old_disk_found_before_the_rejoin_is_good() {
 fn replica_that_goes_on_with_its_old_disk_relays_no_rejoin_of_its_own() {
     let mut cluster = Cluster::new(4);
     work(&mut cluster, 1..=3);
-    let body = Rejoin {
-        replica: ReplicaId::new(2),
-        incarnation: Incarnation::new(1),
-        start: StartId { counter: 1, boot_id: [77; 16] },
-        view: view(2),
-        expires: FOR_EVER,
-    };
+    let body = rejoin_of(2, 1, view(2));
     cluster.inject(3, 2, Message::Rejoin(cluster.sign(2, body)));
     cluster.run(Duration::from_secs(2));
     assert_eq!(cluster.status(2).halted, None);

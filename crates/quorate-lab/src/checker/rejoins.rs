@@ -14,7 +14,7 @@ pub(super) struct Rejoins {
     now: Time,
     /// When each incarnation was given, first of all.
     given: BTreeMap<(ReplicaId, Incarnation), Time>,
-    /// When a replica last started or fetched a state, and learnt of REJOINs executed before.
+    /// When a replica last started, and learnt of REJOINs executed before.
     learnt: Time,
 }
 
@@ -29,8 +29,7 @@ impl Checker for Rejoins {
 
     fn observe(&mut self, observation: &Observation<'_>) -> Result<(), String> {
         match observation {
-            Observation::Durable { starts: true, .. }
-            | Observation::Happened { event: Event::StateTransferred { .. }, .. } => {
+            Observation::Durable { starts: true, .. } => {
                 self.learnt = self.now;
                 Ok(())
             }

@@ -74,6 +74,27 @@ fn peer_of_which_too_many_starts_were_told_waits_until_others_have_let_it_in() {
     assert_eq!(hear(&mut peer, start(0, 101, 1), &[next]), Heard::Noted);
 }
 
+/// [RJ1] What waited for room in an older incarnation is void with it, and a message of that which
+/// comes late takes nothing away.
+#[test]
+fn start_that_waits_for_room_is_void_in_a_new_incarnation() {
+    let (waiting, new) = (start(0, 100, 1), start(1, 1, 2));
+    let introduced = |start| Introduction { start, knows: Vec::new(), takes_over: false };
+    let full = || {
+        let mut peer = nothing();
+        (1..=STARTS_MAX as u64).for_each(|counter| assert!(peer.learn(&start(0, counter, 1))));
+        assert_eq!(peer.hear(&introduced(waiting), Time::ZERO), Err(Reject::OverLimit));
+        peer
+    };
+    let (mut heard, mut learnt) = (full(), full());
+    assert_eq!(heard.hear(&introduced(new), Time::ZERO), Ok(Heard::Noted));
+    assert!(learnt.learn(&new));
+    for mut peer in [heard, learnt] {
+        assert!(!peer.note_admitted(waiting.body.id.boot_id));
+        assert_eq!(peer.all(), [new]);
+    }
+}
+
 /// [RJ1] A peer cannot fill its place by itself: what it introduces is refused before.
 #[test]
 fn start_for_which_there_is_no_room_is_not_noted() {
