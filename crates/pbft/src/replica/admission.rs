@@ -30,8 +30,8 @@ pub(super) struct Admission {
     /// Those of them whose own disk is the right one, so that they go on remembering this start:
     /// enough of them let this replica in.
     let_in_by: BTreeSet<ReplicaId>,
-    /// Peers that remember another one, and the counter of that.
-    accused: BTreeMap<ReplicaId, u64>,
+    /// Peers that remember others as well, and all that they named.
+    accused: BTreeMap<ReplicaId, Vec<StartId>>,
     /// Peers that asked before this disk was known to be the right one; they are answered again.
     asked: BTreeMap<ReplicaId, Introduction>,
     /// Set while this replica knows that it lost its memory, and until it has rejoined.
@@ -98,22 +98,27 @@ impl Admission {
         self.peers.entry(peer).or_insert_with(|| PeerStarts::new(Vec::new(), now))
     }
 
-    fn is_own(&self, start: &StartId) -> bool {
-        self.own_starts.get(&start.counter) == Some(&start.boot_id)
+    /// The counter of the last one of these starts of which this disk knows nothing.
+    fn last_unknown(&self, seen: &[StartId]) -> Option<u64> {
+        let is_own = |start: &StartId| self.own_starts.get(&start.counter) == Some(&start.boot_id);
+        seen.iter().filter(|start| !is_own(start)).map(|start| start.counter).max()
     }
 
-    /// The last starts before the present one.
-    fn earlier_starts(&self) -> Vec<StartId> {
-        self.own_starts().rev().skip(1).take(STARTS_MAX).collect()
+    /// What a peer need not remember beside the present start: the last ones before it, and, once
+    /// this replica was let in, what the peer has named. For then nobody that was needed for it
+    /// remembers these, and so this replica took part in none of them.
+    fn needless_starts(&self, peer: ReplicaId) -> Vec<StartId> {
+        let named = self.accused.get(&peer).filter(|_| self.admitted).into_iter().flatten();
+        named.copied().chain(self.own_starts().rev().skip(1)).take(STARTS_MAX).collect()
     }
 
     /// Whether a peer still has to answer our HELLO, be it needed for letting us in or not: it is
-    /// to remember this start.
+    /// to remember this start. One that remembers others is asked again once we were let in, and for
+    /// its view and clock every one is asked again and again, since they change.
     pub(super) fn awaits(&self, peer: ReplicaId) -> bool {
-        if self.asks_for_views() {
-            return self.amnesia.as_ref().is_some_and(|amnesia| !amnesia.knows_view_of(peer));
-        }
-        !self.let_in_by.contains(&peer) && !self.accused.contains_key(&peer)
+        let is_settled =
+            self.let_in_by.contains(&peer) || (!self.admitted && self.accused.contains_key(&peer));
+        self.asks_for_views() || !is_settled
     }
 }
 
@@ -128,7 +133,7 @@ impl Replica {
         } else {
             Question::Admission(Introduction {
                 start: self.own_start(),
-                knows: self.admission.earlier_starts(),
+                knows: self.admission.needless_starts(peer),
                 takes_over: self.admission.amnesia.is_some(),
             })
         };
@@ -292,15 +297,16 @@ impl Replica {
         view: View,
         wall: WallTime,
     ) -> Result<(), Reject> {
-        let now = step.now.monotonic;
+        let told = Told { view, wall, at: step.now.monotonic };
         match &mut self.admission.amnesia {
             Some(amnesia) if amnesia.returns_as.is_none() => {
-                amnesia.note_told(from, Told { view, wall, at: now });
+                if amnesia.note_told(from, told) {
+                    self.send_rejoin(step);
+                }
+                Ok(())
             }
-            _ => return Err(Reject::Stale),
+            _ => Err(Reject::Stale),
         }
-        self.send_rejoin(step);
-        Ok(())
     }
 
     /// A weak quorum that remembers a start of which this disk knows nothing makes this replica an
@@ -322,17 +328,11 @@ impl Replica {
         if self.admission.amnesia.is_some() && *is_confirmed {
             self.take_over(step, others);
         }
-        let unknown = seen.iter().filter(|start| !self.admission.is_own(start));
-        if let Some(counter) = unknown.map(|start| start.counter).max() {
-            self.admission.accused.insert(from, counter);
-            step.event(Event::StartNotKnown { peer: from, seen: counter });
-            let accusers = self.admission.accused.len();
-            if accusers >= self.config.quorums.weak() {
-                let seen = self.admission.accused.values().copied().min().unwrap_or(counter);
-                self.halt(step, HaltReason::Amnesia { own: self.boot.counter, seen });
-            }
+        if let Some(counter) = self.admission.last_unknown(seen) {
+            self.on_accused(step, from, seen, counter);
             return Ok(());
         }
+        self.admission.accused.remove(&from);
         self.admission.confirmed_by.insert(from);
         if *is_confirmed {
             self.admission.let_in_by.insert(from);
@@ -340,6 +340,23 @@ impl Replica {
         self.answer_again(step);
         self.consider_admission(step);
         Ok(())
+    }
+
+    /// A peer remembers starts that this disk does not, the last of them with this counter.
+    fn on_accused(&mut self, step: &mut Step<'_>, from: ReplicaId, seen: &[StartId], counter: u64) {
+        let is_news = self.admission.accused.insert(from, seen.to_vec()).is_none();
+        self.admission.confirmed_by.remove(&from);
+        if is_news {
+            step.event(Event::StartNotKnown { peer: from, seen: counter });
+        }
+        let is_amnesiac = self.admission.accused.len() >= self.config.quorums.weak();
+        if is_amnesiac && !self.admission.is_admitted() {
+            let counters = self.admission.accused.values();
+            let lowest = counters.filter_map(|seen| self.admission.last_unknown(seen)).min();
+            let reason =
+                HaltReason::Amnesia { own: self.boot.counter, seen: lowest.unwrap_or(counter) };
+            self.halt(step, reason);
+        }
     }
 
     /// Whether this disk is the right one: enough peers remember no start that it lacks.

@@ -16,15 +16,12 @@ use core::time::Duration;
 /// the disk was set back or emptied, or that the peer was started more often than it can say while
 /// it was not heard.
 ///
-/// Where there are [`STARTS_MAX`] of them, there may be more, which others told and for which there
-/// was no room: the peer is not let in by this replica any more before it was by others.
-///
-/// **Invariant:** all are of one incarnation, in ascending order of their counters.
+/// **Invariant:** all are of one incarnation, in ascending order of their counters, and the last
+/// [`STARTS_MAX`] by these. Of the starts of one disk the last one matters, so a liar who tells of
+/// earlier ones, however many, displaces nothing by them.
 #[derive(Clone, Debug)]
 pub(super) struct PeerStarts {
     starts: Vec<Signed<Start>>,
-    /// The last start that the peer introduced and for which there was no room.
-    waiting: Option<Signed<Start>>,
     /// Since when starts of the peer are counted, and how many were noted since: one that claims
     /// start after start is not followed, since each costs a durable record.
     counted: (Time, u32),
@@ -47,7 +44,7 @@ pub(super) enum Heard {
 
 impl PeerStarts {
     pub(super) fn new(starts: Vec<Signed<Start>>, now: Time) -> Self {
-        Self { starts, waiting: None, counted: (now, 0) }
+        Self { starts, counted: (now, 0) }
     }
 
     pub(super) fn all(&self) -> &[Signed<Start>] {
@@ -72,43 +69,33 @@ impl PeerStarts {
     /// The peer introduces itself.
     ///
     /// # Errors
-    /// [`Reject::TooOften`] if it does so with start after start, and [`Reject::OverLimit`] if there
-    /// is no room for this one, or there was none for others.
+    /// [`Reject::TooOften`] if it does so with start after start.
     pub(super) fn hear(&mut self, introduction: &Introduction, now: Time) -> Result<Heard, Reject> {
         let Introduction { start, knows, .. } = introduction;
-        let incarnation = start.body.incarnation.cmp(&self.incarnation());
-        let is_known = self.starts.iter().any(|known| known.body == start.body);
-        let is_later = self.starts.iter().all(|s| s.body.id.counter < start.body.id.counter);
-        match incarnation {
-            Ordering::Less => return Ok(Heard::Refused),
-            Ordering::Equal if !is_known && !is_later => return Ok(Heard::Refused),
-            Ordering::Equal if self.is_full() => {
-                self.waiting = Some(*start);
-                return Err(Reject::OverLimit);
-            }
-            Ordering::Equal => {}
-            Ordering::Greater => self.waiting = None,
+        let Start { incarnation, id } = start.body;
+        if incarnation < self.incarnation() {
+            return Ok(Heard::Refused);
         }
         let is_kept = |other: &&Signed<Start>| {
-            other.body.incarnation == start.body.incarnation
-                && (other.body == start.body || !knows.contains(&other.body.id))
+            other.body.incarnation == incarnation && !knows.contains(&other.body.id)
         };
         let mut kept: Vec<Signed<Start>> = self.starts.iter().filter(is_kept).copied().collect();
-        if !is_known {
-            if kept.len() + 1 >= STARTS_MAX {
-                self.waiting = Some(*start);
-                return Err(Reject::OverLimit);
+        if !kept.iter().any(|known| known.body == start.body) {
+            if kept.last().is_some_and(|last| last.body.id.counter >= id.counter) {
+                return Ok(Heard::Refused);
             }
             self.count(now)?;
             kept.push(*start);
         }
         let has_changed = kept != self.starts;
         self.starts = kept;
+        self.forget_earliest();
         Ok(if has_changed { Heard::Noted } else { Heard::Known })
     }
 
-    fn is_full(&self) -> bool {
-        self.starts.len() >= STARTS_MAX
+    fn forget_earliest(&mut self) {
+        let too_many = self.starts.len().saturating_sub(STARTS_MAX);
+        self.starts.drain(..too_many);
     }
 
     fn count(&mut self, now: Time) -> Result<(), Reject> {
@@ -125,34 +112,29 @@ impl PeerStarts {
     pub(super) fn learn(&mut self, start: &Signed<Start>) -> bool {
         match start.body.incarnation.cmp(&self.incarnation()) {
             Ordering::Less => return false,
-            Ordering::Greater => (self.starts, self.waiting) = (Vec::new(), None),
-            Ordering::Equal => {
-                if self.is_full() || self.starts.iter().any(|known| known.body == start.body) {
-                    return false;
-                }
-            }
+            Ordering::Greater => self.starts.clear(),
+            Ordering::Equal => {}
         }
         let counter = start.body.id.counter;
         let place = self.starts.partition_point(|known| known.body.id.counter <= counter);
+        let is_too_early = place == 0 && self.starts.len() >= STARTS_MAX;
+        if is_too_early || self.starts.iter().any(|known| known.body == start.body) {
+            return false;
+        }
         self.starts.insert(place, *start);
+        self.forget_earliest();
         true
     }
 
     /// The peer was let in at this start. If none is later, it has not taken part in any of the
     /// others: who had heard of that would have kept it out. Returns whether that is news.
     pub(super) fn note_admitted(&mut self, admitted: BootId) -> bool {
-        let is_admitted = |start: &&Signed<Start>| start.body.id.boot_id == admitted;
-        let counter = |start: &Signed<Start>| start.body.id.counter;
-        let last = self.starts.last().map(counter).unwrap_or(0);
-        let is_last = |start: &&Signed<Start>| counter(start) >= last;
-        let mut known = self.starts.last().into_iter().chain(&self.waiting).filter(is_last);
-        match known.rfind(is_admitted).copied() {
-            Some(start) if self.starts != [start] => {
-                (self.starts, self.waiting) = (alloc::vec![start], None);
-                true
-            }
-            _ => false,
+        let is_last = self.starts.last().is_some_and(|last| last.body.id.boot_id == admitted);
+        let is_news = is_last && self.starts.len() > 1;
+        if is_news {
+            self.starts.drain(..self.starts.len() - 1);
         }
+        is_news
     }
 }
 

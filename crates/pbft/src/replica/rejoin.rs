@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 /// it promised then is not bounded by what was asked for before.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Amnesia {
-    /// What each peer has told that answered HELLO in this start.
+    /// What each peer has told last that answered HELLO in this start.
     told: BTreeMap<ReplicaId, Told>,
     /// As which incarnation it asks its peers to let it in, once the bound is passed. Never that
     /// of its memory: so the answers to the one question are not taken for those to the other.
@@ -35,12 +35,10 @@ pub(super) struct Told {
 }
 
 impl Amnesia {
-    pub(super) fn knows_view_of(&self, peer: ReplicaId) -> bool {
-        self.told.contains_key(&peer)
-    }
-
-    pub(super) fn note_told(&mut self, peer: ReplicaId, told: Told) {
-        self.told.entry(peer).or_insert(told);
+    /// Of what a peer tells in this start the last counts, since clocks are set. Returns whether it
+    /// told nothing before.
+    pub(super) fn note_told(&mut self, peer: ReplicaId, told: Told) -> bool {
+        self.told.insert(peer, told).is_none()
     }
 
     /// The time by the clocks of the peers: not later and not earlier than those of correct ones,

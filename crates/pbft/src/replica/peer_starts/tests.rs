@@ -57,58 +57,56 @@ fn start_that_a_disk_lacks_is_remembered_beside_the_last_of_that_disk() {
     }
 }
 
-/// [RJ1] Where there is no room for all that were told, the peer is not let in any more before it is
-/// seen to take part, whatever it knows: what there was no room for may be what its disk lacks.
+/// [RJ1] However many of its starts are told, the last ones are remembered, in whatever order they
+/// come; and the peer's disk, if it knows them, takes their place.
 #[test]
-fn peer_of_which_too_many_starts_were_told_waits_until_others_have_let_it_in() {
-    let all: Vec<_> = (1..=STARTS_MAX as u64 + 9).map(|counter| start(0, counter, 1)).collect();
-    let mut peer = nothing();
-    let learnt = all.iter().filter(|start| peer.learn(start)).count();
-    assert_eq!((learnt, peer.all().len()), (STARTS_MAX, STARTS_MAX));
-    let next = start(0, 100, 1);
-    let introduction = Introduction { start: next, knows: ids(&all), takes_over: false };
-    assert_eq!(peer.hear(&introduction, Time::ZERO), Err(Reject::OverLimit));
-    assert!(!peer.note_admitted(all[3].body.id.boot_id), "a message that comes late says nothing");
-    assert!(peer.note_admitted(next.body.id.boot_id));
-    assert_eq!(peer.all(), [next]);
-    assert_eq!(hear(&mut peer, start(0, 101, 1), &[next]), Heard::Noted);
-}
-
-/// [RJ1] What waited for room in an older incarnation is void with it, and a message of that which
-/// comes late takes nothing away.
-#[test]
-fn start_that_waits_for_room_is_void_in_a_new_incarnation() {
-    let (waiting, new) = (start(0, 100, 1), start(1, 1, 2));
-    let introduced = |start| Introduction { start, knows: Vec::new(), takes_over: false };
-    let full = || {
-        let mut peer = nothing();
-        (1..=STARTS_MAX as u64).for_each(|counter| assert!(peer.learn(&start(0, counter, 1))));
-        assert_eq!(peer.hear(&introduced(waiting), Time::ZERO), Err(Reject::OverLimit));
-        peer
-    };
-    let (mut heard, mut learnt) = (full(), full());
-    assert_eq!(heard.hear(&introduced(new), Time::ZERO), Ok(Heard::Noted));
-    assert!(learnt.learn(&new));
-    for mut peer in [heard, learnt] {
-        assert!(!peer.note_admitted(waiting.body.id.boot_id));
-        assert_eq!(peer.all(), [new]);
+fn last_starts_are_remembered_of_many_that_are_told() {
+    let all: Vec<_> = (1..=3 * STARTS_MAX as u64).map(|counter| start(0, counter, 1)).collect();
+    let last = &all[2 * STARTS_MAX..];
+    let (mut ascending, mut descending) = (nothing(), nothing());
+    assert!(all.iter().all(|start| ascending.learn(start)));
+    let learnt = all.iter().rev().filter(|start| descending.learn(start)).count();
+    assert_eq!(learnt, STARTS_MAX, "what comes before them is no news");
+    for mut peer in [ascending, descending] {
+        assert_eq!(peer.all(), last);
+        let next = start(0, 1000, 1);
+        assert_eq!(hear(&mut peer, next, last), Heard::Noted);
+        assert_eq!(peer.all(), [next]);
     }
 }
 
-/// [RJ1] A peer cannot fill its place by itself: what it introduces is refused before.
+/// [RJ1] A message that comes late, of a start that is not the last, takes nothing away.
 #[test]
-fn start_for_which_there_is_no_room_is_not_noted() {
+fn late_status_of_an_earlier_start_takes_nothing_away() {
     let mut peer = nothing();
-    for counter in 1..STARTS_MAX as u64 {
+    (1..=STARTS_MAX as u64).for_each(|counter| assert!(peer.learn(&start(0, counter, 1))));
+    let before = peer.all().to_vec();
+    assert!(!peer.note_admitted(before[STARTS_MAX - 2].body.id.boot_id));
+    assert_eq!(peer.all(), before);
+}
+
+/// [RJ1] A peer that was let in says that others, on an old disk, are void, although they count
+/// further than its own.
+#[test]
+fn start_takes_the_place_of_later_ones_that_its_replica_calls_void() {
+    let (own, of_old_disk) = (start(0, 3, 1), start(0, 6, 2));
+    let mut peer = PeerStarts::new(vec![of_old_disk], Time::ZERO);
+    assert_eq!(hear(&mut peer, own, &[]), Heard::Refused);
+    assert_eq!(hear(&mut peer, own, &[of_old_disk]), Heard::Noted);
+    assert_eq!(peer.all(), [own]);
+    assert_eq!(hear(&mut peer, of_old_disk, &[]), Heard::Noted, "it is heard beside it");
+    assert_eq!(peer.all(), [own, of_old_disk]);
+}
+
+/// [RJ1] A peer that forgets its starts again and again displaces its own earlier ones alone.
+#[test]
+fn last_starts_are_remembered_of_a_peer_that_knows_none_before() {
+    let mut peer = nothing();
+    for counter in 1..=STARTS_MAX as u64 + 9 {
         assert_eq!(hear(&mut peer, start(0, counter, 1), &[]), Heard::Noted);
     }
-    let next = start(0, 100, 1);
-    let mut introduction = Introduction { start: next, knows: Vec::new(), takes_over: false };
-    let later = peer.counted.0.after(COUNT_SPAN);
-    assert_eq!(peer.hear(&introduction, later), Err(Reject::OverLimit));
-    assert_eq!(peer.all().len(), STARTS_MAX - 1);
-    introduction.knows = ids(&peer.all()[..1]);
-    assert_eq!(peer.hear(&introduction, later), Ok(Heard::Noted), "it takes the place of one");
+    let counters: Vec<u64> = ids(peer.all()).iter().map(|id| id.counter).collect();
+    assert_eq!(counters, (10..=STARTS_MAX as u64 + 9).collect::<Vec<_>>());
 }
 
 /// [RJ1] A new incarnation leaves those before it behind, and is not followed by them.
