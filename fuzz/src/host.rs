@@ -64,10 +64,17 @@ impl Host {
         let clock = Now { monotonic: now, wall: WallTime::from_millis(0) };
         let replica = Replica::recover(config_of, id, key, BOOT_ID, clock, recovered, &mut outputs);
         let mut host = Self { replica, now };
-        for peer in [0, 2, 3] {
+        // Each is asked again, in another round, once enough have answered [RJ1].
+        for (round, peer) in (0..=2).flat_map(|round| [0, 2, 3].map(|peer| (round, peer))) {
             let (incarnation, seen, others) = (Incarnation::ZERO, Vec::new(), Vec::new());
-            let answer =
-                Answer::Starts(Remembered { incarnation, seen, others, is_confirmed: true });
+            let answer = Answer::Starts(Remembered {
+                incarnation,
+                seen,
+                others,
+                is_confirmed: true,
+                by: [7; 16],
+                round,
+            });
             let reply = HelloReply { boot_id: BOOT_ID, answer };
             let reply = Message::HelloReply(reply);
             let sender = Sender::Replica(ReplicaId::new(peer));

@@ -82,8 +82,9 @@ pub fn recording_of(stored: Stored, script: &[u8]) -> (Vec<Entry>, Option<Checkp
     let mut clock = Now { monotonic: Time::from_micros(1_000_000), wall: WallTime::default() };
     let beginning = beginning(&start, clock);
     let Ok(mut life) = Life::start(start, clock) else { return (beginning, None) };
-    for peer in [0, 2, 3] {
-        life.take(clock, HostInput::Message(greeting(peer)));
+    // Each is asked again, in another round, once enough have answered [RJ1].
+    for (round, peer) in (0..=2).flat_map(|round| [0, 2, 3].map(|peer| (round, peer))) {
+        life.take(clock, HostInput::Message(greeting(peer, round)));
     }
     let mut rest = script;
     while let Some((frame, tail)) = split_frame(rest) {
@@ -110,9 +111,16 @@ fn beginning(start: &Start, now: Now) -> Vec<Entry> {
 }
 
 /// The answer of a peer that knows nothing against the replica.
-fn greeting(peer: u32) -> Verified {
+fn greeting(peer: u32, round: u64) -> Verified {
     let (incarnation, seen, others) = (Incarnation::ZERO, Vec::new(), Vec::new());
-    let answer = Answer::Starts(Remembered { incarnation, seen, others, is_confirmed: true });
+    let answer = Answer::Starts(Remembered {
+        incarnation,
+        seen,
+        others,
+        is_confirmed: true,
+        by: [7; 16],
+        round,
+    });
     let reply = HelloReply { boot_id: BOOT_ID, answer };
     let admitted = CONFIG.admit(Sender::Replica(ReplicaId::new(peer)), Message::HelloReply(reply));
     admitted.expect("HELLO-REPLY passes the door")

@@ -2,6 +2,7 @@
 //! told apart.
 
 mod admission;
+mod answers;
 mod checkpoint;
 mod evidence;
 mod execute;
@@ -298,7 +299,6 @@ impl Replica {
         match message {
             Message::Hello(hello) => return self.on_hello(step, from, &hello),
             Message::HelloReply(reply) => return self.on_hello_reply(step, from, reply),
-            Message::Status(ref status) => self.note_part(step, from, status.admitted),
             _ => {}
         }
         if !self.admission.follows() {

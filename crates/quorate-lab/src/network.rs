@@ -13,7 +13,7 @@ mod wires;
 
 pub use distances::{Distances, RoundTrips};
 
-use crate::rng::Stream;
+use crate::rng::{Seed, Stream};
 use core::fmt;
 use core::time::Duration;
 use pbft::message::Kind;
@@ -116,6 +116,9 @@ pub(crate) struct Network {
     distances: Option<Distances>,
     wires: Option<Wires>,
     rng: Stream,
+    /// Apart from the others, so that how often replicas introduce themselves decides nothing about
+    /// what they say afterwards.
+    rng_of_hello: Stream,
     /// Links that carry nothing, from sender to receiver.
     cut: BTreeSet<(Endpoint, Endpoint)>,
     /// What is lost on links that carry everything else.
@@ -127,12 +130,13 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) fn new(options: NetworkOptions, rng: Stream) -> Self {
+    pub(crate) fn new(options: NetworkOptions, seed: Seed) -> Self {
         Self {
             options,
             distances: None,
             wires: None,
-            rng,
+            rng: seed.stream("network"),
+            rng_of_hello: seed.stream("network, hello"),
             cut: BTreeSet::new(),
             dropped: Vec::new(),
             delayed: Vec::new(),
@@ -167,12 +171,13 @@ impl Network {
             None => now,
             Some(wires) => wires.departure(now, (from, to), size()),
         };
+        let NetworkOptions { loss_per_million, duplicate_per_million, .. } = self.options;
         if self.dropped.iter().any(|traffic| traffic.contains(from, to, kind))
-            || self.rng.chance(self.options.loss_per_million)
+            || self.rng_for(kind).chance(loss_per_million)
         {
             return Vec::new();
         }
-        let copies = 1 + u32::from(self.rng.chance(self.options.duplicate_per_million));
+        let copies = 1 + u32::from(self.rng_for(kind).chance(duplicate_per_million));
         (0..copies).map(|_| self.arrival(now, (from, to), kind)).collect()
     }
 
@@ -215,16 +220,21 @@ impl Network {
             Some((_, min, max)) => Delay::between(*min, *max),
             None => self.delay_between(link),
         };
-        let in_tail = self.rng.chance(tail_per_million);
+        let in_tail = self.rng_for(kind).chance(tail_per_million);
         let bounds =
             if in_tail { micros(max)..=micros(tail_max) } else { micros(min)..=micros(max) };
-        let arrival = now.after(Duration::from_micros(self.rng.within(bounds)));
+        let arrival = now.after(Duration::from_micros(self.rng_for(kind).within(bounds)));
         if self.options.reorders || is_overtaken {
             return arrival;
         }
         let latest = self.latest.entry(link).or_default();
         *latest = arrival.max(*latest);
         *latest
+    }
+
+    /// What decides by chance about a message of this kind.
+    fn rng_for(&mut self, kind: Option<Kind>) -> &mut Stream {
+        if kind == Some(Kind::Hello) { &mut self.rng_of_hello } else { &mut self.rng }
     }
 
     fn delay_between(&self, (from, to): (Endpoint, Endpoint)) -> Delay {
@@ -246,14 +256,14 @@ fn micros(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::{MILLION, Seed};
+    use crate::rng::MILLION;
 
     const A: Endpoint = Endpoint::Replica(ReplicaId::new(0));
     const COMMIT: Option<Kind> = Some(Kind::Commit);
     const B: Endpoint = Endpoint::Replica(ReplicaId::new(1));
 
     fn network(options: NetworkOptions) -> Network {
-        Network::new(options, Seed::new(1).stream("network"))
+        Network::new(options, Seed::new(1))
     }
 
     #[test]

@@ -168,7 +168,7 @@ impl<'a> World<'a> {
             .collect();
         let clients = Clients::new(&config, client_keys, options, subject, seed);
         let lying_clients = LyingClients::new(&config, liars_keys, options, subject, seed);
-        let mut network = Network::new(options.network.clone(), seed.stream("network"));
+        let mut network = Network::new(options.network.clone(), seed);
         if let Some(distances) = &options.distances {
             network.spread(distances.clone());
         }

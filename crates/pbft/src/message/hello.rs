@@ -64,9 +64,11 @@ pub enum Question {
 pub struct Introduction {
     /// The start; durable before it is sent.
     pub start: Signed<Start>,
-    /// Earlier starts that its disk remembers, at most [`STARTS_MAX`]: who remembers this one need
-    /// not remember those.
+    /// Starts that its disk remembers, or that are void, at most [`STARTS_MAX`]: who remembers this
+    /// one need not remember those.
     pub knows: Vec<StartId>,
+    /// How often the sender has asked in this start.
+    pub round: u64,
     /// Whether the sender rejoins and has to be told what is remembered of others.
     pub takes_over: bool,
 }
@@ -94,7 +96,8 @@ pub enum Answer {
 pub struct Remembered {
     /// The incarnation being answered.
     pub incarnation: Incarnation,
-    /// Other starts of the replica that asked, at most [`STARTS_MAX`].
+    /// Starts that keep the replica out that asked, at most [`STARTS_MAX`]; if there are none, it is
+    /// let in, and what it introduced is noted.
     pub seen: Vec<StartId>,
     /// Starts of all other replicas, the sender's own included, if it has to be told; at most
     /// [`STARTS_MAX`] of each.
@@ -102,4 +105,8 @@ pub struct Remembered {
     /// Whether the sender's own disk is the right one, as far as enough of its peers know: only
     /// then is what it notes there remembered.
     pub is_confirmed: bool,
+    /// The sender's own start.
+    pub by: BootId,
+    /// The round that is answered.
+    pub round: u64,
 }

@@ -1,7 +1,6 @@
 //! STATUS: the receiver-driven repair of everything the network may lose. A replica says what it
 //! has; whoever can help sends what it lacks.
 
-use super::BootId;
 use crate::{Digest, SeqNum, View};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -41,8 +40,6 @@ impl SlotSet {
 /// STATUS.
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub struct Status {
-    /// The sender's start, once its peers have let it in after that [RJ1].
-    pub admitted: Option<BootId>,
     /// The sender's view.
     pub view: View,
     /// Whether the sender is active in it, or waits for its NEW-VIEW.

@@ -2,14 +2,15 @@
 //! its last start, cannot see that by itself; its peers can, because they durably remember its
 //! starts and it does not know them [RJ1].
 
+use super::answers::Answers;
 use super::peer_starts::{Heard, PeerStarts};
 use super::rejoin::{Amnesia, Told};
 use super::{Replica, Step};
 use crate::event::Event;
 use crate::fault::{HaltReason, Reject};
 use crate::message::{
-    Answer, BootId, Hello, HelloReply, Introduction, Kind, Message, Question, Remembered,
-    STARTS_MAX, Start, StartId,
+    Answer, BootId, Hello, HelloReply, Introduction, Message, Question, Remembered, STARTS_MAX,
+    Start, StartId,
 };
 use crate::record::Record;
 use crate::wire::WIRE_VERSION;
@@ -25,15 +26,12 @@ pub(super) struct Admission {
     pub(super) booted_at: Position,
     /// Every start that this disk remembers, the present one included; the oldest go first.
     own_starts: BTreeMap<u64, BootId>,
-    /// Peers that remember no start but those: enough of them, and this disk is the right one.
-    confirmed_by: BTreeSet<ReplicaId>,
-    /// Those of them whose own disk is the right one, so that they go on remembering this start:
-    /// enough of them let this replica in.
-    let_in_by: BTreeSet<ReplicaId>,
-    /// Peers that remember others as well, and all that they named.
-    accused: BTreeMap<ReplicaId, Vec<StartId>>,
-    /// Peers that asked before this disk was known to be the right one; they are answered again.
-    asked: BTreeMap<ReplicaId, Introduction>,
+    /// The peers that let this start in, as far as they have said so.
+    pub(super) answers: Answers,
+    /// The peers that do not, and the starts that they remember.
+    named: BTreeMap<ReplicaId, Vec<StartId>>,
+    /// Those whose memory of others was taken over in this start.
+    taken_over_from: BTreeSet<ReplicaId>,
     /// Set while this replica knows that it lost its memory, and until it has rejoined.
     pub(super) amnesia: Option<Amnesia>,
     /// What this replica remembers of its peers.
@@ -49,10 +47,9 @@ impl Admission {
             admitted: false,
             booted_at: Position::ZERO,
             own_starts: BTreeMap::new(),
-            confirmed_by: BTreeSet::new(),
-            let_in_by: BTreeSet::new(),
-            accused: BTreeMap::new(),
-            asked: BTreeMap::new(),
+            answers: Answers::default(),
+            named: BTreeMap::new(),
+            taken_over_from: BTreeSet::new(),
             amnesia: None,
             peers: BTreeMap::new(),
         }
@@ -65,7 +62,13 @@ impl Admission {
     /// The peers that remember a start of which this disk knows nothing, while that may be why this
     /// replica is not let in.
     pub(super) fn accusers(&self) -> Vec<ReplicaId> {
-        if self.admitted { Vec::new() } else { self.accused.keys().copied().collect() }
+        let keeps_out = |peer: &ReplicaId| !self.admitted && self.keeps_out(*peer);
+        self.named.keys().copied().filter(keeps_out).collect()
+    }
+
+    /// Whether a peer remembers a start of which this disk knows nothing.
+    fn keeps_out(&self, peer: ReplicaId) -> bool {
+        self.named.get(&peer).is_some_and(|named| self.last_unknown(named).is_some())
     }
 
     /// Whether this replica takes in what the others say: it was let in, or it may follow them
@@ -98,26 +101,32 @@ impl Admission {
         self.peers.entry(peer).or_insert_with(|| PeerStarts::new(Vec::new(), now))
     }
 
-    /// The counter of the last one of these starts of which this disk knows nothing.
-    fn last_unknown(&self, seen: &[StartId]) -> Option<u64> {
-        let is_own = |start: &StartId| self.own_starts.get(&start.counter) == Some(&start.boot_id);
-        seen.iter().filter(|start| !is_own(start)).map(|start| start.counter).max()
+    fn is_own(&self, start: &StartId) -> bool {
+        self.own_starts.get(&start.counter) == Some(&start.boot_id)
     }
 
-    /// What a peer need not remember beside the present start: the last ones before it, and, once
-    /// this replica was let in, what the peer has named. For then nobody that was needed for it
-    /// remembers these, and so this replica took part in none of them.
+    /// The counter of the last one of these starts of which this disk knows nothing.
+    fn last_unknown(&self, named: &[StartId]) -> Option<u64> {
+        named.iter().filter(|start| !self.is_own(start)).map(|start| start.counter).max()
+    }
+
+    /// What a peer need not remember beside the present start: what it has named, if this disk knows
+    /// it, and the last ones before the present one. And once this replica was let in, all that
+    /// the peer has named: nobody who was needed for that remembers these, and so this replica took
+    /// part in none of them.
     fn needless_starts(&self, peer: ReplicaId) -> Vec<StartId> {
-        let named = self.accused.get(&peer).filter(|_| self.admitted).into_iter().flatten();
-        named.copied().chain(self.own_starts().rev().skip(1)).take(STARTS_MAX).collect()
+        let named = self.named.get(&peer).into_iter().flatten();
+        let needless = named.filter(|start| self.admitted || self.is_own(start)).copied();
+        needless.chain(self.own_starts().rev().skip(1)).take(STARTS_MAX).collect()
     }
 
     /// Whether a peer still has to answer our HELLO, be it needed for letting us in or not: it is
-    /// to remember this start. One that remembers others is asked again once we were let in, and for
-    /// its view and clock every one is asked again and again, since they change.
+    /// to remember this start. Before we are let in all are asked again and again, since enough must
+    /// remember it at one moment, but those that keep us out; after that, these as well. For its
+    /// view and clock every one is asked again and again, since they change.
     pub(super) fn awaits(&self, peer: ReplicaId) -> bool {
         let is_settled =
-            self.let_in_by.contains(&peer) || (!self.admitted && self.accused.contains_key(&peer));
+            if self.admitted { self.answers.is_kept_by(peer) } else { self.keeps_out(peer) };
         self.asks_for_views() || !is_settled
     }
 }
@@ -134,7 +143,9 @@ impl Replica {
             Question::Admission(Introduction {
                 start: self.own_start(),
                 knows: self.admission.needless_starts(peer),
-                takes_over: self.admission.amnesia.is_some(),
+                round: self.admission.answers.round(),
+                takes_over: self.admission.amnesia.is_some()
+                    && !self.admission.taken_over_from.contains(&peer),
             })
         };
         let versions = (WIRE_VERSION, WIRE_VERSION);
@@ -179,22 +190,18 @@ impl Replica {
         }
     }
 
-    /// Remembers the peer's start, durably, before saying what is known of its others. Whoever lost
-    /// its own memory knows of nothing that keeps a peer out, and says nothing before it has taken
-    /// over what others remember.
+    /// Remembers the peer's start, durably, before letting it in. Whoever lost its own memory knows of
+    /// nothing that keeps a peer out, and says nothing before it has taken over what others
+    /// remember.
     fn on_introduction(
         &mut self,
         step: &mut Step<'_>,
         from: ReplicaId,
         introduction: &Introduction,
     ) -> Result<(), Reject> {
+        let Start { incarnation, id } = introduction.start.body;
         if self.admission.amnesia.is_some() {
             return Err(Reject::Starting);
-        }
-        let Start { incarnation, id } = introduction.start.body;
-        let is_confirmed = self.is_confirmed();
-        if !is_confirmed {
-            self.admission.asked.insert(from, introduction.clone());
         }
         let others = if introduction.takes_over { self.starts_of_others(from) } else { Vec::new() };
         if !others.is_empty()
@@ -206,16 +213,25 @@ impl Replica {
         let (seen, after) = match replaced_by {
             // The memory it starts with was given up when another one rejoined.
             Some(last) => (alloc::vec![last.start], Position::ZERO),
-            None => self.remember_start(step, from, introduction)?,
+            None => self.let_in(step, from, introduction)?,
         };
-        let answer = Answer::Starts(Remembered { incarnation, seen, others, is_confirmed });
+        let remembered = Remembered {
+            incarnation,
+            seen,
+            others,
+            is_confirmed: self.is_confirmed(),
+            by: self.boot.id,
+            round: introduction.round,
+        };
+        let answer = Answer::Starts(remembered);
         let reply = HelloReply { boot_id: id.boot_id, answer };
         step.send(from, Message::HelloReply(reply), after);
         Ok(())
     }
 
-    /// What is remembered of the peer's other starts, and from which position on it may be told.
-    fn remember_start(
+    /// The starts that keep the peer out; if there are none it is let in, and from which position on
+    /// it may be told so.
+    fn let_in(
         &mut self,
         step: &mut Step<'_>,
         from: ReplicaId,
@@ -223,17 +239,16 @@ impl Replica {
     ) -> Result<(Vec<StartId>, Position), Reject> {
         let now = step.now.monotonic;
         let known = self.admission.starts_of(from, now);
-        let heard = known.hear(introduction, now)?;
-        let seen = known.others_than(&introduction.start.body);
-        let after = match heard {
+        Ok(match known.hear(introduction, now)? {
             Heard::Noted => {
                 let record = known.record(from);
-                self.persist(step, record)
+                let present = introduction.start.body.id.boot_id;
+                self.admission.answers.forget_other_start(from, present);
+                (Vec::new(), self.persist(step, record))
             }
-            Heard::Known => self.position,
-            Heard::Refused => Position::ZERO,
-        };
-        Ok((seen, after))
+            Heard::Known => (Vec::new(), self.position),
+            Heard::KeptOut(starts) => (starts, Position::ZERO),
+        })
     }
 
     /// Every start that is remembered of any replica but `asker`, this one's own included.
@@ -243,8 +258,12 @@ impl Replica {
         of_peers.chain([self.own_start()]).collect()
     }
 
-    /// Another peer remembers these starts; durable before the first vote.
-    fn take_over(&mut self, step: &mut Step<'_>, others: &[Signed<Start>]) {
+    /// A peer remembers these starts of others; durable before the first vote. Whatever it tells
+    /// later is no news: it began to remember that after this replica has asked.
+    fn take_over(&mut self, step: &mut Step<'_>, from: ReplicaId, others: &[Signed<Start>]) {
+        if !self.admission.taken_over_from.insert(from) {
+            return;
+        }
         let now = step.now.monotonic;
         let mut changed = BTreeSet::new();
         for start in others.iter().filter(|start| start.signer != self.id) {
@@ -254,23 +273,6 @@ impl Replica {
         }
         for peer in changed {
             let record = self.admission.starts_of(peer, now).record(peer);
-            self.persist(step, record);
-        }
-    }
-
-    /// The peer sent STATUS. That it takes part is said by the start in which it was let in: STATUS
-    /// may come before HELLO, or be of an earlier start.
-    pub(super) fn note_part(
-        &mut self,
-        step: &mut Step<'_>,
-        peer: ReplicaId,
-        admitted: Option<BootId>,
-    ) {
-        let known = self.admission.peers.get_mut(&peer);
-        if let (Some(known), Some(admitted)) = (known, admitted)
-            && known.note_admitted(admitted)
-        {
-            let record = known.record(peer);
             self.persist(step, record);
         }
     }
@@ -309,53 +311,56 @@ impl Replica {
         }
     }
 
-    /// A weak quorum that remembers a start of which this disk knows nothing makes this replica an
-    /// amnesiac; enough peers that do not let it in. With at most f liars among them, neither
-    /// happens by the word of liars alone. Where a few remember one and too few are left to let it
-    /// in, it waits, and says who remembers: were it to stop, liars could stop it while correct
-    /// peers are away.
     fn on_starts_told(
         &mut self,
         step: &mut Step<'_>,
         from: ReplicaId,
         remembered: &Remembered,
     ) -> Result<(), Reject> {
-        let Remembered { incarnation, seen, others, is_confirmed } = remembered;
+        let Remembered { incarnation, seen, others, is_confirmed, by, round } = remembered;
         if *incarnation != self.incarnation() || self.admission.asks_for_views() {
             return Err(Reject::Stale);
         }
-        // From each peer once: after an answer from the right disk it is not asked again.
         if self.admission.amnesia.is_some() && *is_confirmed {
-            self.take_over(step, others);
+            self.take_over(step, from, others);
         }
-        if let Some(counter) = self.admission.last_unknown(seen) {
-            self.on_accused(step, from, seen, counter);
+        if !seen.is_empty() {
+            self.on_kept_out(step, from, seen);
             return Ok(());
         }
-        self.admission.accused.remove(&from);
-        self.admission.confirmed_by.insert(from);
-        if *is_confirmed {
-            self.admission.let_in_by.insert(from);
+        self.admission.named.remove(&from);
+        self.admission.answers.note(from, *by, *round, *is_confirmed);
+        let enough = self.config.quorums.quorum_of_others();
+        if self.admission.answers.have_become_enough(enough) {
+            self.greet_silent_peers(step);
         }
-        self.answer_again(step);
         self.consider_admission(step);
         Ok(())
     }
 
-    /// A peer remembers starts that this disk does not, the last of them with this counter.
-    fn on_accused(&mut self, step: &mut Step<'_>, from: ReplicaId, seen: &[StartId], counter: u64) {
-        let is_news = self.admission.accused.insert(from, seen.to_vec()).is_none();
-        self.admission.confirmed_by.remove(&from);
-        if is_news {
+    /// A peer remembers starts that it was not told to be known here. If they are, it is told so.
+    ///
+    /// A weak quorum that remembers a start of which this disk knows nothing makes this replica an
+    /// amnesiac; enough peers that do not let it in. With at most f liars among them, neither
+    /// happens by the word of liars alone. Where a few remember one and too few are left to let it
+    /// in, it waits, and says who remembers: were it to stop, liars could stop it while correct
+    /// peers are away.
+    fn on_kept_out(&mut self, step: &mut Step<'_>, from: ReplicaId, seen: &[StartId]) {
+        let kept_out = self.admission.keeps_out(from);
+        self.admission.answers.forget(from);
+        self.admission.named.insert(from, seen.to_vec());
+        let Some(counter) = self.admission.last_unknown(seen) else {
+            return self.hasten_status(step.now.monotonic);
+        };
+        if !kept_out {
             step.event(Event::StartNotKnown { peer: from, seen: counter });
         }
-        let is_amnesiac = self.admission.accused.len() >= self.config.quorums.weak();
-        if is_amnesiac && !self.admission.is_admitted() {
-            let counters = self.admission.accused.values();
-            let lowest = counters.filter_map(|seen| self.admission.last_unknown(seen)).min();
-            let reason =
-                HaltReason::Amnesia { own: self.boot.counter, seen: lowest.unwrap_or(counter) };
-            self.halt(step, reason);
+        let accusers = self.admission.accusers();
+        if accusers.len() >= self.config.quorums.weak() {
+            let named = accusers.iter().filter_map(|peer| self.admission.named.get(peer));
+            let lowest = named.filter_map(|named| self.admission.last_unknown(named)).min();
+            let (own, seen) = (self.boot.counter, lowest.unwrap_or(counter));
+            self.halt(step, HaltReason::Amnesia { own, seen });
         }
     }
 
@@ -363,24 +368,12 @@ impl Replica {
     fn is_confirmed(&self) -> bool {
         let enough = self.config.quorums.quorum_of_others();
         self.admission.is_admitted()
-            || (self.admission.amnesia.is_none() && self.admission.confirmed_by.len() >= enough)
-    }
-
-    /// What was noted for peers is known to be remembered now.
-    fn answer_again(&mut self, step: &mut Step<'_>) {
-        if !self.is_confirmed() {
-            return;
-        }
-        for (peer, introduction) in core::mem::take(&mut self.admission.asked) {
-            if let Err(reason) = self.on_introduction(step, peer, &introduction) {
-                step.event(Event::Rejected { from: peer, kind: Kind::Hello, reason });
-            }
-        }
+            || (self.admission.amnesia.is_none() && self.admission.answers.are_enough_once(enough))
     }
 
     fn consider_admission(&mut self, step: &mut Step<'_>) {
-        let enough = self.admission.let_in_by.len() >= self.config.quorums.quorum_of_others();
-        if !enough || self.admission.is_admitted() {
+        let enough = self.config.quorums.quorum_of_others();
+        if !self.admission.answers.are_enough(enough) || self.admission.is_admitted() {
             return;
         }
         self.boot.incarnation = self.incarnation();

@@ -2,19 +2,18 @@
 //! when it misses one in which the peer may have taken part [RJ1].
 
 use crate::fault::Reject;
-use crate::message::{BootId, Introduction, STARTS_MAX, Start, StartId};
+use crate::message::{Introduction, STARTS_MAX, Start, StartId};
 use crate::record::Record;
 use crate::{Incarnation, ReplicaId, Signed, Time};
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::time::Duration;
 
-/// The starts of a peer in which it may have taken part, as far as they are heard of.
+/// The starts at which this replica let a peer in, and at which others did who told of it: the peer
+/// may have taken part in them.
 ///
-/// A start that the disk of a later one remembers need not be remembered beside it: whatever lacks
-/// the one lacks the other. So these are one in the ordinary case, and one more for each time that
-/// the disk was set back or emptied, or that the peer was started more often than it can say while
-/// it was not heard.
+/// A start that is let in takes the place of all others, since its disk knows these: whatever lacks
+/// one of them lacks this one, too. So it is one start, unless others told of more.
 ///
 /// **Invariant:** all are of one incarnation, in ascending order of their counters, and the last
 /// [`STARTS_MAX`] by these. Of the starts of one disk the last one matters, so a liar who tells of
@@ -32,14 +31,14 @@ const COUNT_MAX: u32 = 16;
 const COUNT_SPAN: Duration = Duration::from_secs(60);
 
 /// What became of a start that a peer introduced.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Heard {
-    /// What is remembered has changed; the start is among it.
+    /// It is let in, and remembered from now on.
     Noted,
-    /// It is remembered already, as everything else is.
+    /// It was let in before.
     Known,
-    /// It is not remembered, since another one is later.
-    Refused,
+    /// It is not let in, because the peer did not say that its disk knows all of these.
+    KeptOut(Vec<StartId>),
 }
 
 impl PeerStarts {
@@ -60,37 +59,27 @@ impl PeerStarts {
         Record::PeerStarts { replica, starts: self.starts.clone() }
     }
 
-    /// Those that the peer is told when it asks with this start.
-    pub(super) fn others_than(&self, start: &Start) -> Vec<StartId> {
-        let others = self.starts.iter().map(|other| other.body).filter(|other| other != start);
-        others.map(|other| other.id).collect()
-    }
-
     /// The peer introduces itself.
     ///
     /// # Errors
     /// [`Reject::TooOften`] if it does so with start after start.
     pub(super) fn hear(&mut self, introduction: &Introduction, now: Time) -> Result<Heard, Reject> {
         let Introduction { start, knows, .. } = introduction;
-        let Start { incarnation, id } = start.body;
-        if incarnation < self.incarnation() {
-            return Ok(Heard::Refused);
-        }
-        let is_kept = |other: &&Signed<Start>| {
-            other.body.incarnation == incarnation && !knows.contains(&other.body.id)
+        let is_older = start.body.incarnation < self.incarnation();
+        let is_newer = start.body.incarnation > self.incarnation();
+        let keeps_out = |other: &&Signed<Start>| {
+            is_older || !(is_newer || other.body == start.body || knows.contains(&other.body.id))
         };
-        let mut kept: Vec<Signed<Start>> = self.starts.iter().filter(is_kept).copied().collect();
-        if !kept.iter().any(|known| known.body == start.body) {
-            if kept.last().is_some_and(|last| last.body.id.counter >= id.counter) {
-                return Ok(Heard::Refused);
-            }
-            self.count(now)?;
-            kept.push(*start);
+        if self.starts.iter().any(|other| keeps_out(&other)) {
+            let others = self.starts.iter().filter(|other| other.body != start.body);
+            return Ok(Heard::KeptOut(others.map(|other| other.body.id).collect()));
         }
-        let has_changed = kept != self.starts;
-        self.starts = kept;
-        self.forget_earliest();
-        Ok(if has_changed { Heard::Noted } else { Heard::Known })
+        if self.starts.len() == 1 && self.starts.iter().all(|known| known.body == start.body) {
+            return Ok(Heard::Known);
+        }
+        self.count(now)?;
+        self.starts = alloc::vec![*start];
+        Ok(Heard::Noted)
     }
 
     fn forget_earliest(&mut self) {
@@ -108,7 +97,7 @@ impl PeerStarts {
         Ok(())
     }
 
-    /// Another peer has heard of this start. Returns whether it is news.
+    /// Another peer has let this start in. Returns whether it is news.
     pub(super) fn learn(&mut self, start: &Signed<Start>) -> bool {
         match start.body.incarnation.cmp(&self.incarnation()) {
             Ordering::Less => return false,
@@ -124,17 +113,6 @@ impl PeerStarts {
         self.starts.insert(place, *start);
         self.forget_earliest();
         true
-    }
-
-    /// The peer was let in at this start. If none is later, it has not taken part in any of the
-    /// others: who had heard of that would have kept it out. Returns whether that is news.
-    pub(super) fn note_admitted(&mut self, admitted: BootId) -> bool {
-        let is_last = self.starts.last().is_some_and(|last| last.body.id.boot_id == admitted);
-        let is_news = is_last && self.starts.len() > 1;
-        if is_news {
-            self.starts.drain(..self.starts.len() - 1);
-        }
-        is_news
     }
 }
 

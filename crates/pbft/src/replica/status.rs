@@ -70,7 +70,9 @@ impl Replica {
         self.timers.status = Some(now.after(interval));
     }
 
-    fn greet_silent_peers(&mut self, step: &mut Step<'_>) {
+    /// Asks those who still have to answer HELLO, in a new round [RJ1].
+    pub(super) fn greet_silent_peers(&mut self, step: &mut Step<'_>) {
+        self.admission.answers.begin_round();
         let silent: Vec<ReplicaId> =
             self.config.replica_ids().filter(|peer| self.admission.awaits(*peer)).collect();
         for peer in silent {
@@ -117,7 +119,6 @@ impl Replica {
             view_changes.insert(u64::from(replica.get()));
         }
         Status {
-            admitted: self.admission.is_admitted().then_some(self.boot.id),
             view: self.view,
             active: self.active,
             low_water_mark: self.low_water_mark,

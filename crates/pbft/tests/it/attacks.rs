@@ -1,5 +1,6 @@
 //! Attacks on admission and on the way back. Each test says what a correct cluster owes.
 
+mod old_disks;
 mod rejoins;
 mod starts;
 

@@ -2,7 +2,8 @@
 
 use crate::cluster::{Cluster, Envelope, replica_key, seq, test_config, view, within};
 use pbft::message::{
-    Answer, Batch, Checkpoint, CheckpointId, HelloReply, Kind, Remembered, ViewChange,
+    Answer, Batch, Checkpoint, CheckpointId, Hello, HelloReply, Kind, Question, Remembered,
+    ViewChange,
 };
 use pbft::{
     Digest, Event, HaltReason, Incarnation, Input, Message, Now, Output, Record, Recovered, Reject,
@@ -313,24 +314,30 @@ fn view_change_of_a_replica_with_a_state_beyond_its_window_is_well_formed() {
     let mut outputs = Vec::new();
     let key = replica_key(0);
     let mut replica = Replica::recover(config, own, key, boot_id, now, recovered, &mut outputs);
-    let mut give = |from: u32, message: Message| {
+    let mut give = |outputs: &mut Vec<Output>, from: u32, message: Message| {
         let sender = Sender::Replica(ReplicaId::new(from));
         let verified = cluster.config.admit(sender, message).expect("a good message");
-        replica.step(now, Input::Message(verified), &mut outputs);
+        replica.step(now, Input::Message(verified), outputs);
     };
-    for peer in 1..3 {
-        give(
-            peer,
-            Message::HelloReply(HelloReply {
-                boot_id,
-                answer: Answer::Starts(Remembered {
-                    incarnation: Incarnation::default(),
-                    seen: vec![],
-                    others: vec![],
-                    is_confirmed: true,
-                }),
-            }),
-        );
+    let asked_in = |output: &Output| match output {
+        Output::Send { message, .. } => match &**message {
+            Message::Hello(Hello { question: Question::Admission(asked), .. }) => Some(asked.round),
+            _ => None,
+        },
+        _ => None,
+    };
+    // Both answer, and again when they are asked again [RJ1].
+    for peer in [1, 2, 1, 2] {
+        let round = outputs.iter().filter_map(asked_in).max().unwrap_or_default();
+        let answer = Answer::Starts(Remembered {
+            incarnation: Incarnation::default(),
+            seen: vec![],
+            others: vec![],
+            is_confirmed: true,
+            by: [7; 16],
+            round,
+        });
+        give(&mut outputs, peer, Message::HelloReply(HelloReply { boot_id, answer }));
     }
     for peer in 1..3 {
         let body = ViewChange {
@@ -341,7 +348,7 @@ fn view_change_of_a_replica_with_a_state_beyond_its_window_is_well_formed() {
             prepared: vec![],
             pre_prepared: vec![],
         };
-        give(peer, Message::ViewChange(Arc::new(cluster.sign(peer, body))));
+        give(&mut outputs, peer, Message::ViewChange(Arc::new(cluster.sign(peer, body))));
     }
     assert_eq!(replica.status().view, view(1));
     let view_change = outputs.iter().find_map(|output| match output {

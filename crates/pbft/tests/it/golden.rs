@@ -125,7 +125,6 @@ fn status() -> Status {
         set
     };
     Status {
-        admitted: Some([0xb0; 16]),
         view: View::new(5),
         active: true,
         low_water_mark: SeqNum::new(8),
@@ -173,7 +172,7 @@ fn started(replica: u32, counter: u64) -> Signed<Start> {
 /// Every message, by the name it has in `docs/wire.md`.
 fn messages() -> Vec<(&'static str, Message)> {
     let introduction =
-        Introduction { start: started(1, 4), knows: vec![start(3)], takes_over: true };
+        Introduction { start: started(1, 4), knows: vec![start(3)], round: 2, takes_over: true };
     let hello = |question| Hello { config: digest(0xcf), versions: (1, 2), key_epoch: 3, question };
     let full = |outcome| ReplyBody::Full(outcome);
     let part_request =
@@ -185,6 +184,8 @@ fn messages() -> Vec<(&'static str, Message)> {
         seen: vec![start(9)],
         others: vec![started(1, 7)],
         is_confirmed: true,
+        by: [0xb1; 16],
+        round: 2,
     };
     let executed = Outcome::Executed(vec![b"result".to_vec(), vec![]]);
     let fenced = Outcome::Fenced { current: Session::new(0x5f) };
@@ -450,12 +451,15 @@ fn bytes_follow_the_documented_tables() {
         let signature = borsh::to_vec(&signature).expect("64 bytes");
         of.u32(replica).u64(6).u64(counter).raw(&boot_id).raw(&signature)
     };
-    let introduction = started(hello().u8(1), 1, 4).u32(1).u64(3).raw(&boot_id).u8(1);
+    let introduction = started(hello().u8(1), 1, 4).u32(1).u64(3).raw(&boot_id).u64(2).u8(1);
     assert_eq!(pinned("HELLO, admission"), introduction.0);
     let hello_reply = || ByTheBook::message(1).raw(&boot_id);
     assert_eq!(pinned("HELLO-REPLY, view"), hello_reply().u8(0).u64(5).u64(7).0);
     let remembered = hello_reply().u8(1).u64(6).u32(1).u64(9).raw(&boot_id).u32(1);
-    assert_eq!(pinned("HELLO-REPLY, starts"), started(remembered, 1, 7).u8(1).0);
+    assert_eq!(
+        pinned("HELLO-REPLY, starts"),
+        started(remembered, 1, 7).u8(1).raw(&[0xb1; 16]).u64(2).0
+    );
     let rejoin = ByTheBook::message(18).u32(3).u32(3).u64(7).u64(8).raw(&start(8).boot_id);
     let rejoin = rejoin.u64(6).u64(5).0;
     let bytes = pinned("REJOIN");
@@ -476,8 +480,7 @@ fn bytes_follow_the_documented_tables() {
     let view_change = view_change.u32(2).entry(9, 0xa1, 3).entry(10, 0xa2, 4).0;
     let bytes = pinned("VIEW-CHANGE");
     assert_eq!(bytes[..bytes.len() - 64], view_change);
-    let status = ByTheBook::message(10).u8(1).raw(&[0xb0; 16]);
-    let status = status.u64(5).u8(1).u64(8).u64(10);
+    let status = ByTheBook::message(10).u64(5).u8(1).u64(8).u64(10);
     let status = status.bytes(&[0b11, 0b10]).bytes(&[1, 0b10]).bytes(&[0, 0b10]).bytes(&[0b100]);
     assert_eq!(pinned("STATUS"), status.u64(4).u32(1).digest(0xd1).0);
     let fetch = ByTheBook::message(16).u64(8).digest(0xc0).u32(1).bytes(b"path").digest(0xd2).0;

@@ -13,7 +13,6 @@ fn sent_status(cluster: &mut Cluster, from: u32) -> usize {
 fn status_of(cluster: &Cluster, replica: u32, missing: Vec<Digest>) -> Message {
     let status = cluster.status(replica);
     Message::Status(Status {
-        admitted: None,
         view: status.view,
         active: true,
         low_water_mark: status.stable_checkpoint.0,

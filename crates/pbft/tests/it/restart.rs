@@ -429,7 +429,14 @@ fn one_lying_peer_decides_nothing_about_admission() {
 
 fn hello_reply(boot_id: BootId, seen: Vec<StartId>) -> Message {
     let (incarnation, others) = (Incarnation::ZERO, vec![]);
-    let answer = Answer::Starts(Remembered { incarnation, seen, others, is_confirmed: true });
+    let answer = Answer::Starts(Remembered {
+        incarnation,
+        seen,
+        others,
+        is_confirmed: true,
+        by: [7; 16],
+        round: 0,
+    });
     Message::HelloReply(HelloReply { boot_id, answer })
 }
 

@@ -54,7 +54,6 @@ fn missing_view_changes_are_sent_to_whoever_lacks_them() {
     let mut view_changes = SlotSet::with_room(4);
     view_changes.insert(3);
     let status = Status {
-        admitted: None,
         view: view(1),
         active: false,
         low_water_mark: of_2.stable_checkpoint.0,

@@ -117,7 +117,6 @@ fn a_new_view_with_an_invented_view_change_is_refused_and_every_other_lie_passes
 #[test]
 fn a_huge_view_passes_the_door_with_a_view_change_that_never_changes() {
     let status = Message::Status(Status {
-        admitted: None,
         view: View::ZERO,
         active: true,
         low_water_mark: SeqNum::ZERO,

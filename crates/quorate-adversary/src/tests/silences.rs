@@ -129,7 +129,6 @@ fn a_rejoiner_asks_for_the_next_return_after_the_last_one_that_was_proposed() {
     let mut rejoiner = adversary("rejoining_node".parse().unwrap());
     let status = |view: u64| {
         Message::Status(Status {
-            admitted: None,
             view: View::new(view),
             active: true,
             low_water_mark: SeqNum::ZERO,

@@ -34,14 +34,16 @@ impl Mutation {
         Self { identity, field, by, dice }
     }
 
-    /// The message with the field that is meant changed, or with a random one, every other time;
-    /// `None` if it stays as it is.
+    /// The message with the field that is meant changed, or with a random one, every other time, but
+    /// not in HELLO; `None` if it stays as it is.
     fn mutated(&mut self, message: &Message) -> Option<Message> {
         let by = self.by.unwrap_or_else(|| Step::ALL[self.dice.index(Step::ALL.len())]);
         if let Some(field) = self.field {
             return Edit::of_the_last(field, by).apply(&self.identity, message);
         }
-        if self.dice.below(2) == 0 {
+        // A replica that names other starts than its own is not let in, and says nothing more.
+        let introduces = matches!(message, Message::Hello(_));
+        if introduces || self.dice.below(2) == 0 {
             return None;
         }
         let first = self.dice.index(Field::ALL.len());

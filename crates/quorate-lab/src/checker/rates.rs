@@ -12,8 +12,7 @@
 //! | one's own VIEW-CHANGE again | `4 + (d + s) / r`, and as an answer to STATUS |
 //! | CHECKPOINTs again | one for each that was taken, L/K + 1 for each that became stable, and as an answer to STATUS |
 //! | all that answers STATUS: COMMITTED, votes and PRE-PREPAREs again, relayed VIEW-CHANGEs and NEW-VIEWs, the proof of a checkpoint, batches | `a = 4 min(64, L) + L/K + n + missing_batches_max + 4` for each STATUS that came, but only `a (3 + (d + s) / (i/2))` |
-//! | HELLO-REPLY | two for each HELLO: before its sender knows that its own disk is the right one, and after |
-//! | PRE-PREPARE-SEEN, batches, parts of the state | one for each HELLO, FETCH or part that was asked for |
+//! | HELLO-REPLY, PRE-PREPARE-SEEN, batches, parts of the state | one for each HELLO, FETCH or part that was asked for |
 //! | FETCH of a PRE-PREPARE | one for each PREPARE that came |
 //! | FETCH of a batch | L for each view that was entered, and one for each number that was committed |
 //! | FETCH of the state | `8 + d / 250 ms`, one for each part that came and each fetch that began |
@@ -199,7 +198,7 @@ impl Rates {
             }
             Message::Hello(_) => {
                 link.hello.gain(1);
-                link.owe(Answer::Hello, 2);
+                link.owe(Answer::Hello, 1);
             }
             Message::FetchPrePrepare(..) => link.owe(Answer::PrePrepare, 1),
             Message::FetchBatch(_) => link.owe(Answer::Batch, 1),

@@ -9,6 +9,7 @@ use pbft::{
     Recovered, Replica, ReplicaId, Sender, SeqNum, Session, SignedRequest, SigningKey, StateMirror,
     Time, Timestamp, WallTime,
 };
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// How long a backup waits for a request, and a replica for a NEW-VIEW.
@@ -72,7 +73,7 @@ impl Cast {
     /// All four cores, started and let in. Requests have not reached them.
     pub(super) fn started(&self) -> Vec<Replica> {
         let now = clock(Time::ZERO);
-        let mut under_way: Vec<(ReplicaId, ReplicaId, Message)> = Vec::new();
+        let mut under_way: VecDeque<(ReplicaId, ReplicaId, Message)> = VecDeque::new();
         let mut cores: Vec<Replica> =
             self.config.replica_ids().map(|id| self.recover(id)).collect();
         let act = |cores: &mut Vec<Replica>, at: ReplicaId, input: Input| {
@@ -83,7 +84,7 @@ impl Cast {
         for at in self.config.replica_ids() {
             under_way.extend(act(&mut cores, at, Input::Tick));
         }
-        while let Some((from, to, message)) = under_way.pop() {
+        while let Some((from, to, message)) = under_way.pop_front() {
             let verified = self.config.admit(Sender::Replica(from), message);
             let verified = verified.expect("a correct replica's message passes the door");
             under_way.extend(act(&mut cores, to, Input::Message(verified)));

@@ -60,26 +60,26 @@ fn page_about_an_equivocation_says_what_the_primary_did_wrong() {
         &slide(&page),
         &[
             "Replica 0, the primary of view 0, gives number 1 to two batches",
-            "A (50ed752b, 1 request) to replica 1 and B (7ca8bb0b, empty) to replicas 2 and 3",
+            "A (38aedb97, 1 request) to replica 1 and B (7ca8bb0b, empty) to replicas 2 and 3",
             "The same with numbers 2 and 3, each with batches of its own",
-            "Replica 3, which was given B, gets replica 1's PREPARE for A",
-            "Replica 3 can prove the lie to anybody: two PRE-PREPAREs for one sequence number, 1, \
+            "Replica 2, which was given B, gets replica 1's PREPARE for A",
+            "Replica 2 can prove the lie to anybody: two PRE-PREPAREs for one sequence number, 1, \
              signed by replica 0. It had asked, and replica 1 forwarded the PRE-PREPARE for A. \
-             Replicas 0, 1 and 2 can by +1.52 ms.",
-            "Replicas 0 to 3 leave view 0, whose primary is replica 0, by +1.52 ms (f+1 = 2 of them by \
-             +1.34 ms, which ends it): the primary was caught lying",
+             Replicas 0, 1 and 3 can by +1.89 ms.",
+            "Replicas 0 to 3 leave view 0, whose primary is replica 0, by +1.89 ms (f+1 = 2 of them by \
+             +1.70 ms, which ends it): the primary was caught lying",
             "Replica 1 takes over as the primary of view 1: it has a quorum of VIEW-CHANGEs, and its \
-             NEW-VIEW leaves at +2.21 ms; replicas 0 to 3 are in the view by +2.42 ms",
+             NEW-VIEW leaves at +2.41 ms; replicas 0 to 3 are in the view by +2.85 ms",
             "At each of numbers 1, 2 and 3, all 4 replicas execute B (7ca8bb0b, empty) and nothing else",
             "B won, although it is empty: it had prepared in view 0 (at replicas 2 and 3), \
              and a new view must choose what may have been committed before it",
             "What was left out is not lost",
             "number 4 (3 requests) is the next that orders any",
-            "Clients 0, 1 and 2 send their first operations by +4.13 ms: what they had sent until now, \
+            "Clients 0, 1 and 2 send their first operations by +4.35 ms: what they had sent until now, \
              request 0, was no operation but the opening of a session",
             "What clients noticed: 6 operations of 3 clients waited",
-            "the slowest answer to these 6 took 6.57 ms (of all in the run: median 2.47 ms, slowest \
-             9.37 ms)",
+            "the slowest answer to these 6 took 6.53 ms (of all in the run: median 2.48 ms, slowest \
+             13.7 ms)",
             "all 60 answers equal what one correct server would give",
             "no number was executed with two batches",
             "60 of 60 operations answered in 57 requests",
@@ -117,7 +117,7 @@ fn picture_of_an_equivocation_shows_the_lie_and_the_number_that_makes_good_for_i
         assert_says(figure, &[&format!("y=\"35\">{number}</text>")]);
     }
     assert!(!figure.contains("y=\"35\">8</text>"));
-    assert_says(&page, &["<b>8</b></td><td class=\"number\">+6.57 ms"]);
+    assert_says(&page, &["<b>8</b></td><td class=\"number\">+6.53 ms"]);
     // No arrow is drawn above a label.
     let (_, later) = figure.split_once("rx=\"3\"").expect("there are labels");
     assert!(!later.contains(" → "), "{later}");
@@ -126,14 +126,14 @@ fn picture_of_an_equivocation_shows_the_lie_and_the_number_that_makes_good_for_i
         &[
             "f+1 = 2, so that one is correct",
             "a client opens a session with request 0, and believes a quorum, 3, of equal REPLYs",
-            "replica 3, +1.34 ms; number 1: A 50ed752b and B 7ca8bb0b, forwarded by replica 1",
+            "replica 2, +1.52 ms; number 1: A 38aedb97 and B 7ca8bb0b, forwarded by replica 1",
             "quorate lab replay somewhere",
             "quorate verify FILE --cluster cluster.toml",
             "no correct replica equivocatesnone signs two messages for one place",
             "The primary had proposed all 16 numbers that it may above its stable checkpoint, and \
-             operations waited for the next one, from +8.85 ms to +13.3 ms and from +21.3 ms to +29.3 ms",
-            "Messages of all numbers, until +9.81 ms of +52.9 ms",
-            "here it took 1,656 / 57 requests = 29.05 on the average",
+             operations waited for the next one, from +8.85 ms to +21.2 ms and from +29.1 ms to +37.1 ms",
+            "Messages of all numbers, until +9.57 ms of +56.8 ms",
+            "here it took 1,688 / 57 requests = 29.61 on the average",
         ],
     );
 }
@@ -151,7 +151,7 @@ fn picture_shows_an_equivocation_before_the_first_call() {
     let (_, figure) = page.split_once("<figure id=\"picture\">").expect("there is a picture");
     assert_says(figure, &[">1A<", ">1B<", "▮4 (3 requests)", "messages about numbers 1 and 4"]);
     // The scale has times before the first call.
-    assert_says(figure, &["y=\"498\">−3.50 ms</text>", "y=\"498\">−1.20 ms</text>"]);
+    assert_says(figure, &["y=\"498\">−3.40 ms</text>", "y=\"498\">−1.30 ms</text>"]);
 }
 
 /// Who needs f+1 REPLYs only is told so, and a story without trouble has no row about sessions.
@@ -188,7 +188,7 @@ fn pages_say_what_liars_did() {
     let cases = [
         (
             "original/faulty_primary.toml",
-            "sends PRE-PREPARE for number 1 that replica 3 refuses: its digest is not that of what it carries",
+            "sends PRE-PREPARE for number 1 that replica 1 refuses: its digest is not that of what it carries",
         ),
         ("original/faulty_node.toml", "Replica 3 votes for a batch that nobody proposed"),
         (

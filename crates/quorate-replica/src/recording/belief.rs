@@ -69,7 +69,7 @@ pub(super) fn check_record(
 
 /// The message that a start comes with.
 fn introduction(config: &Config, start: Signed<Start>) -> Message {
-    let introduction = Introduction { start, knows: Vec::new(), takes_over: false };
+    let introduction = Introduction { start, knows: Vec::new(), round: 0, takes_over: false };
     Message::Hello(Hello {
         config: config.digest,
         versions: (WIRE_VERSION, WIRE_VERSION),

@@ -116,7 +116,8 @@ fn starts_are_those_of_the_replicas_that_signed_them() {
     };
     let admit = |message| config.admit(Sender::Replica(ReplicaId::new(1)), message).map(|_| ());
     let hello = |start, known: usize| {
-        let introduction = Introduction { start, knows: vec![id; known], takes_over: false };
+        let introduction =
+            Introduction { start, knows: vec![id; known], round: 0, takes_over: false };
         let question = Question::Admission(introduction);
         admit(Message::Hello(Hello {
             config: config.digest,
@@ -131,7 +132,14 @@ fn starts_are_those_of_the_replicas_that_signed_them() {
     assert_eq!(hello(started(2, 2), 0), Err(Reject::ForgedSender));
     let reply = |seen: usize, others: Vec<Signed<Start>>| {
         let (incarnation, seen) = (crate::Incarnation::ZERO, vec![id; seen]);
-        let answer = Answer::Starts(Remembered { incarnation, seen, others, is_confirmed: true });
+        let answer = Answer::Starts(Remembered {
+            incarnation,
+            seen,
+            others,
+            is_confirmed: true,
+            by: [7; 16],
+            round: 0,
+        });
         admit(Message::HelloReply(HelloReply { boot_id: [7; 16], answer }))
     };
     assert_eq!(reply(STARTS_MAX, vec![started(2, 2), started(3, 3)]), Ok(()));

@@ -198,6 +198,8 @@ fn faulty_replica_that_tells_of_many_starts_does_not_keep_others_from_rejoining(
                     seen: Vec::new(),
                     others: others.clone(),
                     is_confirmed: true,
+                    by: [66; 16],
+                    round: 0,
                 };
                 let answer = Answer::Starts(remembered);
                 let reply = HelloReply { boot_id, answer };
@@ -237,8 +239,14 @@ fn answers_of_a_faulty_replica_do_not_fill_the_disk_of_one_that_rejoins() {
             let mut others = starts_of_6(&c, 1000 * (round + 1), STARTS_MAX);
             let (later, id) = (Incarnation::new(round), StartId { counter: 1, boot_id: [66; 16] });
             others.push(c.sign(6, Start { incarnation: later, id }));
-            let answer =
-                Answer::Starts(Remembered { incarnation, seen: Vec::new(), others, is_confirmed });
+            let answer = Answer::Starts(Remembered {
+                incarnation,
+                seen: Vec::new(),
+                others,
+                is_confirmed,
+                by: [66; 16],
+                round: 0,
+            });
             c.inject(6, 0, Message::HelloReply(HelloReply { boot_id, answer }));
         }
         let noted = c.durable_records(0).iter().filter_map(|record| match record {
@@ -291,6 +299,8 @@ fn rejoin_with_a_liar_first(
                         seen: Vec::new(),
                         others: others.to_vec(),
                         is_confirmed: true,
+                        by: [66; 16],
+                        round: 0,
                     });
                     c.inject(liar, replica, Message::HelloReply(HelloReply { boot_id, answer }));
                     has_lied = true;
@@ -369,6 +379,8 @@ fn old_disk_stays_out_although_a_faulty_replica_told_of_many_older_starts() {
                         seen,
                         others,
                         is_confirmed: true,
+                        by: [66; 16],
+                        round: 0,
                     });
                     let boot_id = id.boot_id;
                     c.inject(6, 5, Message::HelloReply(HelloReply { boot_id, answer }));

@@ -161,12 +161,10 @@ fn slots() -> impl Strategy<Value = SlotSet> {
 
 fn status() -> impl Strategy<Value = Status> {
     let sets = (slots(), slots(), slots(), slots());
-    let admitted = proptest::option::of(any::<[u8; 16]>());
-    (admitted, view(), any::<bool>(), seq(), seq(), sets, view(), vec(digest(), 0..3)).prop_map(
-        |(admitted, view, active, low_water_mark, last_executed, sets, new_view, missing)| {
+    (view(), any::<bool>(), seq(), seq(), sets, view(), vec(digest(), 0..3)).prop_map(
+        |(view, active, low_water_mark, last_executed, sets, new_view, missing)| {
             let (pre_prepared, prepared, committed, view_changes) = sets;
             Status {
-                admitted,
                 view,
                 active,
                 low_water_mark,
@@ -212,10 +210,11 @@ fn part() -> impl Strategy<Value = PartId> {
 }
 
 fn hello() -> impl Strategy<Value = Hello> {
-    let introduction =
-        (started(), vec(start(), 0..3), any::<bool>()).prop_map(|(start, knows, takes_over)| {
-            Question::Admission(Introduction { start, knows, takes_over })
-        });
+    let introduction = (started(), vec(start(), 0..3), any::<(u64, bool)>()).prop_map(
+        |(start, knows, (round, takes_over))| {
+            Question::Admission(Introduction { start, knows, round, takes_over })
+        },
+    );
     let question = prop_oneof![any::<[u8; 16]>().prop_map(Question::View), introduction];
     (digest(), any::<(u16, u16)>(), any::<u64>(), question).prop_map(
         |(config, versions, key_epoch, question)| Hello { config, versions, key_epoch, question },
@@ -232,12 +231,13 @@ fn started() -> impl Strategy<Value = Signed<Start>> {
 
 /// Any message, of every kind alike.
 fn message() -> impl Strategy<Value = Message> {
-    let remembered = (any::<(u64, bool)>(), vec(start(), 0..3), vec(started(), 0..3)).prop_map(
-        |((incarnation, is_confirmed), seen, others)| {
-            let incarnation = Incarnation::new(incarnation);
-            Answer::Starts(Remembered { incarnation, seen, others, is_confirmed })
-        },
-    );
+    let remembered =
+        (any::<(u64, bool, [u8; 16], u64)>(), vec(start(), 0..3), vec(started(), 0..3)).prop_map(
+            |((incarnation, is_confirmed, by, round), seen, others)| {
+                let incarnation = Incarnation::new(incarnation);
+                Answer::Starts(Remembered { incarnation, seen, others, is_confirmed, by, round })
+            },
+        );
     let answer = prop_oneof![
         (view(), any::<u64>())
             .prop_map(|(view, wall)| Answer::View(view, WallTime::from_millis(wall))),

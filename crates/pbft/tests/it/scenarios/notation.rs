@@ -29,16 +29,20 @@ impl Names {
             Message::Hello(hello) => match &hello.question {
                 Question::View(_) => "HELLO view?".to_owned(),
                 Question::Admission(introduction) => {
-                    let knows = counters(&introduction.knows);
-                    format!("HELLO start={} knows={{{knows}}}", introduction.start.body.id.counter)
+                    let (knows, round) = (counters(&introduction.knows), introduction.round);
+                    let start = introduction.start.body.id.counter;
+                    format!("HELLO start={start} knows={{{knows}}} round={round}")
                 }
             },
             Message::HelloReply(reply) => match &reply.answer {
                 Answer::Starts(told) if !told.is_confirmed => {
-                    format!("HELLO-REPLY seen={{{}}} unconfirmed", counters(&told.seen))
+                    let (seen, round) = (counters(&told.seen), told.round);
+                    format!("HELLO-REPLY seen={{{seen}}} round={round} unconfirmed")
                 }
                 Answer::View(view, _) => format!("HELLO-REPLY v={view}"),
-                Answer::Starts(told) => format!("HELLO-REPLY seen={{{}}}", counters(&told.seen)),
+                Answer::Starts(told) => {
+                    format!("HELLO-REPLY seen={{{}}} round={}", counters(&told.seen), told.round)
+                }
             },
             Message::Request(request) => format!("REQUEST {}", request_line(request)),
             Message::Reply(reply) => format!("REPLY t={}", reply.timestamp),

@@ -20,7 +20,6 @@ const RATE: Option<&str> = Some("bounded message rate");
 
 fn status() -> Message {
     Message::Status(Status {
-        admitted: None,
         view: View::ZERO,
         active: true,
         new_view: View::ZERO,

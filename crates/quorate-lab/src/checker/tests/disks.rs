@@ -191,7 +191,7 @@ fn hello(question: Question) -> Message {
 #[test]
 fn hello_needs_the_record_of_its_start() {
     let (start, knows) = (started(1, 2, NEW), Vec::new());
-    let asks = Question::Admission(Introduction { start, knows, takes_over: false });
+    let asks = Question::Admission(Introduction { start, knows, round: 0, takes_over: false });
     let asks = hello(asks);
     each_is_needed(&[], &[boot(2, NEW)], sent(1, &asks));
     let other = [boot(1, OLD), boot(1, NEW)];
@@ -207,7 +207,14 @@ fn to_two(message: &Message) -> Observation<'_> {
 fn hello_reply_that_lets_in_needs_the_record_of_the_start_that_it_answers() {
     let reply = |seen| {
         let (incarnation, others) = (Incarnation::ZERO, Vec::new());
-        let answer = Answer::Starts(Remembered { incarnation, seen, others, is_confirmed: true });
+        let answer = Answer::Starts(Remembered {
+            incarnation,
+            seen,
+            others,
+            is_confirmed: true,
+            by: [7; 16],
+            round: 0,
+        });
         Message::HelloReply(HelloReply { boot_id: NEW, answer })
     };
     let of_two = [boot(1, OLD), boot(2, NEW)];

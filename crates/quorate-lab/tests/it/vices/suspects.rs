@@ -6,7 +6,7 @@ use quorate_adversary::Behaviour;
 use std::collections::BTreeSet;
 
 fn suspects(replica_count: u32, liars: &[u32], vice: &str) -> BTreeSet<ReplicaId> {
-    let outcome = pass(6, &world(replica_count, liars, vice));
+    let outcome = pass(14, &world(replica_count, liars, vice));
     outcome.culprits.iter().map(|culprit| culprit.replica).collect()
 }
 
