@@ -30,8 +30,11 @@ pub(super) struct Admission {
     pub(super) answers: Answers,
     /// The peers that do not, and the starts that they remember.
     named: BTreeMap<ReplicaId, Vec<StartId>>,
-    /// Those whose memory of others was taken over in this start.
-    taken_over_from: BTreeSet<ReplicaId>,
+    /// Peers that were reported to keep this replica out, each once.
+    reported: BTreeSet<ReplicaId>,
+    /// What each peer has told last, in which start of its own, of the starts of others. *(While this
+    /// replica rejoins.)*
+    told_of_others: BTreeMap<ReplicaId, (BootId, Vec<Signed<Start>>)>,
     /// Set while this replica knows that it lost its memory, and until it has rejoined.
     pub(super) amnesia: Option<Amnesia>,
     /// What this replica remembers of its peers.
@@ -49,7 +52,8 @@ impl Admission {
             own_starts: BTreeMap::new(),
             answers: Answers::default(),
             named: BTreeMap::new(),
-            taken_over_from: BTreeSet::new(),
+            reported: BTreeSet::new(),
+            told_of_others: BTreeMap::new(),
             amnesia: None,
             peers: BTreeMap::new(),
         }
@@ -144,8 +148,7 @@ impl Replica {
                 start: self.own_start(),
                 knows: self.admission.needless_starts(peer),
                 round: self.admission.answers.round(),
-                takes_over: self.admission.amnesia.is_some()
-                    && !self.admission.taken_over_from.contains(&peer),
+                takes_over: self.admission.amnesia.is_some(),
             })
         };
         let versions = (WIRE_VERSION, WIRE_VERSION);
@@ -203,12 +206,15 @@ impl Replica {
         if self.admission.amnesia.is_some() {
             return Err(Reject::Starting);
         }
-        let others = if introduction.takes_over { self.starts_of_others(from) } else { Vec::new() };
-        if !others.is_empty()
-            && !self.repair.may_answer(from, others.len() * size_of::<Signed<Start>>())
-        {
-            return Err(Reject::TooOften);
-        }
+        let others = if introduction.takes_over {
+            let count: usize = self.admission.peers.values().map(|known| known.all().len()).sum();
+            if !self.repair.may_answer(from, count * size_of::<Signed<Start>>()) {
+                return Err(Reject::TooOften);
+            }
+            self.starts_of_others(from)
+        } else {
+            Vec::new()
+        };
         let replaced_by = self.rejoins.of(from).filter(|last| incarnation < last.incarnation);
         let (seen, after) = match replaced_by {
             // The memory it starts with was given up when another one rejoined.
@@ -258,17 +264,20 @@ impl Replica {
         of_peers.chain([self.own_start()]).collect()
     }
 
-    /// A peer remembers these starts of others; durable before the first vote. Whatever it tells
-    /// later is no news: it began to remember that after this replica has asked.
-    fn take_over(&mut self, step: &mut Step<'_>, from: ReplicaId, others: &[Signed<Start>]) {
-        if !self.admission.taken_over_from.insert(from) {
-            return;
-        }
+    /// These peers, each in one start of its own, remember starts of others. They are those who let
+    /// this replica in at one moment: others may have told what an old disk remembers, one after the
+    /// other, but not more than f at a time. Durable before the first vote.
+    fn take_over(&mut self, step: &mut Step<'_>, from: &BTreeMap<ReplicaId, BootId>) {
         let now = step.now.monotonic;
         let mut changed = BTreeSet::new();
-        for start in others.iter().filter(|start| start.signer != self.id) {
-            if self.admission.starts_of(start.signer, now).learn(start) {
-                changed.insert(start.signer);
+        for (teller, (by, others)) in core::mem::take(&mut self.admission.told_of_others) {
+            if from.get(&teller) != Some(&by) {
+                continue;
+            }
+            for start in others.iter().filter(|start| start.signer != self.id) {
+                if self.admission.starts_of(start.signer, now).learn(start) {
+                    changed.insert(start.signer);
+                }
             }
         }
         for peer in changed {
@@ -322,7 +331,7 @@ impl Replica {
             return Err(Reject::Stale);
         }
         if self.admission.amnesia.is_some() && *is_confirmed {
-            self.take_over(step, from, others);
+            self.admission.told_of_others.insert(from, (*by, others.clone()));
         }
         if !seen.is_empty() {
             self.on_kept_out(step, from, seen);
@@ -346,13 +355,12 @@ impl Replica {
     /// in, it waits, and says who remembers: were it to stop, liars could stop it while correct
     /// peers are away.
     fn on_kept_out(&mut self, step: &mut Step<'_>, from: ReplicaId, seen: &[StartId]) {
-        let kept_out = self.admission.keeps_out(from);
         self.admission.answers.forget(from);
         self.admission.named.insert(from, seen.to_vec());
         let Some(counter) = self.admission.last_unknown(seen) else {
             return self.hasten_status(step.now.monotonic);
         };
-        if !kept_out {
+        if self.admission.reported.insert(from) {
             step.event(Event::StartNotKnown { peer: from, seen: counter });
         }
         let accusers = self.admission.accusers();
@@ -372,12 +380,14 @@ impl Replica {
     }
 
     fn consider_admission(&mut self, step: &mut Step<'_>) {
-        let enough = self.config.quorums.quorum_of_others();
-        if !self.admission.answers.are_enough(enough) || self.admission.is_admitted() {
+        if self.admission.is_admitted() {
             return;
         }
+        let enough = self.config.quorums.quorum_of_others();
+        let Some(let_in_by) = self.admission.answers.at_one_moment(enough) else { return };
         self.boot.incarnation = self.incarnation();
         if self.admission.amnesia.take().is_some() {
+            self.take_over(step, &let_in_by);
             // A REPLY is a vote like the others, whenever its request was executed [RJ3].
             self.executed_after = self.persist(step, Record::Rejoined(self.boot.incarnation));
         }

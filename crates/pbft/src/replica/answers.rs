@@ -85,11 +85,17 @@ impl Answers {
         self.of.get(&peer).is_some_and(|known| known.has_right_disk)
     }
 
-    /// Whether so many remembered this start at one moment.
-    pub(super) fn are_enough(&self, enough: usize) -> bool {
-        let spans = || self.of.values().filter_map(|known| Some((known.first, known.last?)));
-        let at = |round| spans().filter(|(first, last)| *first < round && round <= *last).count();
-        spans().any(|(_, last)| at(last) >= enough)
+    /// The peers that remembered this start at one moment, each with the start in which it did; none
+    /// before there are enough of them.
+    pub(super) fn at_one_moment(&self, enough: usize) -> Option<BTreeMap<ReplicaId, BootId>> {
+        let at = |round: u64| -> BTreeMap<ReplicaId, BootId> {
+            let counts =
+                |known: &Answered| known.first < round && known.last.is_some_and(|l| round <= l);
+            let those = self.of.iter().filter(|(_, known)| counts(known));
+            those.map(|(peer, known)| (*peer, known.by)).collect()
+        };
+        let rounds = self.of.values().filter_map(|known| known.last);
+        rounds.map(at).find(|those| those.len() >= enough)
     }
 }
 

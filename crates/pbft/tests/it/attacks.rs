@@ -3,6 +3,7 @@
 mod old_disks;
 mod rejoins;
 mod starts;
+mod taking_over;
 
 use std::time::Duration;
 
