@@ -63,7 +63,7 @@ impl NewView {
 
     /// The digest chosen for a number; none up to the start of the view and behind the last choice.
     pub fn choice_at(&self, seq: SeqNum) -> Option<Digest> {
-        let offset = seq.get().checked_sub(self.checkpoint.0.get() + 1)?;
+        let offset = seq.get().checked_sub(self.checkpoint.0.get())?.checked_sub(1)?;
         usize::try_from(offset).ok().and_then(|offset| self.chosen.get(offset)).copied()
     }
 }

@@ -61,6 +61,25 @@ fn evidence_convicts_offline_and_not_when_tampered_with() {
     assert_eq!(same.verify(&test_config(4)), None, "one PRE-PREPARE twice is no lie");
 }
 
+/// [EV1] A NEW-VIEW that starts from the last number there is chooses nothing, and is no proof of
+/// anything; whoever looks at it offline has not passed it through the door.
+#[test]
+fn new_view_from_the_last_number_there_is_convicts_nobody() {
+    let cluster = Cluster::new(4);
+    let digest = pbft::Digest::from_bytes([1; 32]);
+    let id = cluster.status(0).stable_checkpoint.1;
+    let body = pbft::message::NewView {
+        view: view(1),
+        view_changes: vec![],
+        checkpoint: (seq(u64::MAX), id),
+        chosen: vec![digest],
+    };
+    let pre_prepare = PrePrepare { view: view(1), seq: seq(u64::MAX), digest };
+    let pair = (cluster.sign(1, body), cluster.sign(1, pre_prepare));
+    let evidence = Evidence::NewViewAgainstPrePrepare(Box::new(pair));
+    assert_eq!(evidence.verify(&cluster.config), None);
+}
+
 /// [EV1] Nothing that correct replicas sign convicts one of them, through view changes too.
 #[test]
 fn correct_replicas_are_never_convicted() {
