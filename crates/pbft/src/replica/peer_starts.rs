@@ -67,14 +67,16 @@ impl PeerStarts {
         let Introduction { start, knows, .. } = introduction;
         let is_older = start.body.incarnation < self.incarnation();
         let is_newer = start.body.incarnation > self.incarnation();
-        let keeps_out = |other: &&Signed<Start>| {
+        let keeps_out = |other: &Signed<Start>| {
             is_older || !(is_newer || other.body == start.body || knows.contains(&other.body.id))
         };
-        if self.starts.iter().any(|other| keeps_out(&other)) {
+        if self.starts.iter().any(keeps_out) {
             let others = self.starts.iter().filter(|other| other.body != start.body);
             return Ok(Heard::KeptOut(others.map(|other| other.body.id).collect()));
         }
-        if self.starts.len() == 1 && self.starts.iter().all(|known| known.body == start.body) {
+        if let [known] = self.starts[..]
+            && known.body == start.body
+        {
             return Ok(Heard::Known);
         }
         self.count(now)?;
