@@ -17,7 +17,7 @@ use core::time::Duration;
 use pbft::message::Kind;
 use pbft::{REJOIN_GAP, REJOIN_GAP_TOLERANCE, ReplicaId};
 use quorate_adversary::Behaviour;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// What a swarm came to.
@@ -130,6 +130,7 @@ pub fn options_of(seed: Seed) -> Options {
     add_disk_fault(&mut seed.stream("disks"), &mut options);
     add_old_disks(&mut seed.stream("old disks"), &mut options);
     add_losses_in_turn(&mut seed.stream("turns"), &mut options);
+    add_return_to_strangers(&mut seed.stream("strangers"), &mut options);
     add_traffic_faults(&mut seed.stream("traffic"), &mut options);
     // Nothing is broken after the world has healed.
     let heals_at = options.heals_at;
@@ -236,6 +237,38 @@ fn add_losses_in_turn(rng: &mut Stream, options: &mut Options) {
         options.timeline.push((at + Duration::from_millis(50), Fault::Restart(id)));
         at += Duration::from_millis(rng.within(500..=6_000));
     }
+}
+
+/// Now and then a replica is down while all the others lose their memories one after the other, and
+/// comes back with a disk from before its last start: only what those who rejoined took over from
+/// each other keeps that disk out. Not where memories are lost in turn already: such a world is
+/// long enough.
+fn add_return_to_strangers(rng: &mut Stream, options: &mut Options) {
+    let is_lost_in_turn = |(_, fault): &(Duration, Fault)| matches!(fault, Fault::LoseInTurn(_));
+    let Some(absent) = another_one(rng, options).filter(|_| rng.chance(300_000)) else { return };
+    if options.fault_bound() < 2 || options.timeline.iter().any(is_lost_in_turn) {
+        return;
+    }
+    let mut at = options.heals_at;
+    let mut then = |at: &mut Duration, fault: Fault, span: Duration| {
+        options.timeline.push((*at, fault));
+        *at += span;
+    };
+    let pause = Duration::from_millis(50);
+    then(&mut at, Fault::Copy(absent), pause);
+    then(&mut at, Fault::Restart(absent), any_span(rng));
+    then(&mut at, Fault::Crash(absent, any_crash(rng)), pause);
+    let mut others: Vec<ReplicaId> =
+        (0..options.replica_count).map(ReplicaId::new).filter(|id| *id != absent).collect();
+    rng.shuffle(&mut others);
+    for id in others {
+        then(&mut at, Fault::LoseInTurn(id), pause);
+        then(&mut at, Fault::Restart(id), Duration::from_millis(rng.within(1_000..=6_000)));
+    }
+    then(&mut at, Fault::RollBack(absent), pause);
+    then(&mut at, Fault::Restart(absent), any_span(rng));
+    options.heals_at = at;
+    options.workload.think_max = at / 20;
 }
 
 /// A replica that may fail beside those that misbehave, are slow or lose their memory, if those are
@@ -372,6 +405,22 @@ fn add_faults(rng: &mut Stream, options: &mut Options) {
     }
 }
 
+/// Whether a disk is rolled back after all others were to lose their memories in turn.
+fn has_return_to_strangers(options: &Options) -> bool {
+    let lost: BTreeSet<ReplicaId> = options
+        .timeline
+        .iter()
+        .filter_map(|(_, fault)| match fault {
+            Fault::LoseInTurn(id) => Some(*id),
+            _ => None,
+        })
+        .collect();
+    options.timeline.iter().any(|(_, fault)| {
+        matches!(fault, Fault::RollBack(id) if !lost.contains(id))
+            && lost.len() + 1 == options.replica_count as usize
+    })
+}
+
 fn any_crash(rng: &mut Stream) -> CrashKind {
     *rng.pick(&[CrashKind::Process, CrashKind::Power, CrashKind::Torn]).unwrap_or(&CrashKind::Power)
 }
@@ -410,6 +459,7 @@ fn coverage(options: &Options, counts: &Counts) -> Vec<(&'static str, bool)> {
         ("a disk rolled back", faulty(&|fault| matches!(fault, Fault::RollBack(..)))),
         ("a disk found again", faulty(&|fault| matches!(fault, Fault::SwapDisk(..)))),
         ("memories lost in turn", faulty(&|fault| matches!(fault, Fault::LoseInTurn(..)))),
+        ("an old disk put back among replicas that all rejoined", has_return_to_strangers(options)),
         ("a replica that stopped because of its disk", !counts.stopped.is_empty()),
         (
             "some kinds of messages lost or late",
