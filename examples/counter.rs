@@ -10,7 +10,7 @@ use quorate::tokio;
 use quorate::tokio::runtime::Runtime;
 use quorate::tokio::time::Instant;
 use quorate::{
-    Client, ClusterSettings, Context, LocalCluster, Node, NodeConfig, Operation, Service,
+    Client, ClusterSettings, Context, LocalCluster, Node, NodeConfig, Operation, Reading, Service,
     ServiceId, Services, State, StateRead,
 };
 use std::error::Error;
@@ -40,8 +40,8 @@ impl Service for Counter {
         text
     }
 
-    fn query(&self, _: &Context<'_>, operation: &[u8], state: &dyn StateRead) -> Option<Vec<u8>> {
-        operation.is_empty().then(|| count(state).to_string().into_bytes())
+    fn query(&self, _: &Context<'_>, operation: &[u8], state: &dyn StateRead) -> Option<Reading> {
+        operation.is_empty().then(|| count(state).to_string().into_bytes().into())
     }
 
     fn restored(&mut self, _: &dyn StateRead) {}

@@ -12,8 +12,8 @@ pub use host::replica;
 pub use journal::{Opened, journal};
 pub use recording::{Taken, recording, recording_of, recording_script};
 
-use pbft::message::{Outcome, Reply, ReplyBody};
-use pbft::wire::{self as codec, ReplyHead};
+use pbft::message::{Outcome, ReadReply, Reply, ReplyBody};
+use pbft::wire::{self as codec, Head, ReadReplyHead, ReplyHead};
 use pbft::{
     ClientId, Config, Digest, Domain, Epoch, Evidence, Message, Parameters, Record, ReplicaId,
     Sender, SeqNum, SigningKey, Verified, View,
@@ -31,11 +31,11 @@ const CLIENT_COUNT: u8 = 4;
 /// the same bytes, the door takes any message without a panic, and the head of a REPLY says what
 /// the whole of it does.
 pub fn wire(data: &[u8]) -> Option<Decoded> {
-    let head = data.get(1..).map(|frame| codec::reply_head(CONFIG.domain.epoch, frame));
+    let head = data.get(1..).map(|frame| codec::head(CONFIG.domain.epoch, frame));
     let (sender, message) = decoded(&CONFIG, data)?;
     let variant = discriminant(&message);
-    if let Message::Reply(reply) = &message {
-        assert_eq!(head, Some(Ok(head_of(reply))), "a REPLY has the head that it begins with");
+    if let Some(expected) = head_of(&message) {
+        assert_eq!(head, Some(Ok(expected)), "an answer has the head that it begins with");
     }
     // Somewhere near the places of the golden messages; its verdict is the core's.
     let _ = CONFIG.check_place(&message, View::new(5), SeqNum::new(8));
@@ -45,7 +45,18 @@ pub fn wire(data: &[u8]) -> Option<Decoded> {
     })
 }
 
-fn head_of(reply: &Reply) -> ReplyHead {
+/// Of what a client is sent.
+fn head_of(message: &Message) -> Option<Head> {
+    match message {
+        Message::Reply(reply) => Some(Head::Reply(reply_head_of(reply))),
+        Message::ReadReply(ReadReply { session, number, .. }) => {
+            Some(Head::ReadReply(ReadReplyHead { session: *session, number: *number }))
+        }
+        _ => None,
+    }
+}
+
+fn reply_head_of(reply: &Reply) -> ReplyHead {
     let result_count = match &reply.body {
         ReplyBody::Full(Outcome::Executed(results)) => results.len(),
         _ => 0,

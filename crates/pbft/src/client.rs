@@ -6,16 +6,20 @@
 //! replica, and [`Client::on_tick`] at [`Client::next_deadline`].
 
 mod outstanding;
+mod reads;
+
+pub use reads::ReadAgain;
 
 use crate::auth::{SignedRequest, SigningKey};
 use crate::message::{Message, Operation, Outcome, Reply, Request, RequestBody};
-use crate::wire::ReplyHead;
-use crate::{ClientId, Config, Digest, ReplicaId, Session, Time, Timestamp, View};
+use crate::wire::Head;
+use crate::{ClientId, Config, Digest, Reading, ReplicaId, Session, Time, Timestamp, View};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 use outstanding::Outstanding;
+use reads::Reads;
 
 /// Names an operation handed to [`Client::submit`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -64,6 +68,11 @@ impl Default for ClientParameters {
 pub enum Completion {
     /// It was executed, with this result.
     Executed(Vec<u8>),
+    /// It was read, and this is what a quorum of replicas shows. The revision lies between those of
+    /// two correct ones of them [RO2].
+    Read(Reading),
+    /// It was to be read, and no quorum shows the same; where to read again, if that may help.
+    NotAgreed(Option<ReadAgain>),
     /// It was executed, but no replica has its result any more.
     ResultLost,
     /// It was never sent, and nothing submitted later will be: another process opened a newer
@@ -124,6 +133,8 @@ pub struct Client {
     /// Requests without a result. **Invariant:** the lowest and the next timestamp are less than
     /// the client's window apart.
     outstanding: BTreeMap<Timestamp, Outstanding>,
+    /// What is read without being ordered.
+    reads: Reads,
     /// The latest view each replica replied in.
     views: BTreeMap<ReplicaId, View>,
     /// Smoothed time from request to result.
@@ -161,6 +172,7 @@ impl Client {
             next_operation: 0,
             queue: VecDeque::new(),
             outstanding: BTreeMap::new(),
+            reads: Reads::default(),
             views: BTreeMap::new(),
         }
     }
@@ -170,6 +182,13 @@ impl Client {
     /// # Errors
     /// See [`SubmitError`]; the operation will not be executed.
     pub fn submit(&mut self, operation: Operation) -> Result<OperationId, SubmitError> {
+        let id = self.accept(&operation)?;
+        self.queue.push_back((id, operation));
+        Ok(id)
+    }
+
+    /// Names an operation, if there is room for it.
+    fn accept(&mut self, operation: &Operation) -> Result<OperationId, SubmitError> {
         if let SessionState::Fenced(current) = self.state {
             return Err(SubmitError::Fenced { current });
         }
@@ -177,12 +196,12 @@ impl Client {
         if operation.body.len() > bytes_max {
             return Err(SubmitError::TooLarge { bytes_max });
         }
-        if self.queue.len() >= self.parameters.queued_operations_max {
+        let queued = self.queue.len() + self.reads.queued();
+        if queued >= self.parameters.queued_operations_max {
             return Err(SubmitError::Overloaded);
         }
         let id = OperationId(self.next_operation);
         self.next_operation += 1;
-        self.queue.push_back((id, operation));
         Ok(id)
     }
 
@@ -200,7 +219,7 @@ impl Client {
             self.queue.remove(index);
             return true;
         }
-        false
+        self.reads.cancel(operation)
     }
 
     /// Sends what waits, as far as the number of outstanding requests and the window allow.
@@ -211,6 +230,7 @@ impl Client {
                 while !self.queue.is_empty() && self.may_send() {
                     self.send_next(now, outputs);
                 }
+                self.flush_reads(now, outputs);
             }
             SessionState::Opening | SessionState::Fenced(_) => {}
         }
@@ -240,12 +260,17 @@ impl Client {
         self.flush(now, outputs);
     }
 
-    /// Whether a REPLY of `from` that begins like this can matter, so that nothing else need be
+    /// Whether an answer of `from` that begins like this can matter, so that nothing else need be
     /// decoded: somebody waits for it, it holds no more results than there are operations, and
     /// there was no whole outcome of this replica yet since the request was last sent.
-    pub fn wants(&self, from: ReplicaId, head: &ReplyHead) -> bool {
-        head.session == self.session
-            && self.outstanding.get(&head.timestamp).is_some_and(|sent| sent.wants(from, head))
+    pub fn wants(&self, from: ReplicaId, head: &Head) -> bool {
+        match head {
+            Head::Reply(head) => {
+                let sent = self.outstanding.get(&head.timestamp);
+                head.session == self.session && sent.is_some_and(|sent| sent.wants(from, head))
+            }
+            Head::ReadReply(head) => self.wants_reading(from, head),
+        }
     }
 
     /// Time has passed: sends unanswered requests again, to all replicas [CL2].
@@ -258,12 +283,14 @@ impl Client {
                 outputs.push(ClientOutput::SendToAll(message));
             }
         }
+        self.give_up_reads(now, outputs);
         self.flush(now, outputs);
     }
 
     /// When [`Client::on_tick`] is due.
     pub fn next_deadline(&self) -> Option<Time> {
-        self.outstanding.values().map(|outstanding| outstanding.resend_at).min()
+        let requests = self.outstanding.values().map(|outstanding| outstanding.resend_at);
+        requests.chain(self.reads.next_deadline()).min()
     }
 
     /// The view that at least one correct replica has reached: the (f+1)-th highest of those
@@ -277,7 +304,7 @@ impl Client {
     /// Operations that are queued or outstanding.
     pub fn unfinished(&self) -> usize {
         let sent: usize = self.outstanding.values().map(|o| o.operations.len()).sum();
-        self.queue.len() + sent
+        self.queue.len() + sent + self.reads.unfinished()
     }
 
     /// How many replicas answered the oldest outstanding request so far; `None` when nothing is
@@ -426,6 +453,7 @@ impl Client {
         outputs.extend(sent.map(unknown));
         let fenced = |id| ClientOutput::Completed(id, Completion::Fenced { current });
         outputs.extend(self.queue.drain(..).map(|(id, _)| fenced(id)));
+        outputs.extend(self.reads.drain_queue().map(fenced));
     }
 }
 

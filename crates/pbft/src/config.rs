@@ -124,6 +124,9 @@ pub struct Parameters {
     /// Once the results of a request come to so many bytes, its remaining operations are not
     /// executed, so that a REPLY fits a frame.
     pub results_bytes_max: usize,
+    /// Whether replicas answer what changes nothing without ordering it [RO1]. Then clients believe
+    /// only what a quorum says, whatever they asked for [CL3].
+    pub one_round_reads: bool,
     /// How many requests of one client may be outstanding: the width of its window.
     pub client_window: u64,
     /// Bytes of requests of one client that may wait; a single larger one still may.
@@ -171,6 +174,7 @@ impl Default for Parameters {
             request_bytes_max: 2 << 20,
             operations_per_request_max: 1024,
             results_bytes_max: 4 << 20,
+            one_round_reads: true,
             client_window: 64,
             client_waiting_bytes_max: 4 << 20,
             waiting_bytes_max: 64 << 20,

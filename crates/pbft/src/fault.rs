@@ -74,6 +74,8 @@ pub enum Reject {
     Unsolicited,
     /// Answering is put off: the sender asks too often.
     TooOften,
+    /// The cluster's configuration does not offer this.
+    NotOffered,
 }
 
 impl fmt::Display for Reject {
@@ -110,6 +112,7 @@ impl fmt::Display for Reject {
             Self::ClientWindow => "too many requests of the client outstanding",
             Self::Unsolicited => "nobody asked for it",
             Self::TooOften => "asked too often",
+            Self::NotOffered => "not offered by the configuration",
         })
     }
 }

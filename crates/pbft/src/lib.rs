@@ -54,7 +54,8 @@ pub use auth::{
     Claim, Domain, Sender, Signature, Signed, SignedRequest, SigningKey, VerificationKey, Verified,
 };
 pub use client::{
-    Client, ClientOutput, ClientParameters, Completion, OperationId, ReplyRule, SubmitError,
+    Client, ClientOutput, ClientParameters, Completion, OperationId, ReadAgain, ReplyRule,
+    SubmitError,
 };
 pub use config::{
     BATCH_BYTES_MAX, CLIENT_COUNT_MAX, CLOCK_SKEW_MAX, Config, ConfigError, LOG_WINDOW_MAX,
@@ -72,7 +73,7 @@ pub use rejoin::{Rejoined, Rejoins};
 pub use replica::{
     Boot, Held, REJOIN_GAP, REJOIN_GAP_TOLERANCE, Recovered, Replica, ReplicaStatus,
 };
-pub use service::{CHOICE_BYTES_MAX, Context, KEY_BYTES_MAX, Service, State, StateRead};
+pub use service::{CHOICE_BYTES_MAX, Context, KEY_BYTES_MAX, Reading, Service, State, StateRead};
 pub use types::{
     ClientId, Epoch, Incarnation, Now, Position, ReplicaId, SeqNum, Session, Time, Timestamp, View,
     WallTime,

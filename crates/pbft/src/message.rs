@@ -1,13 +1,14 @@
 //! The messages of the protocol (TOCS 2002, table of messages; deviations in `docs/protocol.md`).
 //!
 //! What authenticates a message depends on whether anybody has to be convinced by it later:
-//! PREPARE, COMMIT, STATUS, REPLY and the fetch messages are believed because of the link they
+//! PREPARE, COMMIT, STATUS, REPLY, READ and the fetch messages are believed because of the link they
 //! arrive on; REQUEST, PRE-PREPARE, CHECKPOINT, VIEW-CHANGE and NEW-VIEW carry a signature, since
 //! they are relayed or become proof.
 
 mod agreement;
 mod checkpoint;
 mod hello;
+mod read;
 mod request;
 mod status;
 mod view_change;
@@ -18,6 +19,7 @@ pub use hello::{
     Answer, BootId, Hello, HelloReply, Introduction, Question, Remembered, STARTS_MAX, Start,
     StartId,
 };
+pub use read::{Read, ReadReply};
 pub use request::{Operation, Outcome, Rejoin, Reply, ReplyBody, Request, RequestBody, ServiceId};
 pub use status::{SlotSet, Status};
 pub use view_change::{NewView, NewViewProof, PreparedEntry, ViewChange};
@@ -73,6 +75,10 @@ pub enum Message {
     Rejoin(Signed<Rejoin>),
     /// The proof that a checkpoint is stable, for a peer whose window is far behind.
     Stable(StableProof),
+    /// READ, from a client.
+    Read(Read),
+    /// The answer to READ.
+    ReadReply(ReadReply),
 }
 
 /// What kind of message it is: for counters, budgets, traces and pictures.
@@ -80,9 +86,9 @@ pub enum Message {
 pub enum Kind {
     /// HELLO or its answer.
     Hello,
-    /// REQUEST.
+    /// REQUEST, or READ.
     Request,
-    /// REPLY.
+    /// REPLY, to either.
     Reply,
     /// PRE-PREPARE.
     PrePrepare,
@@ -149,8 +155,8 @@ impl Message {
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Hello(_) | Self::HelloReply(_) => Kind::Hello,
-            Self::Request(_) => Kind::Request,
-            Self::Reply(_) => Kind::Reply,
+            Self::Request(_) | Self::Read(_) => Kind::Request,
+            Self::Reply(_) | Self::ReadReply(_) => Kind::Reply,
             Self::PrePrepare(..) => Kind::PrePrepare,
             Self::Prepare(_) => Kind::Prepare,
             Self::Commit(_) => Kind::Commit,

@@ -2,8 +2,9 @@
 //!
 //! The host carries the outputs out in their order, under one rule:
 //!
-//! > **A [`Send`](Output::Send) or a [`Reply`](Output::Reply) leaves only when every
-//! > [`Persist`](Output::Persist) up to the position it names is durable.**
+//! > **A [`Send`](Output::Send), a [`Reply`](Output::Reply) or the answer to a
+//! > [`Read`](Output::Read) leaves only when every [`Persist`](Output::Persist) up to the position
+//! > it names is durable.**
 //!
 //! Everything else is done when its turn comes. `Execute`, `Choose`, `TakeCheckpoint` and
 //! `FetchState` are questions; the host answers them with an [`Input`](crate::Input), in the order
@@ -11,7 +12,7 @@
 
 use crate::event::Event;
 use crate::fault::{Evidence, HaltReason};
-use crate::message::{Batch, CheckpointId, Message, Outcome};
+use crate::message::{Batch, CheckpointId, Message, Outcome, Read};
 use crate::record::Record;
 use crate::{ClientId, Digest, Position, ReplicaId, SeqNum, Session, Timestamp, View};
 use alloc::sync::Arc;
@@ -48,6 +49,15 @@ pub enum Output {
         /// What became of it; `None` asks the host to look it up in the replicated reply cache.
         outcome: Option<Outcome>,
         /// What must be durable first.
+        after: Position,
+    },
+    /// Read in the state as it is now, and send the client what was found.
+    Read {
+        /// Whose READ it is.
+        client: ClientId,
+        /// What to read.
+        read: Read,
+        /// What must be durable before the answer leaves.
         after: Position,
     },
     /// Ask the services for the primary's choice; answered by

@@ -10,6 +10,7 @@ mod held;
 mod new_view;
 mod normal;
 mod peer_starts;
+mod reads;
 mod recovery;
 mod rejoin;
 mod rejoin_pace;
@@ -43,6 +44,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use evidence::EvidenceKey;
+use reads::WaitingReads;
 use rejoin::RejoinQueue;
 use rejoin_pace::RejoinPace;
 pub use rejoin_pace::{REJOIN_GAP, REJOIN_GAP_TOLERANCE};
@@ -110,6 +112,9 @@ pub struct Replica {
     executed_after: Position,
     /// Numbers up to this one were committed before a restart: their clients were answered then.
     replay_until: SeqNum,
+    /// Numbers up to this one may have been executed, and their effects shown, before a restart
+    /// [RO4].
+    shown_until: SeqNum,
     /// Committed numbers below h that a restart executes again from an older snapshot.
     replay: BTreeMap<SeqNum, Digest>,
 
@@ -145,6 +150,8 @@ pub struct Replica {
     requests: RequestQueue,
     /// Mirror of the client table in the replicated state.
     clients: BTreeMap<ClientId, ClientWindow>,
+    /// READs that wait for a number to be executed.
+    waiting_reads: WaitingReads,
     /// REJOINs that wait to be executed.
     rejoin_queue: RejoinQueue,
     /// When the last one of each replica was executed.
@@ -277,9 +284,12 @@ impl Replica {
         let (sender, message) = verified.into_parts();
         let kind = message.kind();
         let (from, result) = match sender {
-            Sender::Client(_) => {
-                if let Message::Request(request) = message {
-                    self.on_request(step, request);
+            Sender::Client(client) => {
+                match message {
+                    Message::Request(request) => self.on_request(step, request),
+                    Message::Read(read) => self.on_read(step, client, read),
+                    // The door lets nothing else of a client through.
+                    _ => {}
                 }
                 return;
             }
@@ -329,7 +339,9 @@ impl Replica {
             | Message::StatePart(_)
             | Message::Hello(_)
             | Message::HelloReply(_)
-            | Message::Reply(_) => Err(Reject::Unsolicited),
+            | Message::Reply(_)
+            | Message::Read(_)
+            | Message::ReadReply(_) => Err(Reject::Unsolicited),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::{ClientId, SeqNum, WallTime};
 use alloc::vec::Vec;
+use borsh::{BorshDeserialize, BorshSerialize};
 
 /// What all replicas agree on about the operation being executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,23 @@ pub trait State: StateRead {
 /// The longest key of the replicated state, in bytes, a service's prefix not counted.
 pub const KEY_BYTES_MAX: usize = 1024;
 
+/// What one replica reads in its state.
+#[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub struct Reading {
+    /// The result: what replicas must agree on.
+    pub content: Vec<u8>,
+    /// How far the state has come, as the service counts it; it never decreases. Replicas need not
+    /// agree on it. A service that counts nothing says 0.
+    pub revision: u64,
+}
+
+impl From<Vec<u8>> for Reading {
+    /// Of a service that counts nothing.
+    fn from(content: Vec<u8>) -> Self {
+        Self { content, revision: 0 }
+    }
+}
+
 /// An application to be replicated.
 ///
 /// # What determinism demands
@@ -66,13 +84,17 @@ pub trait Service: Send {
     ) -> Vec<u8>;
 
     /// Executes an operation that must not change anything: the type of `state` leaves no way to.
-    /// Returns `None` if the operation would have to write.
+    /// Returns `None` if the operation would have to write. `context` names the last batch that was
+    /// executed, and no choice.
+    ///
+    /// Replicas are not asked in agreement: some may have executed more than others. They agree if
+    /// the content of their readings is the same.
     fn query(
         &self,
         context: &Context<'_>,
         operation: &[u8],
         state: &dyn StateRead,
-    ) -> Option<Vec<u8>>;
+    ) -> Option<Reading>;
 
     /// The primary's free choice for a batch (a random seed, for instance), at most
     /// [`CHOICE_BYTES_MAX`] bytes. It reaches every replica as [`Context::choice`]. This is the

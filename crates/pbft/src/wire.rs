@@ -41,7 +41,7 @@ pub fn decode(epoch: Epoch, bytes: &[u8]) -> Result<Message, Reject> {
     Message::try_from_slice(content(epoch, bytes)?).map_err(|_| Reject::Undecodable)
 }
 
-/// What the first bytes of a REPLY say: enough to tell whether the rest is worth decoding.
+/// What the first bytes of a REPLY say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReplyHead {
     /// The client's session.
@@ -54,13 +54,13 @@ pub struct ReplyHead {
     pub result_count: u32,
 }
 
-/// The head of the REPLY in `bytes`. The rest of it need not be decodable.
-///
-/// # Errors
-/// A named reason; see [`Reject`]. Never panics and never allocates.
-pub fn reply_head(epoch: Epoch, bytes: &[u8]) -> Result<ReplyHead, Reject> {
-    let mut rest = content(epoch, bytes)?;
-    read_reply_head(&mut rest).map_err(|_| Reject::Undecodable)
+/// What a message to a client begins with: enough to tell whether the rest is worth decoding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Head {
+    /// Of a REPLY.
+    Reply(ReplyHead),
+    /// Of an answer to READ.
+    ReadReply(ReadReplyHead),
 }
 
 /// The tag of [`Message::Reply`].
@@ -70,10 +70,38 @@ const WHOLE_TAG: u8 = 0;
 /// The tag of [`Outcome::Executed`](crate::message::Outcome::Executed).
 const EXECUTED_TAG: u8 = 1;
 
+/// What the first bytes of an answer to READ say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReadReplyHead {
+    /// The client's session.
+    pub session: Session,
+    /// Which READ.
+    pub number: u64,
+}
+
+/// The head of the message in `bytes`, if it is one of those that a client is sent. The rest of it
+/// need not be decodable.
+///
+/// # Errors
+/// A named reason; see [`Reject`]. Never panics and never allocates.
+pub fn head(epoch: Epoch, bytes: &[u8]) -> Result<Head, Reject> {
+    let mut rest = content(epoch, bytes)?;
+    let head = match u8::deserialize(&mut rest) {
+        Ok(REPLY_TAG) => read_reply_head(&mut rest).map(Head::Reply),
+        Ok(READ_REPLY_TAG) => read_read_reply_head(&mut rest).map(Head::ReadReply),
+        Ok(_) | Err(_) => return Err(Reject::Undecodable),
+    };
+    head.map_err(|_| Reject::Undecodable)
+}
+
+/// The tag of [`Message::ReadReply`].
+const READ_REPLY_TAG: u8 = 21;
+
+fn read_read_reply_head(rest: &mut &[u8]) -> io::Result<ReadReplyHead> {
+    Ok(ReadReplyHead { session: Session::deserialize(rest)?, number: u64::deserialize(rest)? })
+}
+
 fn read_reply_head(rest: &mut &[u8]) -> io::Result<ReplyHead> {
-    if u8::deserialize(rest)? != REPLY_TAG {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
     View::deserialize(rest)?;
     let session = Session::deserialize(rest)?;
     let timestamp = Timestamp::deserialize(rest)?;

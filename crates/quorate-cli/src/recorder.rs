@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use pbft::message::ServiceId;
-use pbft::{Message, Recipients, Sender};
+use pbft::{Recipients, Sender};
 use quorate_lab::record::{Arrival, Entry, What, mark};
 use quorate_lab::trace::Party;
 use quorate_lab::watched::{Execution, ExecutionLog, Watched};
@@ -70,8 +70,8 @@ impl Recorder {
                 };
                 What::Sent { to, message: Box::new(message.clone()) }
             }
-            Seen::Replies { client, reply } => {
-                let message = Box::new(Message::Reply(reply.clone()));
+            Seen::Replies { client, message } => {
+                let message = Box::new(message.clone());
                 What::Sent { to: Some(Party::Client(client)), message }
             }
             Seen::Leaves { to, kind, frame, after } => {

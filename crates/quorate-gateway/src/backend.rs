@@ -6,10 +6,12 @@ use crate::etcd::etcdserverpb::ResponseHeader;
 use crate::members::Members;
 use crate::refusal::{refused_by_store, unanswered, unreadable};
 use crate::submit::Submitter;
-use pbft::View;
-use quorate_net::ClientError;
-use quorate_services::store::{Operation, Outcome, REQUEST_BYTES_MAX, Response, StoreError};
-use std::sync::atomic::{AtomicU64, Ordering};
+use pbft::{SeqNum, View};
+use quorate_net::{ClientError, Queried};
+use quorate_services::store::{
+    Operation, Outcome, REQUEST_BYTES_MAX, RangeRequest, Response, StoreError,
+};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use tonic::{Request, Status};
 
 /// What all requests share.
@@ -18,6 +20,8 @@ pub(crate) struct Backend {
     members: Members,
     /// The highest view an answer came with; it only grows.
     view: AtomicU64,
+    /// The highest revision that a quorum is known to have executed; it only grows.
+    revision: AtomicI64,
 }
 
 /// An agreed answer and the header that goes with it.
@@ -29,7 +33,8 @@ pub(crate) struct Agreed {
 
 impl Backend {
     pub(crate) fn new(submitter: Submitter, members: Members) -> Self {
-        Self { submitter, members, view: AtomicU64::new(View::ZERO.get()) }
+        let (view, revision) = (AtomicU64::new(View::ZERO.get()), AtomicI64::new(0));
+        Self { submitter, members, view, revision }
     }
 
     /// Has one request executed by the cluster, a write at most once, and returns what a quorum of
@@ -39,6 +44,7 @@ impl Backend {
     ///   wrong with it, then its size.
     /// - An answer that does not come in time is an error that says whether the operation may have
     ///   been executed. It is never submitted again.
+    /// - A read is not ordered if the replicas agree without.
     /// - A read whose result the replicas did not keep is read once more, since that is harmless.
     pub(crate) async fn execute<T: prost::Message>(
         &self,
@@ -54,10 +60,14 @@ impl Backend {
         if request_bytes > REQUEST_BYTES_MAX {
             return Err(refused_by_store(StoreError::RequestTooLarge));
         }
-        let changes_nothing = operation.is_read_only();
+        if operation.is_read_only()
+            && let Some(outcome) = self.read(&operation, deadline).await?
+        {
+            return self.agreed(outcome);
+        }
+        let again = operation.is_read_only().then(|| operation.encode());
         let encoded = operation.encode();
         drop(operation);
-        let again = changes_nothing.then(|| encoded.clone());
         let mut answer = self.submitter.submit(encoded, deadline.at).await;
         if let (Err(ClientError::ResultLost | ClientError::Unknown), Some(encoded)) =
             (&answer, again)
@@ -67,6 +77,57 @@ impl Backend {
         let answer = answer.map_err(|error| unanswered(error, deadline.set_by))?;
         self.view.fetch_max(answer.view.get(), Ordering::Relaxed);
         let outcome = Outcome::decode(&answer.result).ok_or_else(unreadable)?;
+        self.revision.fetch_max(outcome.revision, Ordering::Relaxed);
+        self.agreed(outcome)
+    }
+
+    /// Reads in one round trip, or, where replicas were caught at different revisions of what is
+    /// read, in two: the second time at the highest revision among them. `None` if the operation
+    /// has to be ordered.
+    async fn read(
+        &self,
+        operation: &Operation,
+        deadline: Deadline,
+    ) -> Result<Option<Outcome>, Status> {
+        let known = self.revision.load(Ordering::Relaxed);
+        let again = match self.query(operation, SeqNum::ZERO, deadline).await? {
+            Queried::NotAgreed(again) => again,
+            Queried::Agreed(reading) => {
+                let mut outcome = Outcome::from_reading(&reading).ok_or_else(unreadable)?;
+                // A quorum had executed what is known, so somebody who shows this had.
+                outcome.revision = outcome.revision.max(known);
+                return Ok(Some(outcome));
+            }
+        };
+        let (Some(again), Operation::Range(range)) = (again, operation) else { return Ok(None) };
+        if range.revision > 0 {
+            return Ok(None);
+        }
+        let revision = i64::try_from(again.revision).map_err(|_| unreadable())?;
+        let at_revision = Operation::Range(RangeRequest { revision, ..range.clone() });
+        let queried = self.query(&at_revision, again.not_before, deadline).await?;
+        let Queried::Agreed(reading) = queried else { return Ok(None) };
+        let outcome = Outcome::from_reading(&reading).ok_or_else(unreadable)?;
+        if outcome.result.is_err() {
+            // That revision may be a lie, or forgotten; the client did not ask for it.
+            return Ok(None);
+        }
+        self.revision.fetch_max(revision, Ordering::Relaxed);
+        Ok(Some(Outcome { revision, ..outcome }))
+    }
+
+    async fn query(
+        &self,
+        operation: &Operation,
+        not_before: SeqNum,
+        deadline: Deadline,
+    ) -> Result<Queried, Status> {
+        let queried = self.submitter.query(operation.encode(), not_before, deadline.at).await;
+        self.view.fetch_max(self.submitter.view().get(), Ordering::Relaxed);
+        queried.map_err(|error| unanswered(error, deadline.set_by))
+    }
+
+    fn agreed(&self, outcome: Outcome) -> Result<Agreed, Status> {
         let response = outcome.result.map_err(refused_by_store)?;
         Ok(Agreed { header: self.header(outcome.revision), response })
     }

@@ -1,9 +1,9 @@
 //! The way from the gateway to whatever executes operations: the client of a cluster, or a bounded
 //! queue that something else empties, such as a test.
 
-use pbft::View;
 use pbft::message::{Operation, ServiceId};
-use quorate_net::{Client, ClientError, Fate};
+use pbft::{SeqNum, View};
+use quorate_net::{Client, ClientError, Fate, Queried};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -57,6 +57,31 @@ impl Submitter {
     pub fn queue() -> (Self, mpsc::Receiver<Submission>) {
         let (queue, submissions) = mpsc::channel(SUBMISSION_QUEUE_COUNT_MAX);
         (Self(Way::Queue(queue)), submissions)
+    }
+
+    /// Asks the replicas what they read, without having the operation ordered. Nobody agrees on
+    /// anything where nobody is asked: in a queue, or in a cluster that does not offer it.
+    pub(crate) async fn query(
+        &self,
+        operation: Vec<u8>,
+        not_before: SeqNum,
+        deadline: Instant,
+    ) -> Result<Queried, ClientError> {
+        match &self.0 {
+            Way::Cluster { client, service } if client.reads_in_one_round() => {
+                let operation = Operation { service: *service, body: operation };
+                client.query(operation, not_before, deadline).await
+            }
+            Way::Cluster { .. } | Way::Queue(_) => Ok(Queried::NotAgreed(None)),
+        }
+    }
+
+    /// The view the client knows the cluster to be in.
+    pub(crate) fn view(&self) -> View {
+        match &self.0 {
+            Way::Cluster { client, .. } => client.view(),
+            Way::Queue(_) => View::ZERO,
+        }
     }
 
     /// Submits an operation once and waits for its answer, until `deadline`.

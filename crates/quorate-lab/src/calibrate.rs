@@ -9,8 +9,8 @@ use core::time::Duration;
 use pbft::message::{Operation, PrePrepare};
 use pbft::{
     Client, ClientId, ClientOutput, Config, Context, Digest, Epoch, Message, Now, Position,
-    Recipients, ReplicaId, Sender, Service, Session, Signed, SigningKey, State, StateRead, Time,
-    WallTime, wire,
+    Reading, Recipients, ReplicaId, Sender, Service, Session, Signed, SigningKey, State, StateRead,
+    Time, WallTime, wire,
 };
 use quorate_replica::{
     Backend, Effect, Folder, FolderError, Host, HostInput, JournalConfig, JournalIdentity,
@@ -119,7 +119,7 @@ impl Service for Timed {
         context: &Context<'_>,
         operation: &[u8],
         state: &dyn StateRead,
-    ) -> Option<Vec<u8>> {
+    ) -> Option<Reading> {
         self.store.query(context, operation, state)
     }
 
@@ -321,8 +321,8 @@ impl Bench {
                         bytes: Arc::clone(&bytes),
                     }));
                 }
-                Effect::Reply { reply, .. } => {
-                    let bytes = self.encoded(&Message::Reply(reply));
+                Effect::Reply { message, .. } => {
+                    let bytes = self.encoded(&message);
                     self.todo.push_back(Todo::Reply { from: own, bytes });
                 }
                 Effect::Halt(cause) => panic!("a replica stopped: {cause}"),

@@ -17,6 +17,7 @@ mod memory;
 mod new_views;
 mod quorums;
 mod rates;
+mod readings;
 mod rejoins;
 mod state;
 mod view_changes;
@@ -206,6 +207,7 @@ impl Checkers {
                 Box::new(new_views::NewViews::new(replica_count, log_window)),
                 Box::<exactly_once::ExactlyOnce>::default(),
                 Box::<certificates::ReplyCertificates>::default(),
+                Box::<readings::Readings>::default(),
             ],
         }
     }

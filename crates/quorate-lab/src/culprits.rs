@@ -297,6 +297,7 @@ pub(crate) const fn broken_rule(reason: Reject) -> Option<&'static str> {
         | Reject::NotForClients
         | Reject::NotForReplicas
         | Reject::Incompatible
+        | Reject::NotOffered
         | Reject::Starting
         | Reject::WrongView
         | Reject::OutsideWindow

@@ -132,6 +132,7 @@ pub fn options_of(seed: Seed) -> Options {
     add_losses_in_turn(&mut seed.stream("turns"), &mut options);
     add_return_to_strangers(&mut seed.stream("strangers"), &mut options);
     add_traffic_faults(&mut seed.stream("traffic"), &mut options);
+    add_reads(&mut seed.stream("reads"), &mut options);
     // Nothing is broken after the world has healed.
     let heals_at = options.heals_at;
     options.timeline.retain(|(at, fault)| *at < heals_at || matches!(fault, Fault::Behave(..)));
@@ -279,6 +280,30 @@ fn another_one(rng: &mut Stream, options: &Options) -> Option<ReplicaId> {
     let correct: Vec<ReplicaId> = all.filter(|id| options.is_timely(*id) && !fails(*id)).collect();
     let failing = options.replica_count as usize - correct.len();
     rng.pick(&correct).copied().filter(|_| failing < options.fault_bound() as usize)
+}
+
+/// Now and then clients read without ordering; and then, as often as not, a replica with a slow disk
+/// loses power again and again, and learns late what it executed before: what is on its disk then
+/// need not be all that it has shown.
+fn add_reads(rng: &mut Stream, options: &mut Options) {
+    options.workload.one_round_reads = rng.chance(400_000);
+    if !options.workload.one_round_reads || rng.chance(500_000) {
+        return;
+    }
+    let span = Duration::from_millis(rng.within(5..=40));
+    options.sync = (span / 2, span);
+    let all: Vec<ReplicaId> = (0..options.replica_count).map(ReplicaId::new).collect();
+    let Some(one) = rng.pick(&all).copied() else { return };
+    for _ in 0..rng.within(1..=3) {
+        let traffic = Traffic { from: all.clone(), to: vec![one], kinds: vec![Kind::Repair] };
+        let late = Duration::from_millis(rng.within(100..=1_000));
+        let mut at = any_time(rng, options);
+        options.timeline.push((at, Fault::Delay(traffic, late / 2, late)));
+        options.timeline.push((at, Fault::Crash(one, CrashKind::Power)));
+        at += Duration::from_millis(rng.within(1..=200));
+        options.timeline.push((at, Fault::Restart(one)));
+        options.timeline.push((at + Duration::from_secs(2), Fault::Mend));
+    }
 }
 
 /// Now and then some kinds of messages are lost, or late, between some replicas.
@@ -447,6 +472,9 @@ fn coverage(options: &Options, counts: &Counts) -> Vec<(&'static str, bool)> {
         ("a view change", happened("view change started")),
         ("two view changes in a row", counts.views_skipped > 0),
         ("a null request in a new view", counts.null_choices > 0),
+        ("a read that was not ordered", counts.reads > 0),
+        ("a read in two rounds", counts.reads_again > 0),
+        ("a read that had to be ordered after all", counts.reads_ordered > 0),
         ("a window race at a checkpoint", counts.window_races > 0),
         ("a torn tail", counts.torn_tails > 0),
         ("a state transfer", happened("state transferred")),

@@ -3,7 +3,7 @@
 pub(crate) mod steps;
 
 use crate::workload::untagged;
-use pbft::{ClientId, Context, SeqNum, Service, State, StateRead};
+use pbft::{ClientId, Context, Reading, SeqNum, Service, State, StateRead};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 pub use steps::Step;
@@ -113,7 +113,7 @@ impl Service for Watched {
         context: &Context<'_>,
         operation: &[u8],
         state: &dyn StateRead,
-    ) -> Option<Vec<u8>> {
+    ) -> Option<Reading> {
         self.inner.query(context, untagged(operation), state)
     }
 

@@ -7,6 +7,7 @@ pub use lie::forge_store_outcome;
 
 use crate::linearizability::{Answer, Call, Expected, Found, Response};
 use crate::rng::Stream;
+use pbft::Reading;
 use pbft::message::ServiceId;
 use quorate_services::store::{
     Compare, CompareResult, CompareTarget, DeleteRangeRequest, Operation, Outcome, PutRequest,
@@ -66,6 +67,26 @@ pub fn encode(tag: u64, key: &[u8], call: &Call) -> Vec<u8> {
         }
     };
     tagged(tag, &operation.encode())
+}
+
+/// The same read, at this revision.
+///
+/// # Panics
+/// If it is no read that [`encode`] made.
+pub(crate) fn read_at(read: &[u8], revision: u64) -> Vec<u8> {
+    let Ok(Operation::Range(range)) = Operation::decode(untagged(read)) else {
+        panic!("what is read again was a read")
+    };
+    let revision = i64::try_from(revision).unwrap_or(i64::MAX);
+    let again = Operation::Range(RangeRequest { revision, ..range });
+    [tag(read), &again.encode()].concat()
+}
+
+/// What replicas agreed on without ordering it, as an answer of the store at this revision. What is
+/// no content of the store stays as it is.
+pub(crate) fn at_revision(content: &[u8], revision: u64) -> Vec<u8> {
+    let reading = Reading { content: content.to_vec(), revision };
+    Outcome::from_reading(&reading).map_or(reading.content, |outcome| outcome.encode())
 }
 
 /// What the store's answer means; `None` if it is no answer to any of our calls.

@@ -488,6 +488,11 @@ impl<'a> World<'a> {
             self.show(|| Line::Answered { at, client: client.get(), operation, result: what() });
             self.check(&Observation::Accepted { client, operation: bytes, result });
         }
+        for (number, result) in &doings.read {
+            let (at, operation) = (self.now.as_micros(), *number);
+            let what = || workload::describe_answer(result);
+            self.show(|| Line::Answered { at, client: client.get(), operation, result: what() });
+        }
         for message in doings.to_all {
             if let Message::Request(request) = &*message {
                 self.check(&Observation::Requested { request: request.request() });

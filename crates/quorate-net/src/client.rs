@@ -26,8 +26,8 @@ use crate::{
 use bytes::Bytes;
 use driver::ReplicaLink;
 use pbft::{
-    ClientId, ClientParameters, Completion, Config, OperationId, ReplicaId, Session, SigningKey,
-    Time, View, message::Operation,
+    ClientId, ClientParameters, Completion, Config, OperationId, ReadAgain, Reading, ReplicaId,
+    SeqNum, Session, SigningKey, SubmitError, Time, View, message::Operation,
 };
 use std::{
     collections::BTreeMap,
@@ -71,6 +71,15 @@ pub struct ClientSettings {
 pub struct Client {
     shared: Arc<Shared>,
     tasks: Arc<Mutex<JoinSet<()>>>,
+}
+
+/// What became of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Queried {
+    /// A quorum shows this.
+    Agreed(Reading),
+    /// No quorum shows the same; where to ask again, if that may help.
+    NotAgreed(Option<ReadAgain>),
 }
 
 /// What callers, driver and links share.
@@ -157,7 +166,56 @@ impl Client {
         operation: Operation,
         deadline: Instant,
     ) -> Result<Vec<u8>, ClientError> {
-        let mut pending = Pending::submit(&self.shared, operation)?;
+        let pending = Pending::start(&self.shared, |machine| machine.submit(operation))?;
+        match self.complete(pending, deadline).await? {
+            Completion::Executed(result) => Ok(result),
+            Completion::ResultLost => Err(ClientError::ResultLost),
+            Completion::Fenced { current } => Err(ClientError::Fenced { current }),
+            // A reading is not what an operation that was submitted completes with.
+            Completion::Unknown | Completion::Read(_) | Completion::NotAgreed(_) => {
+                Err(ClientError::Unknown)
+            }
+        }
+    }
+
+    /// Whether the cluster answers [`Client::query`].
+    pub fn reads_in_one_round(&self) -> bool {
+        self.shared.config.parameters.one_round_reads
+    }
+
+    /// Asks each replica what it reads in its state, without having the operation ordered, and
+    /// returns what a quorum shows; replicas answer once they have executed `not_before`. Whatever
+    /// was acknowledged before shows in it.
+    ///
+    /// A service may count revisions; see [`ReadAgain`] for what to do where replicas were caught at
+    /// different ones. An operation that is never agreed on is to be [submitted](Self::submit).
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`]. The operation changes nothing, whatever its fate is said to be.
+    pub async fn query(
+        &self,
+        operation: Operation,
+        not_before: SeqNum,
+        deadline: Instant,
+    ) -> Result<Queried, ClientError> {
+        let pending = Pending::start(&self.shared, |machine| machine.read(operation, not_before))?;
+        match self.complete(pending, deadline).await? {
+            Completion::Read(reading) => Ok(Queried::Agreed(reading)),
+            Completion::NotAgreed(again) => Ok(Queried::NotAgreed(again)),
+            Completion::Fenced { current } => Err(ClientError::Fenced { current }),
+            // A result is not what a query completes with.
+            Completion::Unknown | Completion::Executed(_) | Completion::ResultLost => {
+                Err(ClientError::Unknown)
+            }
+        }
+    }
+
+    async fn complete(
+        &self,
+        mut pending: Pending<'_>,
+        deadline: Instant,
+    ) -> Result<Completion, ClientError> {
         let completion = match timeout_at(deadline, &mut pending.completion).await {
             Ok(Ok(completion)) => completion,
             Ok(Err(_closed)) => return Err(ClientError::Closed { fate: pending.give_up() }),
@@ -165,12 +223,7 @@ impl Client {
         };
         pending.finished = true;
         self.shared.metrics.operations_completed.increment();
-        match completion {
-            Completion::Executed(result) => Ok(result),
-            Completion::ResultLost => Err(ClientError::ResultLost),
-            Completion::Fenced { current } => Err(ClientError::Fenced { current }),
-            Completion::Unknown => Err(ClientError::Unknown),
-        }
+        Ok(completion)
     }
 
     /// The view that at least one correct replica has reached, as far as their replies told.
@@ -259,12 +312,15 @@ struct Pending<'a> {
 }
 
 impl<'a> Pending<'a> {
-    fn submit(shared: &'a Shared, operation: Operation) -> Result<Self, ClientError> {
+    fn start(
+        shared: &'a Shared,
+        hand_over: impl FnOnce(&mut pbft::Client) -> Result<OperationId, SubmitError>,
+    ) -> Result<Self, ClientError> {
         let mut core = shared.lock();
         if core.closed {
             return Err(ClientError::Closed { fate: Fate::NotExecuted });
         }
-        let id = core.machine.submit(operation)?;
+        let id = hand_over(&mut core.machine)?;
         let (sender, completion) = oneshot::channel();
         core.waiting.insert(id, sender);
         drop(core);

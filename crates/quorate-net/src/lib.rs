@@ -45,7 +45,7 @@ mod socket;
 mod tls;
 
 pub use budget::Rate;
-pub use client::{Client, ClientError, ClientSettings, Fate};
+pub use client::{Client, ClientError, ClientSettings, Fate, Queried};
 pub use clients::{ClientInbox, ClientLimits, Clients};
 pub use listener::{ListenError, Listener};
 pub use peers::{Class, PeerAddress, PeerDoor, PeerEvent, PeerInbox, Peers};

@@ -16,10 +16,11 @@ pub use layout::StateError;
 
 use crate::history::History;
 use crate::tree::Tree;
-use crate::tree::namespace::NamespaceMut;
+use crate::tree::namespace::{Namespace, NamespaceMut};
 use clients::{ClientTable, Standing};
 use pbft::message::{
-    Batch, CheckpointId, Operation, Outcome, Rejoin, Request, RequestBody, ServiceId,
+    Batch, CheckpointId, Operation, Outcome, Read, ReadReply, Rejoin, Request, RequestBody,
+    ServiceId,
 };
 use pbft::wire::OUTCOME_BYTES_MAX;
 use pbft::{
@@ -37,6 +38,9 @@ pub type Services = BTreeMap<ServiceId, Box<dyn Service>>;
 /// zero byte and ends in text, so that no client mistakes it for a result in the encoding of the
 /// service it meant.
 pub const NO_SUCH_SERVICE: &[u8] = b"\0quorate: no such service";
+
+/// What a reading takes in a message beside its content.
+const READING_OVERHEAD_BYTES: usize = 16;
 
 /// The replicated state and the services that work on it.
 pub(crate) struct Executor {
@@ -276,6 +280,31 @@ impl Executor {
             return Outcome::ExecutedBefore(outcome.digest());
         }
         outcome
+    }
+
+    /// Reads in the state as it is, as much as fits into one message [RO2].
+    pub(crate) fn read(&self, client: ClientId, read: &Read) -> ReadReply {
+        let executed = self.last_executed();
+        let context = Context { client, seq: executed, time: self.time, choice: &[] };
+        let bytes_max = self.config.parameters.results_bytes_max;
+        let (mut readings, mut bytes) = (Vec::new(), 0);
+        for operation in &read.operations {
+            if bytes >= bytes_max {
+                break;
+            }
+            let reading = self.services.get(&operation.service).and_then(|service| {
+                let prefix = layout::service_prefix(operation.service);
+                service.query(&context, &operation.body, &Namespace::new(&self.tree, &prefix))
+            });
+            // Only a single result of a service can come to that.
+            let reading = reading.filter(|reading| {
+                bytes + reading.content.len() + READING_OVERHEAD_BYTES <= OUTCOME_BYTES_MAX
+            });
+            let content_bytes = reading.as_ref().map_or(0, |reading| reading.content.len());
+            bytes += content_bytes + READING_OVERHEAD_BYTES;
+            readings.push(reading);
+        }
+        ReadReply { session: read.session, number: read.number, executed, readings }
     }
 
     fn execute_operation(

@@ -315,8 +315,13 @@ impl Host {
                     let (designated, body) = (self.id, ReplyBody::Full(outcome));
                     let tentative = false;
                     let reply = Reply { view, session, timestamp, tentative, designated, body };
-                    self.outbox.release(after, Effect::Reply { client, reply }, effects);
+                    let message = Message::Reply(reply);
+                    self.outbox.release(after, Effect::Reply { client, message }, effects);
                 }
+            }
+            Output::Read { client, read, after } => {
+                let message = Message::ReadReply(self.executor.read(client, &read));
+                self.outbox.release(after, Effect::Reply { client, message }, effects);
             }
             Output::Choose => answers.push_back(Input::Chosen(self.executor.choose())),
             Output::Execute { seq, digest, batch } => {

@@ -3,8 +3,8 @@
 
 use pbft::message::{Operation, Request, RequestBody, ServiceId};
 use pbft::{
-    ClientId, Config, Context, Digest, Domain, Epoch, Parameters, Service, Session, SignedRequest,
-    SigningKey, State, StateRead, Timestamp,
+    ClientId, Config, Context, Digest, Domain, Epoch, Parameters, Reading, Service, Session,
+    SignedRequest, SigningKey, State, StateRead, Timestamp,
 };
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -96,7 +96,7 @@ impl Service for Recorder {
         line.into_bytes()
     }
 
-    fn query(&self, _: &Context<'_>, _: &[u8], _: &dyn StateRead) -> Option<Vec<u8>> {
+    fn query(&self, _: &Context<'_>, _: &[u8], _: &dyn StateRead) -> Option<Reading> {
         None
     }
 

@@ -35,7 +35,7 @@ mod read;
 mod record;
 mod write;
 
-use pbft::{Context, SeqNum, Service, State, StateRead};
+use pbft::{Context, Reading, SeqNum, Service, State, StateRead};
 
 use budget::BatchBudget;
 pub use budget::{BATCH_WORK_MAX, OPERATION_WORK_MAX, SMALL_WORK_MAX};
@@ -151,12 +151,12 @@ impl Service for Store {
         _context: &Context<'_>,
         operation: &[u8],
         state: &dyn StateRead,
-    ) -> Option<Vec<u8>> {
+    ) -> Option<Reading> {
         let result = match checked(operation) {
             Ok(operation) => self.view(state).answer(&operation)?,
             Err(error) => Err(error),
         };
-        Some(Outcome { revision: self.counters.revision, result }.encode())
+        Some(Outcome { revision: self.counters.revision, result }.into())
     }
 
     fn restored(&mut self, state: &dyn StateRead) {

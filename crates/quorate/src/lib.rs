@@ -11,7 +11,7 @@
 //! # A service
 //!
 //! ```
-//! use quorate::{Context, Service, State, StateRead};
+//! use quorate::{Context, Reading, Service, State, StateRead};
 //!
 //! /// Remembers the longest word that it was told.
 //! struct LongestWord;
@@ -26,8 +26,8 @@
 //!         word.to_vec()
 //!     }
 //!
-//!     fn query(&self, _: &Context<'_>, _: &[u8], state: &dyn StateRead) -> Option<Vec<u8>> {
-//!         state.get(b"word")
+//!     fn query(&self, _: &Context<'_>, _: &[u8], state: &dyn StateRead) -> Option<Reading> {
+//!         state.get(b"word").map(Reading::from)
 //!     }
 //!
 //!     fn restored(&mut self, _: &dyn StateRead) {}
@@ -46,13 +46,13 @@
 //!
 //! ```no_run
 //! use quorate::{Client, Home, Node, NodeConfig, Operation, Service, ServiceId, Services};
-//! # use quorate::{Context, State, StateRead};
+//! # use quorate::{Context, Reading, State, StateRead};
 //! # struct LongestWord;
 //! # impl Service for LongestWord {
 //! #     fn execute(&mut self, _: &Context<'_>, _: &[u8], _: &mut dyn State) -> Vec<u8> {
 //! #         Vec::new()
 //! #     }
-//! #     fn query(&self, _: &Context<'_>, _: &[u8], _: &dyn StateRead) -> Option<Vec<u8>> {
+//! #     fn query(&self, _: &Context<'_>, _: &[u8], _: &dyn StateRead) -> Option<Reading> {
 //! #         None
 //! #     }
 //! #     fn restored(&mut self, _: &dyn StateRead) {}
@@ -93,10 +93,10 @@ pub mod lab;
 
 pub use pbft::message::{Operation, ServiceId};
 pub use pbft::{
-    CHOICE_BYTES_MAX, ClientId, ClientParameters, Context, KEY_BYTES_MAX, ReplicaId, ReplyRule,
-    SeqNum, Service, State, StateRead, View, WallTime,
+    CHOICE_BYTES_MAX, ClientId, ClientParameters, Context, KEY_BYTES_MAX, ReadAgain, Reading,
+    ReplicaId, ReplyRule, SeqNum, Service, State, StateRead, View, WallTime,
 };
-pub use quorate_net::{Client, ClientError, ClientSettings, Fate};
+pub use quorate_net::{Client, ClientError, ClientSettings, Fate, Queried};
 pub use quorate_node::cluster::{
     Card, Cluster, ClusterError, Durability, Fingerprint, ParametersFile, Role,
 };

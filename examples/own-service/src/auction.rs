@@ -4,7 +4,7 @@
 //! Who bids is who signed the request, and when a lot closes is decided by the time on which the
 //! replicas agree. So there is nothing here that could differ between two of them.
 
-use quorate::{ClientId, Context, Service, State, StateRead, WallTime};
+use quorate::{ClientId, Context, Reading, Service, State, StateRead, WallTime};
 use std::time::Duration;
 
 /// The auction. All it knows is in the replicated state: for each lot, a [`Lot`] as text.
@@ -32,9 +32,9 @@ impl Service for Auction {
         context: &Context<'_>,
         operation: &[u8],
         state: &dyn StateRead,
-    ) -> Option<Vec<u8>> {
+    ) -> Option<Reading> {
         match words(operation).as_slice() {
-            ["show", name] => Some(show(context, state, name).into_bytes()),
+            ["show", name] => Some(show(context, state, name).into_bytes().into()),
             _ => None,
         }
     }
@@ -208,7 +208,7 @@ mod tests {
         let state = &mut InMemory::default();
         execute(state, at(0, 1), "open vase 10");
         let shown = Auction.query(&at(1, 1), b"show vase", state).unwrap();
-        assert_eq!(shown, b"vase is open, nobody has bid");
+        assert_eq!(shown.content, b"vase is open, nobody has bid");
         assert_eq!(Auction.query(&at(1, 1), b"bid vase 5", state), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::auction::Auction;
 use quorate::lab::{Stream, Verdict, swarm};
-use quorate::{Context, Service, State, StateRead};
+use quorate::{Context, Reading, Service, State, StateRead};
 use std::collections::HashMap;
 
 /// What the bidders of a world say: they open, bid for and look at a few lots.
@@ -50,7 +50,7 @@ impl Service for WithCatalogue {
         context: &Context<'_>,
         operation: &[u8],
         state: &dyn StateRead,
-    ) -> Option<Vec<u8>> {
+    ) -> Option<Reading> {
         Auction.query(context, operation, state)
     }
 

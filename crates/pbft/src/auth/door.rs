@@ -5,7 +5,8 @@
 use super::{Claim, Signed, SignedRequest};
 use crate::message::{
     Answer, Batch, Checkpoint, Hello, HelloReply, Message, NewViewProof, PrePrepare, PreparedEntry,
-    Question, Rejoin, Remembered, RequestBody, STARTS_MAX, SignedBody, Start, Status, ViewChange,
+    Question, Read, Rejoin, Remembered, RequestBody, STARTS_MAX, SignedBody, Start, Status,
+    ViewChange,
 };
 use crate::{ClientId, Config, Reject, ReplicaId, SeqNum, Session, Timestamp, View};
 use alloc::collections::BTreeSet;
@@ -104,13 +105,33 @@ struct Door<'a> {
 
 impl Door<'_> {
     fn check_from_client(&self, client: ClientId, message: &Message) -> Result<(), Reject> {
-        let Message::Request(request) = message else {
-            return Err(Reject::NotForClients);
-        };
-        if request.request().client != client {
-            return Err(Reject::ForgedSender);
+        match message {
+            Message::Request(request) if request.request().client != client => {
+                Err(Reject::ForgedSender)
+            }
+            Message::Request(request) => self.check_request(request),
+            Message::Read(read) => self.check_read(client, read),
+            _ => Err(Reject::NotForClients),
         }
-        self.check_request(request)
+    }
+
+    /// A READ is within the limits of a request, and comes from its client itself [RO1].
+    fn check_read(&self, client: ClientId, read: &Read) -> Result<(), Reject> {
+        let parameters = &self.config.parameters;
+        if !parameters.one_round_reads {
+            return Err(Reject::NotOffered);
+        }
+        if self.config.client_key(client).is_none() {
+            return Err(Reject::UnknownClient);
+        }
+        let bytes: usize = read.operations.iter().map(|operation| operation.body.len()).sum();
+        if read.operations.is_empty()
+            || read.operations.len() > parameters.operations_per_request_max
+            || bytes > parameters.request_bytes_max
+        {
+            return Err(Reject::OverLimit);
+        }
+        check_range(View::ZERO, read.not_before)
     }
 
     fn check_from_replica(&self, from: ReplicaId, message: &Message) -> Result<(), Reject> {
@@ -120,7 +141,9 @@ impl Door<'_> {
         match message {
             Message::Hello(hello) => self.check_hello(from, hello),
             Message::HelloReply(reply) => self.check_hello_reply(reply),
-            Message::Reply(_) => Err(Reject::NotForReplicas),
+            Message::Reply(_) | Message::ReadReply(_) => Err(Reject::NotForReplicas),
+            // Only whoever is at the other end of a link may read over it.
+            Message::Read(_) => Err(Reject::ForgedSender),
             Message::Request(request) => self.check_request(request),
             Message::PrePrepare(pre_prepare, batch) => {
                 self.check_pre_prepare(pre_prepare)?;

@@ -1,6 +1,7 @@
 use super::*;
 use crate::auth::{Domain, SigningKey, VerificationKey};
 use crate::message::{ReplyBody, ServiceId};
+use crate::wire::ReplyHead;
 use crate::{Epoch, Parameters};
 use alloc::vec;
 use zeroize::Zeroizing;
@@ -23,7 +24,7 @@ fn client(rule: ReplyRule) -> Client {
     Client::new(config(4), ClientId::ZERO, key(200), Session::new(5), parameters)
 }
 
-fn operation(body: &[u8]) -> Operation {
+pub(super) fn operation(body: &[u8]) -> Operation {
     Operation { service: ServiceId(0), body: body.to_vec() }
 }
 
@@ -55,7 +56,7 @@ fn sent_requests(outputs: &[ClientOutput]) -> Vec<Request> {
         .collect()
 }
 
-fn completions(outputs: &[ClientOutput]) -> Vec<Completion> {
+pub(super) fn completions(outputs: &[ClientOutput]) -> Vec<Completion> {
     outputs
         .iter()
         .filter_map(|output| match output {
@@ -74,7 +75,7 @@ fn agree(client: &mut Client, answer: &Reply) -> Vec<ClientOutput> {
     outputs
 }
 
-fn open_client(rule: ReplyRule) -> Client {
+pub(super) fn open_client(rule: ReplyRule) -> Client {
     let mut client = client(rule);
     let mut outputs = Vec::new();
     client.flush(Time::ZERO, &mut outputs);
@@ -365,7 +366,7 @@ fn reply_is_worth_decoding_only_while_somebody_waits_for_what_it_holds() {
     let head = |session, timestamp, body| {
         let reply = Reply { body, ..reply(session, timestamp, result(b"x")) };
         let bytes = crate::wire::encode(Epoch::ZERO, &Message::Reply(reply));
-        crate::wire::reply_head(Epoch::ZERO, &bytes).unwrap()
+        crate::wire::head(Epoch::ZERO, &bytes).unwrap()
     };
     let from = ReplicaId::ZERO;
     let whole = |outcome| ReplyBody::Full(outcome);
@@ -386,10 +387,11 @@ fn replica_is_heard_with_a_whole_outcome_once_each_time_it_was_asked() {
     let (liar, other) = (ReplicaId::new(3), ReplicaId::new(1));
     let lie = reply(5, 1, result(b"lie"));
     let bytes = crate::wire::encode(Epoch::ZERO, &Message::Reply(lie.clone()));
-    let whole = crate::wire::reply_head(Epoch::ZERO, &bytes).unwrap();
+    let whole = crate::wire::head(Epoch::ZERO, &bytes).unwrap();
     client.on_reply(Time::ZERO, liar, lie, &mut outputs);
     assert!(!client.wants(liar, &whole) && client.wants(other, &whole));
-    assert!(client.wants(liar, &ReplyHead { is_whole: false, ..whole }));
+    let Head::Reply(head) = whole else { panic!("{whole:?}") };
+    assert!(client.wants(liar, &Head::Reply(ReplyHead { is_whole: false, ..head })));
     client.on_tick(client.next_deadline().unwrap(), &mut outputs);
     assert!(client.wants(liar, &whole), "it was asked again");
 }

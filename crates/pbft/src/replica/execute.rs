@@ -113,6 +113,7 @@ impl Replica {
         if self.halted.is_some() {
             return;
         }
+        self.answer_waiting_reads(step);
         self.try_execute(step);
         self.try_propose(step);
     }

@@ -4,6 +4,7 @@
 
 use super::admission::Admission;
 use super::peer_starts::PeerStarts;
+use super::reads::WaitingReads;
 use super::rejoin::{Amnesia, RejoinQueue};
 use super::rejoin_pace::RejoinPace;
 use super::{Boot, Replica, RequestQueue, Step};
@@ -121,6 +122,7 @@ impl Replica {
             executing: false,
             executed_after: Position::ZERO,
             replay_until: seq,
+            shown_until: seq,
             replay: BTreeMap::new(),
             stable_proof: StableProof::default(),
             own_checkpoints: BTreeMap::from([(SeqNum::ZERO, recovered.genesis)]),
@@ -136,6 +138,7 @@ impl Replica {
             agreed_time: state.time,
             latest_batch_time: state.time,
             requests: RequestQueue::default(),
+            waiting_reads: WaitingReads::default(),
             clients: state.clients.iter().cloned().collect(),
             rejoin_queue: RejoinQueue::default(),
             rejoin_pace: RejoinPace::default(),
@@ -235,6 +238,8 @@ impl Replica {
         }
         self.replay = self.replay.split_off(&snapshot_seq.next());
         self.replay_until = self.replay.keys().next_back().copied().unwrap_or(snapshot_seq);
+        let last_prepared = self.prepared.keys().next_back().copied().unwrap_or_default();
+        self.shown_until = self.replay_until.max(last_prepared);
         self.forget_unused_batches();
         Ok(())
     }

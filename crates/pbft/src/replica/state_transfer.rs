@@ -136,6 +136,7 @@ impl Replica {
         self.try_activate(step);
         self.consider_request_timer(step.now.monotonic);
         self.hasten_status(step.now.monotonic);
+        self.answer_waiting_reads(step);
         self.try_execute(step);
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Timers {
     pub(super) checkpoint_fill: Option<Time>,
     /// One's REJOIN is sent again. Runs until it is executed [RJ2].
     pub(super) rejoin: Option<Time>,
+    /// The first READ that waits for a number gives up [RO3].
+    pub(super) reads: Option<Time>,
     /// T now: doubles with failed views, decays with progress [TM2].
     timeout: Duration,
     timeout_min: Duration,
@@ -52,6 +54,7 @@ impl Timers {
             status: Some(now),
             checkpoint_fill: None,
             rejoin: None,
+            reads: None,
             timeout: parameters.view_change_timeout,
             timeout_min: parameters.view_change_timeout,
             timeout_max: parameters.view_change_timeout_max,
@@ -69,6 +72,7 @@ impl Timers {
             self.status,
             self.checkpoint_fill,
             self.rejoin,
+            self.reads,
         ];
         all.into_iter().flatten().min()
     }
@@ -150,6 +154,9 @@ impl Replica {
         if self.halted.is_none() && is_due(self.timers.rejoin, now) {
             self.timers.rejoin = None;
             self.send_rejoin(step);
+        }
+        if self.halted.is_none() && is_due(self.timers.reads, now) {
+            self.drop_expired_reads(now);
         }
         if self.halted.is_none() && is_due(self.timers.status, now) {
             self.send_status(step);

@@ -2,7 +2,7 @@
 //! replays them, time stands still until the test moves it, and disks survive crashes.
 
 use pbft::message::{
-    Batch, CheckpointId, Kind, Operation, Outcome, Request, RequestBody, ServiceId,
+    Batch, CheckpointId, Kind, Operation, Outcome, Read, Request, RequestBody, ServiceId,
 };
 use pbft::{
     ClientId, ClientWindow, Config, Digest, Domain, Epoch, Event, Evidence, Execution, HaltReason,
@@ -164,6 +164,8 @@ pub(crate) struct Cluster {
     pub(crate) events: Vec<(u32, Event)>,
     pub(crate) evidence: Vec<(u32, Evidence)>,
     pub(crate) replies: Vec<GivenReply>,
+    /// The replicas that showed a client what it wanted to read, by READ.
+    pub(crate) shown: Vec<(u32, u64)>,
     pub(crate) halted: Vec<(u32, HaltReason)>,
     /// What the replicas did, in order, once somebody wants to know: a message stands where it
     /// left, not where it began to wait for the disk.
@@ -241,6 +243,7 @@ impl Cluster {
             events: Vec::new(),
             evidence: Vec::new(),
             replies: Vec::new(),
+            shown: Vec::new(),
             halted: Vec::new(),
             trace: None,
             serves_state: true,
@@ -431,7 +434,7 @@ impl Cluster {
     fn carry_out(&mut self, replica: u32, outputs: Vec<Output>) {
         let mut answers = VecDeque::new();
         for output in outputs {
-            if !matches!(output, Output::Send { .. } | Output::Reply { .. }) {
+            if !matches!(output, Output::Send { .. } | Output::Reply { .. } | Output::Read { .. }) {
                 self.note(replica, &output);
             }
             let machine = &mut self.machines[replica as usize];
@@ -444,7 +447,9 @@ impl Cluster {
                         machine.durable = machine.records.len();
                     }
                 }
-                Output::Send { after, .. } | Output::Reply { after, .. } => {
+                Output::Send { after, .. }
+                | Output::Reply { after, .. }
+                | Output::Read { after, .. } => {
                     let durable = (machine.durable - machine.base.min(machine.durable)) as u64;
                     if after.get() <= durable {
                         self.emit(replica, output);
@@ -515,6 +520,7 @@ impl Cluster {
                 timestamp: timestamp.get(),
                 outcome,
             }),
+            Output::Read { read, .. } => self.shown.push((from, read.number)),
             _ => {}
         }
     }
@@ -625,6 +631,15 @@ impl Cluster {
         for replica in self.ids() {
             self.send_request_to(replica, Arc::clone(&request));
         }
+    }
+
+    /// Client 0 wants to read, at this replica.
+    pub(crate) fn read(&mut self, replica: u32, number: u64, not_before: SeqNum) {
+        let operations = vec![Operation { service: ServiceId(0), body: b"get".to_vec() }];
+        let read = Read { session: Session::new(1), number, not_before, operations };
+        let client = Sender::Client(ClientId::new(0));
+        let verified = self.config.admit(client, Message::Read(read)).expect("a good READ");
+        self.input(replica, Input::Message(verified));
     }
 
     /// A client asks for an operation, from all replicas.

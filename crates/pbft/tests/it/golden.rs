@@ -5,13 +5,13 @@
 use crate::cluster::{client_key, config_with, replica_key};
 use pbft::message::{
     Answer, Batch, Checkpoint, CheckpointId, Committed, Hello, HelloReply, Introduction, NewView,
-    NewViewProof, Operation, Outcome, PartId, PrePrepare, PreparedEntry, Question, Rejoin,
-    Remembered, Reply, ReplyBody, Request, RequestBody, ServiceId, SignedBody, SlotSet,
+    NewViewProof, Operation, Outcome, PartId, PrePrepare, PreparedEntry, Question, Read, ReadReply,
+    Rejoin, Remembered, Reply, ReplyBody, Request, RequestBody, ServiceId, SignedBody, SlotSet,
     StableProof, Start, StartId, StatePart, StatePartRequest, Status, ViewChange, Vote,
 };
 use pbft::{
-    ClientId, Config, Digest, Epoch, Evidence, Incarnation, Message, Parameters, Record, ReplicaId,
-    Sender, SeqNum, Session, Signed, SignedRequest, Timestamp, View, WallTime, wire,
+    ClientId, Config, Digest, Epoch, Evidence, Incarnation, Message, Parameters, Reading, Record,
+    ReplicaId, Sender, SeqNum, Session, Signed, SignedRequest, Timestamp, View, WallTime, wire,
 };
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -153,6 +153,17 @@ fn reply(tentative: bool, body: ReplyBody) -> Message {
     })
 }
 
+fn read() -> Read {
+    let operations = vec![Operation { service: ServiceId(7), body: b"get".to_vec() }];
+    Read { session: Session::new(0x5e), number: 0x12, not_before: SeqNum::new(9), operations }
+}
+
+fn read_reply() -> ReadReply {
+    let reading = Reading { content: b"it".to_vec(), revision: 0x13 };
+    let readings = vec![Some(reading), None];
+    ReadReply { session: Session::new(0x5e), number: 0x12, executed: SeqNum::new(10), readings }
+}
+
 fn vote() -> Vote {
     Vote { view: View::new(5), seq: SeqNum::new(9), digest: digest(0xa1) }
 }
@@ -222,6 +233,8 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("STATE-PART, not held", Message::StatePart(state_part(None))),
         ("REJOIN", Message::Rejoin(rejoin())),
         ("STABLE", Message::Stable(stable_proof())),
+        ("READ", Message::Read(read())),
+        ("READ-REPLY", Message::ReadReply(read_reply())),
     ]
 }
 
@@ -337,7 +350,7 @@ fn bytes_of_every_message_are_those_of_wire_version_1() {
         tags.push(bytes[10]);
     }
     tags.dedup();
-    assert_eq!(tags, (0..=19).collect::<Vec<u8>>(), "every kind is here, in its order");
+    assert_eq!(tags, (0..=21).collect::<Vec<u8>>(), "every kind is here, in its order");
 }
 
 /// [AU1] The pinned signatures are good, so the golden bytes pin what is signed as well.
@@ -348,7 +361,8 @@ fn pinned_messages_pass_the_door() {
         let sender = Sender::Replica(ReplicaId::new(1));
         let admitted = config.admit(sender, message.clone()).map(|_| ());
         let expected = match message {
-            Message::Reply(_) => Err(pbft::Reject::NotForReplicas),
+            Message::Reply(_) | Message::ReadReply(_) => Err(pbft::Reject::NotForReplicas),
+            Message::Read(_) => Err(pbft::Reject::ForgedSender),
             _ => Ok(()),
         };
         assert_eq!(admitted, expected, "{name}");
@@ -460,6 +474,11 @@ fn bytes_follow_the_documented_tables() {
         pinned("HELLO-REPLY, starts"),
         started(remembered, 1, 7).u8(1).raw(&[0xb1; 16]).u64(2).0
     );
+    let read = ByTheBook::message(20).u64(0x5e).u64(0x12).u64(9).u32(1).u16(7).bytes(b"get");
+    assert_eq!(pinned("READ"), read.0);
+    let read_reply = ByTheBook::message(21).u64(0x5e).u64(0x12).u64(10).u32(2);
+    let read_reply = read_reply.u8(1).bytes(b"it").u64(0x13).u8(0);
+    assert_eq!(pinned("READ-REPLY"), read_reply.0);
     let rejoin = ByTheBook::message(18).u32(3).u32(3).u64(7).u64(8).raw(&start(8).boot_id);
     let rejoin = rejoin.u64(6).u64(5).0;
     let bytes = pinned("REJOIN");

@@ -12,6 +12,7 @@ mod evidence;
 mod golden;
 mod normal_case;
 mod properties;
+mod reads;
 mod rejoin;
 mod repair;
 mod requests;

@@ -20,6 +20,12 @@ impl Vice for FalseReplies {
                 }
                 Message::Reply(reply)
             }
+            Message::ReadReply(mut reply) => {
+                for reading in reply.readings.iter_mut().flatten() {
+                    reading.content = (self.0.forge)(&reading.content);
+                }
+                Message::ReadReply(reply)
+            }
             other => other,
         };
         vec![now(to, message)]

@@ -16,7 +16,7 @@ impl Vice for Slowness {
     fn on_send(&mut self, to: Endpoint, message: Message) -> Vec<Sending> {
         let is_slowed = match self.slowed {
             Slowed::Everything => true,
-            Slowed::Replies => matches!(message, Message::Reply(_)),
+            Slowed::Replies => matches!(message, Message::Reply(_) | Message::ReadReply(_)),
         };
         let delay = if is_slowed { self.delay } else { Duration::ZERO };
         vec![Sending { delay, ..now(to, message) }]

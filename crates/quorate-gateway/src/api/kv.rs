@@ -1,5 +1,4 @@
-//! Service KV. Every read is ordered like a write in this version, so each is linearizable, those
-//! that allow a stale answer included.
+//! Service KV. Every read is linearizable, those that allow a stale answer included.
 
 use crate::backend::{Agreed, Backend};
 use crate::etcd::etcdserverpb::{self as pb, kv_server};

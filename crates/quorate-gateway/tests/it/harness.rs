@@ -96,7 +96,7 @@ pub(crate) async fn gateway_with_store_ahead_by(revisions: i64) -> TestGateway {
 }
 
 /// The replicated state without replicas.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Memory(BTreeMap<Vec<u8>, Vec<u8>>);
 
 impl StateRead for Memory {

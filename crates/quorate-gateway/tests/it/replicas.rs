@@ -2,7 +2,7 @@
 //! executes what it is asked at once: there is one client here, so the order is its own.
 
 use crate::harness::{Memory, PATIENCE, TestGateway, gateway_with};
-use pbft::message::{Outcome, Reply, ReplyBody, Request, RequestBody, ServiceId};
+use pbft::message::{Outcome, Read, ReadReply, Reply, ReplyBody, Request, RequestBody, ServiceId};
 use pbft::{
     ClientId, ClientParameters, Config, Context, Digest, Domain, Epoch, Message, Parameters,
     ReplicaId, SeqNum, Service, VerificationKey, View, WallTime, wire,
@@ -17,6 +17,7 @@ use quorate_net::{
 };
 use quorate_services::store::{self, Store};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tonic::Code;
@@ -31,18 +32,23 @@ enum Script {
     /// Pretends that every store is further on than it is: the liars agree with each other.
     Lie,
     Silent,
+    /// Shows readers what was so before the last request, unless they ask for what came then.
+    Behind,
     /// Is not there at all.
     Down,
 }
-use Script::{Down, Honest, Lie, Silent};
+use Script::{Behind, Down, Honest, Lie, Silent};
 
 /// A gateway and its replicas, which live as long as this.
 struct Cluster {
     gateway: TestGateway,
+    /// How many operations were ordered, at each replica.
+    ordered: Arc<AtomicUsize>,
     _replicas: JoinSet<()>,
 }
 
 async fn cluster_of(scripts: [Script; 4], request_timeout: Duration) -> Cluster {
+    let ordered = Arc::new(AtomicUsize::new(0));
     let mut replicas = JoinSet::new();
     let mut addresses = Vec::new();
     for (id, script) in (0..).map(ReplicaId::new).zip(scripts) {
@@ -64,7 +70,7 @@ async fn cluster_of(scripts: [Script; 4], request_timeout: Duration) -> Cluster 
             let _peers = peers;
             match listener.run(door, accepted).await {}
         });
-        replicas.spawn(answer_all(id, script, clients, inbox));
+        replicas.spawn(answer_all(id, script, clients, inbox, Arc::clone(&ordered)));
     }
     let client = Client::start(ClientSettings {
         config: Arc::new(config()),
@@ -78,21 +84,37 @@ async fn cluster_of(scripts: [Script; 4], request_timeout: Duration) -> Cluster 
         tokio::task::yield_now().await;
     }
     let submitter = Submitter::cluster(client, ServiceId(0));
-    Cluster { gateway: gateway_with(submitter, request_timeout).await, _replicas: replicas }
+    let gateway = gateway_with(submitter, request_timeout).await;
+    Cluster { gateway, ordered, _replicas: replicas }
 }
 
-async fn answer_all(id: ReplicaId, script: Script, clients: Clients, mut inbox: ClientInbox) {
+async fn answer_all(
+    id: ReplicaId,
+    script: Script,
+    clients: Clients,
+    mut inbox: ClientInbox,
+    ordered: Arc<AtomicUsize>,
+) {
     let mut store = Store::new();
     let mut state = Memory::default();
+    // After the last request, and before it.
+    let mut shown = [(SeqNum::ZERO, Memory::default()), (SeqNum::ZERO, Memory::default())];
     loop {
         let (client, frame) = inbox.recv(|_| true).await;
-        let Ok(Message::Request(request)) = wire::decode(EPOCH, &frame) else {
-            panic!("the client sent something else than a request");
-        };
-        let request = request.request();
+        let message = wire::decode(EPOCH, &frame);
         if script == Silent {
             continue;
         }
+        let request = match message {
+            Ok(Message::Request(request)) => request,
+            Ok(Message::Read(read)) => {
+                let reply = Message::ReadReply(read_reply(&read, script, &shown));
+                clients.send(client, &wire::encode(EPOCH, &reply).into());
+                continue;
+            }
+            _ => panic!("the client sent something else than a request"),
+        };
+        let request = request.request();
         let reply = Reply {
             view: VIEW,
             session: request.session,
@@ -102,6 +124,33 @@ async fn answer_all(id: ReplicaId, script: Script, clients: Clients, mut inbox: 
             body: ReplyBody::Full(outcome(request, script, &mut store, &mut state)),
         };
         clients.send(client, &wire::encode(EPOCH, &Message::Reply(reply)).into());
+        if let RequestBody::Operations(operations) = &request.body {
+            ordered.fetch_add(operations.len(), Ordering::Relaxed);
+            shown.rotate_right(1);
+            shown[0] = (SeqNum::new(request.timestamp.get()), state.clone());
+        }
+    }
+}
+
+fn read_reply(read: &Read, script: Script, shown: &[(SeqNum, Memory); 2]) -> ReadReply {
+    let [now, before] = shown;
+    let (seq, state) = if script == Behind && read.not_before <= before.0 { before } else { now };
+    let mut store = Store::new();
+    store.restored(state);
+    let context = Context { client: CLIENT, seq: *seq, time: WallTime::default(), choice: &[] };
+    let readings = read.operations.iter().map(|operation| {
+        let mut reading = store.query(&context, &operation.body, state)?;
+        if script == Lie {
+            reading.revision += 100;
+            reading.content.reverse();
+        }
+        Some(reading)
+    });
+    ReadReply {
+        session: read.session,
+        number: read.number,
+        executed: *seq,
+        readings: readings.collect(),
     }
 }
 
@@ -165,6 +214,57 @@ async fn one_replica_that_lies_or_is_silent_or_missing_changes_nothing() {
         let status = cluster.gateway.maintenance().status(pb::StatusRequest {}).await.unwrap();
         assert_eq!(status.into_inner().raft_index, 3);
     }
+}
+
+/// A gateway that has put two values, the second one at revision 3.
+async fn written_twice(scripts: [Script; 4]) -> Cluster {
+    let cluster = cluster_of(scripts, PATIENCE).await;
+    for value in ["old", "new"] {
+        cluster.gateway.kv().put(put(value)).await.unwrap();
+    }
+    cluster
+}
+
+/// What is read is not ordered: where replicas agree it takes one round trip, and two where some
+/// were caught before a write, or one was and another one lies.
+#[tokio::test]
+async fn a_read_is_not_ordered_unless_replicas_cannot_agree() {
+    for scripts in [
+        [Honest, Honest, Honest, Honest],
+        [Honest, Lie, Honest, Honest],
+        [Honest, Honest, Behind, Honest],
+        [Honest, Honest, Behind, Behind],
+        [Honest, Silent, Behind, Honest],
+    ] {
+        let cluster = written_twice(scripts).await;
+        let ordered = cluster.ordered.load(Ordering::Relaxed);
+        let range = cluster.gateway.kv().range(get()).await.unwrap().into_inner();
+        assert_eq!(range.kvs[0].value, b"new");
+        assert_eq!(range.header.unwrap().revision, 3);
+        let at_two = pb::RangeRequest { revision: 2, ..get() };
+        let range = cluster.gateway.kv().range(at_two).await.unwrap().into_inner();
+        assert_eq!(range.kvs[0].value, b"old");
+        assert_eq!(cluster.ordered.load(Ordering::Relaxed), ordered);
+    }
+}
+
+/// What replicas do not agree on in two rounds is ordered, and so is a transaction that only reads,
+/// which names no revision.
+#[tokio::test]
+async fn a_read_on_which_nobody_agrees_is_ordered() {
+    let cluster = written_twice([Honest, Lie, Behind, Behind]).await;
+    let ordered = cluster.ordered.load(Ordering::Relaxed);
+    let range = cluster.gateway.kv().range(get()).await.unwrap().into_inner();
+    assert_eq!(range.kvs[0].value, b"new");
+    assert!(cluster.ordered.load(Ordering::Relaxed) > ordered);
+
+    let cluster = written_twice([Honest, Honest, Behind, Behind]).await;
+    let ordered = cluster.ordered.load(Ordering::Relaxed);
+    let step = pb::RequestOp { request: Some(pb::request_op::Request::RequestRange(get())) };
+    let reads = pb::TxnRequest { success: vec![step], ..pb::TxnRequest::default() };
+    let answer = cluster.gateway.kv().txn(reads).await.unwrap().into_inner();
+    assert_eq!(answer.header.unwrap().revision, 3);
+    assert!(cluster.ordered.load(Ordering::Relaxed) > ordered);
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ impl Amnesia {
     fn judge(&self, from: ReplicaId, message: &Message) -> Result<(), String> {
         let Some(lost) = self.lost.get(&from) else { return Ok(()) };
         let number = match message {
-            Message::Reply(_) if !lost.is_admitted => 0,
+            Message::Reply(_) | Message::ReadReply(_) if !lost.is_admitted => 0,
             Message::NewView(proof) if proof.new_view.signer == from && !lost.is_admitted => 0,
             Message::PrePrepare(signed, _) if signed.signer == from => signed.body.seq.get(),
             Message::Prepare(vote) | Message::Commit(vote) => vote.seq.get(),

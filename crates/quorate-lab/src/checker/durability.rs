@@ -119,6 +119,10 @@ impl Durability {
             (Message::Reply(reply), Endpoint::Client(client)) => {
                 return self.may_reply(own, client, reply);
             }
+            (Message::ReadReply(reply), Endpoint::Client(_)) => {
+                let disk = self.disks.entry(own).or_default();
+                return disk.has_covered(&self.executed, reply.executed) && !disk.is_amnesiac();
+            }
             _ => {}
         }
         let disk = self.disks.entry(own).or_default();

@@ -25,7 +25,9 @@ pub(super) struct WholeCertificates {
     handed: BTreeMap<ReplicaId, BTreeMap<SeqNum, Handed>>,
     /// The P entries on each replica's disk above its stable checkpoint.
     prepared: BTreeMap<ReplicaId, BTreeSet<(SeqNum, Digest)>>,
-    /// Where each replica's stable checkpoint is. What waited for the disk may leave below it.
+    /// The highest stable checkpoint that ever was on each replica's disk: a crash takes back one
+    /// that was not, and then votes above an older one are sent again. What waited for the disk may
+    /// leave below it, and so may votes of an old disk that was put back.
     stable: BTreeMap<ReplicaId, SeqNum>,
 }
 
@@ -130,6 +132,17 @@ impl WholeCertificates {
             Record::Prepared(entry) => Some((entry.seq, entry.digest)),
             _ => None,
         }));
+        let stable = records.iter().filter_map(|record| match record {
+            Record::Stable { seq, .. } => Some(*seq),
+            _ => None,
+        });
+        if let Some(stable) = stable.max() {
+            own.retain(|(number, _)| *number > stable);
+            let numbers = self.handed.entry(at).or_default();
+            *numbers = numbers.split_off(&stable.next());
+            let known = self.stable.entry(at).or_default();
+            *known = stable.max(*known);
+        }
     }
 
     fn judge_committed(
@@ -178,13 +191,6 @@ impl Checker for WholeCertificates {
             }
             Observation::Happened { at, event: Event::Committed { seq, digest } } => {
                 self.judge_committed(at, *seq, *digest)
-            }
-            Observation::Happened { at, event: Event::CheckpointStable { seq, .. } } => {
-                self.stable.insert(at, *seq);
-                let numbers = self.handed.entry(at).or_default();
-                *numbers = numbers.split_off(&seq.next());
-                self.prepared.entry(at).or_default().retain(|(number, _)| number > seq);
-                Ok(())
             }
             _ => Ok(()),
         }

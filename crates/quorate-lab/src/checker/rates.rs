@@ -301,7 +301,7 @@ impl Rates {
                 link.says(Said::NewView(proof.new_view.body.view)) || link.repair()
             }
             Message::ViewChange(_) | Message::Stable(_) | Message::Committed(_) => link.repair(),
-            Message::Reply(_) => false,
+            Message::Reply(_) | Message::Read(_) | Message::ReadReply(_) => false,
         };
         if may_send {
             return Ok(());

@@ -6,8 +6,8 @@ mod promises;
 
 use super::*;
 use pbft::message::{
-    Batch, Checkpoint, CheckpointId, Operation, Outcome, PrePrepare, PreparedEntry, Reply,
-    ReplyBody, Request, RequestBody, ServiceId, ViewChange, Vote,
+    Batch, Checkpoint, CheckpointId, Operation, Outcome, PrePrepare, PreparedEntry, ReadReply,
+    Reply, ReplyBody, Request, RequestBody, ServiceId, ViewChange, Vote,
 };
 use pbft::{
     Digest, Domain, Epoch, Incarnation, Session, Signed, SigningKey, Timestamp, View, WallTime,
@@ -244,6 +244,27 @@ fn a_result_that_no_correct_replica_gave_is_noticed() {
     assert_eq!(judge(&[requested, answered(0, &truth), accepted(b"lie")]), property);
     assert_eq!(judge(&[requested, accepted(b"truth")]), property);
     assert_eq!(judge(&[requested, answered(0, &truth), answered(1, &lie)]), property);
+}
+
+#[test]
+fn a_reading_from_before_an_earlier_one_is_noticed() {
+    let shown = |executed| {
+        Message::ReadReply(ReadReply {
+            session: Session::new(1),
+            number: 1,
+            executed: SeqNum::new(executed),
+            readings: Vec::new(),
+        })
+    };
+    let (early, late) = (shown(7), shown(8));
+    let sent = |from, message| Observation::Sent {
+        from: replica(from),
+        to: Endpoint::Client(CLIENT),
+        message,
+    };
+    assert_eq!(judge(&[sent(0, &early), sent(0, &late), sent(1, &early)]), None);
+    let property = Some("no reading goes back");
+    assert_eq!(judge(&[sent(0, &late), sent(0, &early)]), property);
 }
 
 /// What a replica would tell that is at the beginning and has these entries of P and Q.

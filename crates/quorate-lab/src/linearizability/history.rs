@@ -1,7 +1,7 @@
 //! What clients saw: calls, answers, and the order in which they happened.
 
 use core::fmt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The calls of any number of clients, in the order in which they were invoked and answered.
 ///
@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default)]
 pub struct History {
     pub(super) operations: Vec<Operation>,
+    /// The reads that were not ordered, by their places.
+    unordered: BTreeSet<usize>,
     /// Counts invocations and answers; the time axis of the history.
     instant: u64,
 }
@@ -124,6 +126,25 @@ impl History {
         {
             operation.outcome = Outcome::Answered { at, answer };
         }
+    }
+
+    /// Records that `operation`, a get, was answered with what a quorum of replicas showed, each at a
+    /// revision of its own. The revision in the answer is one at which the key was so; it need not
+    /// be the store's latest, so answers for other keys say nothing about it. Its place among the
+    /// operations on its own key is not before any that was answered before it was invoked.
+    pub fn complete_unordered(&mut self, operation: OperationId, mut answer: Answer) {
+        let Some(read) = self.operations.get(operation.0) else { return };
+        let earlier = self.operations.iter().filter(|o| o.key == read.key);
+        let earlier = earlier.filter(|o| o.answered() < read.invoked);
+        let known = earlier.filter_map(|o| o.answer()).map(|answer| answer.revision).max();
+        answer.revision = answer.revision.max(known.unwrap_or(0));
+        self.unordered.insert(operation.0);
+        self.complete(operation, answer);
+    }
+
+    /// Whether the operation at this place was not ordered.
+    pub(super) fn is_unordered(&self, place: usize) -> bool {
+        self.unordered.contains(&place)
     }
 
     /// The operations in order of invocation.

@@ -95,7 +95,7 @@ impl<'a> Revisions<'a> {
         answered.sort_by_key(|(at, ..)| *at);
         let mut answered = answered.into_iter().peekable();
         let mut highest: Option<(u64, &Operation)> = None;
-        for later in operations {
+        for (place, later) in operations.iter().enumerate() {
             while let Some((_, revision, earlier)) =
                 answered.next_if(|(at, ..)| *at < later.invoked)
             {
@@ -110,6 +110,9 @@ impl<'a> Revisions<'a> {
                 self.floors.insert(later.invoked, floor);
                 continue;
             };
+            if history.is_unordered(place) {
+                continue;
+            }
             let lowest = floor.saturating_add(u64::from(later.modification().is_some()));
             if answer.revision < lowest {
                 let (earlier, later) = (earlier.clone(), later.clone());

@@ -51,7 +51,7 @@ pub(super) fn meaning(property: &str) -> Option<&'static str> {
     Some(meaning)
 }
 
-const MEANINGS: [(&str, &str); 19] = [
+const MEANINGS: [(&str, &str); 20] = [
     ("agreement", "no two correct replicas execute different batches at one number"),
     ("equal states", "after the same number correct replicas have the same state"),
     ("one execution of each operation", "no operation of a client has its effect twice"),
@@ -60,6 +60,7 @@ const MEANINGS: [(&str, &str); 19] = [
         "accepted results are results of correct replicas",
         "what a client believes, a correct replica answered",
     ),
+    ("no reading goes back", "no replica shows readers a state before one that it has shown"),
     (
         "no correct replica equivocates",
         "none signs two messages for one place, not after a restart either; liars do",

@@ -188,6 +188,7 @@ fn set_work(file: &File, options: &mut Options) -> Result<(), Refused> {
     workload.operations = 1;
     workload.concurrency = 1;
     workload.think_max = Duration::ZERO;
+    workload.one_round_reads = file.client.one_round_reads.unwrap_or(false);
     if let Some(clients) = &file.workload.clients {
         workload.clients = *above_zero(clients, "clients")?;
         workload.operations = u64::from(workload.clients);

@@ -65,6 +65,7 @@ pub(super) struct Client {
     pub(super) retransmission_timeout_max: Option<Spanned<Time>>,
     pub(super) outstanding: Option<Spanned<u64>>,
     pub(super) believes: Option<Believes>,
+    pub(super) one_round_reads: Option<bool>,
 }
 
 /// How many equal replies a client waits for.

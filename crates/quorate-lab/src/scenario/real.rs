@@ -20,6 +20,7 @@ const PROCESSOR: &str = "the processors under processes are the machine's own";
 const DISK: &str = "the disk under processes is the machine's own";
 const CRASH: &str = "only the process dies, how = \"process\", and at a time";
 const CLIENTS: &str = "the clients of processes do not lie";
+const READS: &str = "the clients of processes have everything ordered";
 const MEMORY: &str = "nobody reaches into the memory of a process";
 const CLOCK: &str = "processes share the machine's clock";
 
@@ -94,12 +95,10 @@ fn unknown(text: &str) -> Vec<Unknown> {
             }
             ("disk", DeValue::Table(table)) => every_key("disk", table, DISK, &mut found),
             ("workload", DeValue::Table(table)) => {
-                let lying = table.keys().filter(|key| key.get_ref() == "lying_clients");
-                found.extend(lying.map(|key| Unknown {
-                    at: At(key.span().start),
-                    key: "workload.lying_clients".to_owned(),
-                    why: CLIENTS,
-                }));
+                one_key("workload", table, "lying_clients", CLIENTS, &mut found);
+            }
+            ("client", DeValue::Table(table)) => {
+                one_key("client", table, "one_round_reads", READS, &mut found);
             }
             ("event", DeValue::Array(events)) => {
                 let tables = events.iter().filter_map(|event| event.get_ref().as_table());
@@ -109,6 +108,19 @@ fn unknown(text: &str) -> Vec<Unknown> {
         }
     }
     found
+}
+
+fn one_key(
+    name: &str,
+    table: &DeTable<'_>,
+    refused: &str,
+    why: &'static str,
+    found: &mut Vec<Unknown>,
+) {
+    found.extend(table.keys().filter(|key| key.get_ref() == refused).map(|key| {
+        let at = At(key.span().start);
+        Unknown { at, key: format!("{name}.{refused}"), why }
+    }));
 }
 
 fn every_key(name: &str, table: &DeTable<'_>, why: &'static str, found: &mut Vec<Unknown>) {

@@ -61,11 +61,12 @@ fn write_parts(out: &mut String, options: &Options) {
     let _ = writeln!(
         out,
         "\n[client]\nretransmission_timeout = {}\nretransmission_timeout_max = {}\n\
-         outstanding = {}\nbelieves = {}",
+         outstanding = {}\nbelieves = {}\none_round_reads = {}",
         time(options.client.retransmit_min),
         time(options.client.retransmit_max),
         options.client.outstanding_max,
         quoted(believes),
+        options.workload.one_round_reads,
     );
     let w = &options.workload;
     let _ = writeln!(

@@ -2,18 +2,18 @@
 //! they saw.
 
 use super::{Options, Workload};
-use crate::linearizability::{History, OperationId};
+use crate::linearizability::{Call, History, OperationId};
 use crate::pace::Pace;
 use crate::rng::{Seed, Stream};
 use crate::subject::{Drawn, Subject};
 use crate::workload;
 use core::time::Duration;
-use pbft::message::{Operation, Reply, RequestBody};
+use pbft::message::{Operation, RequestBody};
 use pbft::{
-    Client, ClientId, ClientOutput, Completion, Config, Message, ReplicaId, Session, SigningKey,
-    Time, Timestamp,
+    Client, ClientId, ClientOutput, Completion, Config, Message, ReplicaId, SeqNum, Session,
+    SigningKey, Time, Timestamp,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 pub(crate) struct Clients {
@@ -24,6 +24,7 @@ pub(crate) struct Clients {
     left: u64,
     serial: u64,
     answered: u64,
+    reads: Reads,
     history: History,
     requests_completed: BTreeSet<(ClientId, Timestamp)>,
     pace: Pace,
@@ -38,14 +39,38 @@ struct Caller {
     deadline: Option<Time>,
 }
 
+/// How many operations were read without being ordered.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Reads {
+    /// Those on which a quorum agreed.
+    pub(crate) agreed: u64,
+    /// Those of them that were read twice.
+    pub(crate) again: u64,
+    /// Those on which nobody agreed, so that they were ordered.
+    pub(crate) ordered: u64,
+}
+
 /// A call that waits for its answer.
 struct Waiting {
     bytes: Vec<u8>,
+    /// How it asks.
+    way: Way,
     /// Which of the run, counted from 0.
     number: usize,
     /// Its place in the history, if it is known what answers mean.
     recorded: Option<OperationId>,
     since: Time,
+}
+
+/// How an operation is carried out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// It is ordered.
+    Ordered,
+    /// Replicas read it in what they have executed.
+    Read,
+    /// They read it once more, at this revision: they had been caught at different ones.
+    ReadAt(u64),
 }
 
 /// What a client does in answer to something.
@@ -57,10 +82,31 @@ pub(crate) struct Doings {
     pub(crate) called: Vec<(usize, String)>,
     /// Results accepted: which operation of the run, the operation itself, and its result.
     pub(crate) accepted: Vec<(usize, Vec<u8>, Vec<u8>)>,
+    /// What was read without being ordered: which operation of the run, and its result.
+    pub(crate) read: Vec<(usize, Vec<u8>)>,
     /// When it will call again.
     pub(crate) calls_at: Vec<Time>,
     /// A deadline that was not known before.
     pub(crate) deadline: Option<Time>,
+}
+
+impl Caller {
+    /// Hands an operation over. Nothing is sent yet.
+    fn ask(&mut self, bytes: &[u8], way: Way, not_before: SeqNum) -> pbft::OperationId {
+        let operation = |body| Operation { service: workload::SERVICE, body };
+        let asked = match way {
+            Way::Ordered => self.client.submit(operation(bytes.to_vec())),
+            Way::Read => self.client.read(operation(bytes.to_vec()), not_before),
+            Way::ReadAt(revision) => {
+                self.client.read(operation(workload::read_at(bytes, revision)), not_before)
+            }
+        };
+        asked.expect("an operation fits into a request, and a client's queue has room for it")
+    }
+}
+
+fn is_answer(completion: &Completion) -> bool {
+    matches!(completion, Completion::Executed(_) | Completion::Read(_))
 }
 
 impl Clients {
@@ -94,6 +140,7 @@ impl Clients {
             left,
             serial: 0,
             answered: 0,
+            reads: Reads::default(),
             history: History::default(),
             requests_completed: BTreeSet::new(),
             pace: Pace::default(),
@@ -111,6 +158,11 @@ impl Clients {
     /// Operations answered.
     pub(crate) fn answered(&self) -> u64 {
         self.answered
+    }
+
+    /// How they read.
+    pub(crate) fn reads(&self) -> Reads {
+        self.reads
     }
 
     /// Requests of which an operation was answered.
@@ -138,13 +190,13 @@ impl Clients {
             self.serial += 1;
             let drawn = self.subject.draw(&mut caller.rng, self.workload.keys, self.serial);
             let Drawn { bytes, what, call } = drawn;
-            let operation = Operation { service: workload::SERVICE, body: bytes.clone() };
-            let submitted = caller.client.submit(operation);
-            let submitted = submitted
-                .expect("an operation fits into a request, and a client's queue has room for it");
+            let is_read = matches!(call, Some((_, Call::Get)));
+            let way =
+                if self.workload.one_round_reads && is_read { Way::Read } else { Way::Ordered };
+            let submitted = caller.ask(&bytes, way, SeqNum::ZERO);
             let recorded = call.map(|(key, call)| self.history.invoke(id.get(), &key, call));
             called = Some((number, what));
-            let waiting = Waiting { bytes, number, recorded, since: now };
+            let waiting = Waiting { bytes, way, number, recorded, since: now };
             caller.outstanding.insert(submitted, waiting);
             caller.client.flush(now, &mut outputs);
         }
@@ -153,15 +205,20 @@ impl Clients {
         doings
     }
 
-    pub(crate) fn on_reply(
+    pub(crate) fn on_message(
         &mut self,
         now: Time,
         id: ClientId,
         from: ReplicaId,
-        reply: Reply,
+        message: Message,
     ) -> Doings {
         let mut outputs = Vec::new();
-        self.each[id.get() as usize].client.on_reply(now, from, reply, &mut outputs);
+        let client = &mut self.each[id.get() as usize].client;
+        match message {
+            Message::Reply(reply) => client.on_reply(now, from, reply, &mut outputs),
+            Message::ReadReply(reply) => client.on_read_reply(now, from, reply, &mut outputs),
+            _ => {}
+        }
         self.take(now, id, outputs)
     }
 
@@ -185,7 +242,8 @@ impl Clients {
     fn take(&mut self, now: Time, id: ClientId, outputs: Vec<ClientOutput>) -> Doings {
         let mut doings = Doings::default();
         let caller = &mut self.each[id.get() as usize];
-        for output in outputs {
+        let mut outputs = VecDeque::from(outputs);
+        while let Some(output) = outputs.pop_front() {
             match output {
                 ClientOutput::SendToAll(message) => {
                     if let Message::Request(signed) = &*message
@@ -198,19 +256,53 @@ impl Clients {
                     doings.to_all.push(message);
                 }
                 ClientOutput::Completed(operation, completion) => {
-                    let Some(call) = caller.outstanding.remove(&operation) else { continue };
+                    let Some(mut call) = caller.outstanding.remove(&operation) else { continue };
+                    if let Completion::NotAgreed(again) = completion {
+                        let not_before = again.map_or(SeqNum::ZERO, |again| again.not_before);
+                        call.way = match (call.way, again) {
+                            (Way::Read, Some(again)) => Way::ReadAt(again.revision),
+                            _ => Way::Ordered,
+                        };
+                        self.reads.ordered += u64::from(call.way == Way::Ordered);
+                        let asked = caller.ask(&call.bytes, call.way, not_before);
+                        caller.outstanding.insert(asked, call);
+                        let mut further = Vec::new();
+                        caller.client.flush(now, &mut further);
+                        outputs.extend(further);
+                        continue;
+                    }
                     self.pace.answered(call.since, now);
-                    if let Completion::Executed(result) = completion {
-                        self.answered += 1;
-                        if let Some((recorded, answer)) =
-                            call.recorded.zip(workload::decode(&result))
-                        {
-                            self.history.complete(recorded, answer);
+                    self.answered += u64::from(is_answer(&completion));
+                    match completion {
+                        Completion::Executed(result) => {
+                            if let Some((recorded, answer)) =
+                                call.recorded.zip(workload::decode(&result))
+                            {
+                                self.history.complete(recorded, answer);
+                            }
+                            if let Some(timestamp) = caller.requests.remove(&call.bytes) {
+                                self.requests_completed.insert((id, timestamp));
+                            }
+                            doings.accepted.push((call.number, call.bytes, result));
                         }
-                        if let Some(timestamp) = caller.requests.remove(&call.bytes) {
-                            self.requests_completed.insert((id, timestamp));
+                        Completion::Read(reading) => {
+                            self.reads.agreed += 1;
+                            let at = match call.way {
+                                Way::ReadAt(revision) => {
+                                    self.reads.again += 1;
+                                    revision
+                                }
+                                _ => reading.revision,
+                            };
+                            let result = workload::at_revision(&reading.content, at);
+                            if let Some((recorded, answer)) =
+                                call.recorded.zip(workload::decode(&result))
+                            {
+                                self.history.complete_unordered(recorded, answer);
+                            }
+                            doings.read.push((call.number, result));
                         }
-                        doings.accepted.push((call.number, call.bytes, result));
+                        _ => {}
                     }
                     let think = caller.rng.within(0..=super::micros(self.workload.think_max));
                     doings.calls_at.push(now.after(Duration::from_micros(think)));

@@ -154,11 +154,9 @@ impl World<'_> {
             self.trace.handled(self.now, ends, message, fate, None);
         }
         self.show_message((sent, self.now), ends, message, fate, None);
-        if let (true, Endpoint::Replica(from), Some(Message::Reply(reply))) =
-            (is_correct, from, message)
-        {
-            let reply = reply.clone();
-            self.client(to, |clients, now, client| clients.on_reply(now, client, from, reply));
+        if let (true, Endpoint::Replica(from), Some(message)) = (is_correct, from, message) {
+            let message = message.clone();
+            self.client(to, |clients, now, client| clients.on_message(now, client, from, message));
         }
     }
 

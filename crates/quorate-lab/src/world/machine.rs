@@ -600,8 +600,8 @@ impl Machine {
             Effect::Send { to: Recipients::One(peer), message } => {
                 self.send(Endpoint::Replica(peer), message, sent);
             }
-            Effect::Reply { client, reply } => {
-                self.send(Endpoint::Client(client), Arc::new(Message::Reply(reply)), sent);
+            Effect::Reply { client, message } => {
+                self.send(Endpoint::Client(client), Arc::new(message), sent);
             }
             Effect::Evidence(evidence) => sent.push(Sent::Evidence(evidence)),
             Effect::Event(event) => {

@@ -61,6 +61,8 @@ pub struct Workload {
     pub concurrency: u32,
     /// How many keys they share.
     pub keys: u64,
+    /// Whether gets are read in one round trip and not ordered, where replicas agree.
+    pub one_round_reads: bool,
     /// How long a client thinks at most before each call.
     pub think_max: Duration,
 }
@@ -179,6 +181,7 @@ impl Options {
                 operations: 120,
                 concurrency: 2,
                 keys: 4,
+                one_round_reads: false,
                 think_max: Duration::from_millis(20),
             },
             lying_clients: Vec::new(),

@@ -1,6 +1,6 @@
 //! What a run came to: its verdict, the hash of everything that happened, and counts.
 
-use super::clients::Clients;
+use super::clients::{Clients, Reads};
 use super::machine::Machine;
 use super::processor::Worked;
 use crate::checker::{LINEARIZABILITY, Violation};
@@ -72,6 +72,12 @@ pub struct Counts {
     pub views_skipped: u64,
     /// NEW-VIEWs of correct primaries that choose a null request.
     pub null_choices: u64,
+    /// Operations that were read and not ordered.
+    pub reads: u64,
+    /// Those of them that were read twice, since replicas were caught at different revisions.
+    pub reads_again: u64,
+    /// Operations that were to be read, and had to be ordered after all.
+    pub reads_ordered: u64,
     /// Messages of agreement that met a correct replica whose window had not come up yet.
     pub window_races: u64,
     /// Machines that found a write which a crash had interrupted.
@@ -239,6 +245,10 @@ impl Trace {
         self.counts.operations = clients.answered();
         self.counts.views_entered = self.entered.len() as u64;
         self.counts.requests = clients.requests_completed();
+        let Reads { agreed, again, ordered } = clients.reads();
+        self.counts.reads = agreed;
+        self.counts.reads_again = again;
+        self.counts.reads_ordered = ordered;
         self.counts.pace = clients.pace().clone();
         self.counts.recovery = self.healed.map_or_else(Default::default, |at| ended.since(at));
         let torn = machines.iter().filter(|machine| machine.has_found_torn_tail());

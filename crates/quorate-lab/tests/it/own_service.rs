@@ -1,7 +1,7 @@
 //! Swarms on services that are not the store: a sound one passes, and one that is not deterministic
 //! is caught, with the number, the operation and the replicas at which states parted.
 
-use pbft::{Context, Service, State, StateRead};
+use pbft::{Context, Reading, Service, State, StateRead};
 use quorate_lab::rng::Stream;
 use quorate_lab::swarm::{Swarm, swarm_of};
 use quorate_lab::world::Verdict;
@@ -33,8 +33,8 @@ impl Service for Tally {
         folded.to_le_bytes().to_vec()
     }
 
-    fn query(&self, _: &Context<'_>, word: &[u8], state: &dyn StateRead) -> Option<Vec<u8>> {
-        state.get(word)
+    fn query(&self, _: &Context<'_>, word: &[u8], state: &dyn StateRead) -> Option<Reading> {
+        state.get(word).map(Reading::from)
     }
 
     fn restored(&mut self, _: &dyn StateRead) {}

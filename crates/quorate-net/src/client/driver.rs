@@ -72,7 +72,7 @@ impl Shared {
             let _ = tap.send((replica, frame.clone()));
         }
         let epoch = self.config.domain.epoch;
-        let Ok(head) = wire::reply_head(epoch, frame) else {
+        let Ok(head) = wire::head(epoch, frame) else {
             self.metrics.replies_rejected.increment();
             return;
         };
@@ -83,6 +83,9 @@ impl Shared {
         match wire::decode(epoch, frame) {
             Ok(Message::Reply(reply)) => {
                 self.lock().machine.on_reply(now, replica, reply, outputs);
+            }
+            Ok(Message::ReadReply(reply)) => {
+                self.lock().machine.on_read_reply(now, replica, reply, outputs);
             }
             Ok(_) | Err(_) => self.metrics.replies_rejected.increment(),
         }

@@ -74,7 +74,7 @@ impl fmt::Display for Durability {
 }
 
 macro_rules! parameters {
-    ($($count:ident),* ; $($span_ms:ident => $span:ident),* $(,)?) => {
+    ($($count:ident),* ; $($switch:ident),* ; $($span_ms:ident => $span:ident),* $(,)?) => {
         /// The parameters that a cluster file may set; what is absent has its default. What each
         /// means is said at [`Parameters`].
         #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +84,11 @@ macro_rules! parameters {
                 #[doc = concat!("See [`Parameters::", stringify!($count), "`].")]
                 #[serde(skip_serializing_if = "Option::is_none")]
                 pub $count: Option<u32>,
+            )*
+            $(
+                #[doc = concat!("See [`Parameters::", stringify!($switch), "`].")]
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub $switch: Option<bool>,
             )*
             $(
                 #[doc = concat!("See [`Parameters::", stringify!($span), "`]; in milliseconds.")]
@@ -98,6 +103,7 @@ macro_rules! parameters {
             pub fn of(parameters: &Parameters) -> Option<Self> {
                 Some(Self {
                     $($count: Some(u32::try_from(parameters.$count).ok()?),)*
+                    $($switch: Some(parameters.$switch),)*
                     $($span_ms: Some(whole_millis(parameters.$span)?),)*
                 })
             }
@@ -116,6 +122,7 @@ macro_rules! parameters {
                         parameters.$span = Duration::from_millis(u64::from(millis));
                     }
                 )*
+                $(parameters.$switch = self.$switch.unwrap_or(parameters.$switch);)*
                 parameters
             }
         }
@@ -127,6 +134,7 @@ parameters! {
     log_bytes_max, request_bytes_max, operations_per_request_max, results_bytes_max, client_window,
     client_waiting_bytes_max, waiting_bytes_max, cached_reply_bytes_max, missing_batches_max,
     status_answer_bytes_max, state_parts_per_request_max;
+    one_round_reads;
     view_change_timeout_ms => view_change_timeout,
     view_change_timeout_max_ms => view_change_timeout_max,
     view_change_resend_ms => view_change_resend,

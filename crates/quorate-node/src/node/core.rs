@@ -334,7 +334,7 @@ impl Core {
                 Effect::WriteSnapshot(state) => self.disk.write_snapshot(state),
                 Effect::HashCheckpoint(state) => self.disk.hash(state),
                 Effect::Send { to, message } => self.links.send(to, &message),
-                Effect::Reply { client, reply } => self.links.reply(client, reply),
+                Effect::Reply { client, message } => self.links.reply(client, message),
                 Effect::Evidence(evidence) => self.archive.keep(evidence),
                 Effect::Event(event) => {
                     if let Some(watcher) = &self.watcher {

@@ -1,6 +1,6 @@
 //! What a laboratory does to a replica and sees of it. In any other cluster there is none of this.
 
-use pbft::message::{Kind, Reply};
+use pbft::message::Kind;
 use pbft::{ClientId, Event, Message, Recipients, Reject, Sender};
 use quorate_adversary::{Behaviour, Endpoint};
 use std::fmt;
@@ -47,7 +47,7 @@ pub enum Seen<'a> {
         /// Whom.
         client: ClientId,
         /// With what.
-        reply: &'a Reply,
+        message: &'a Message,
     },
     /// A frame goes to a link.
     Leaves {

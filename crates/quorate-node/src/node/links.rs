@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use super::laboratory::{Seen, Watcher};
 use bytes::Bytes;
-use pbft::message::{Kind, Reply};
+use pbft::message::Kind;
 use pbft::{ClientId, Config, Message, Recipients, ReplicaId, Sender, wire};
 use quorate_adversary::{Adversary, Behaviour, Endpoint, Identity, Payload, Sending};
 use quorate_net::{Class, Clients, Peers};
@@ -83,9 +83,8 @@ impl Links {
         }
     }
 
-    pub(super) fn reply(&mut self, client: ClientId, reply: Reply) {
-        self.see(Seen::Replies { client, reply: &reply });
-        let message = Message::Reply(reply);
+    pub(super) fn reply(&mut self, client: ClientId, message: Message) {
+        self.see(Seen::Replies { client, message: &message });
         if self.adversary.is_some() {
             self.send_through_adversary(Endpoint::Client(client), message);
         } else {
@@ -243,6 +242,8 @@ fn class_of(message: &Message) -> Class {
         | Message::FetchState(_) => Class::Votes,
         Message::Request(_)
         | Message::Reply(_)
+        | Message::Read(_)
+        | Message::ReadReply(_)
         | Message::PrePrepare(..)
         | Message::Checkpoint(_)
         | Message::Stable(_)

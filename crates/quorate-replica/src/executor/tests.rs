@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{RECORDER, Recorder, config_with, open_session, replica_key, request, sign};
-use pbft::message::{Request, StartId};
-use pbft::{Incarnation, Parameters, Signed, StateRead as _, View};
+use pbft::message::{Read, Request, StartId};
+use pbft::{Incarnation, Parameters, Reading, Signed, StateRead as _, View};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -414,4 +414,62 @@ fn state_with_a_damaged_client_table_is_refused() {
         let found = executor.check(tree).map(|_| ());
         assert_eq!(found, Err(StateError::BadRecord { record: "client" }));
     }
+}
+
+/// A service whose answers are as long as it is asked for, and which counts its state as one revision.
+struct Long;
+
+impl Service for Long {
+    fn execute(&mut self, _: &Context<'_>, _: &[u8], _: &mut dyn pbft::State) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn query(&self, _: &Context<'_>, wanted: &[u8], _: &dyn pbft::StateRead) -> Option<Reading> {
+        let wanted = <[u8; 8]>::try_from(wanted).ok().map(u64::from_le_bytes)?;
+        Some(Reading { content: vec![0; wanted as usize], revision: 1 })
+    }
+
+    fn restored(&mut self, _: &dyn pbft::StateRead) {}
+}
+
+fn read_of(operations: &[(ServiceId, u64)]) -> Read {
+    let operation = |(service, wanted): &(ServiceId, u64)| Operation {
+        service: *service,
+        body: wanted.to_le_bytes().to_vec(),
+    };
+    let operations = operations.iter().map(operation).collect();
+    Read { session: Session::new(1), number: 9, not_before: SeqNum::ZERO, operations }
+}
+
+const LONG: ServiceId = ServiceId(77);
+
+fn lengths(wanted: &[(ServiceId, u64)]) -> Vec<Option<usize>> {
+    let services = Services::from([
+        (LONG, Box::new(Long) as Box<dyn Service>),
+        (RECORDER, Box::new(Recorder::default())),
+    ]);
+    let config = config_with(Parameters { results_bytes_max: 1000, ..Parameters::default() });
+    let executor = Executor::genesis(config, services);
+    let reply = executor.read(ClientId::new(0), &read_of(wanted));
+    assert_eq!((reply.session, reply.number), (Session::new(1), 9));
+    let length = |reading: &Option<Reading>| reading.as_ref().map(|it| it.content.len());
+    reply.readings.iter().map(length).collect()
+}
+
+/// [RO2] What would have to write, and what no service answers, is not read, and the rest is.
+#[test]
+fn what_would_have_to_write_is_not_read() {
+    let nobody = ServiceId(78);
+    assert_eq!(
+        lengths(&[(LONG, 3), (RECORDER, 0), (nobody, 0), (LONG, 5)]),
+        [Some(3), None, None, Some(5)]
+    );
+}
+
+/// [RO2] What is read fits into one message, like the results of a request.
+#[test]
+fn what_is_read_fits_into_one_message() {
+    assert_eq!(lengths(&[(LONG, 900), (LONG, 900), (LONG, 1)]), [Some(900), Some(900)]);
+    let longest = OUTCOME_BYTES_MAX as u64;
+    assert_eq!(lengths(&[(LONG, longest), (LONG, 1)]), [None, Some(1)]);
 }

@@ -1,7 +1,6 @@
 //! What comes out of a host: what is to be done outside of it, on whatever thread.
 
 use crate::executor::CheckpointState;
-use pbft::message::Reply;
 use pbft::{ClientId, Event, Evidence, HaltReason, Message, Position, Recipients, SeqNum};
 use std::sync::Arc;
 
@@ -27,8 +26,8 @@ pub enum Effect {
     Reply {
         /// To whom.
         client: ClientId,
-        /// What.
-        reply: Reply,
+        /// REPLY, or the answer to READ.
+        message: Message,
     },
     /// Keep this proof of a lie.
     Evidence(Evidence),

@@ -3,7 +3,7 @@
 use crate::{Effect, JournalTask};
 use borsh::{BorshDeserialize, BorshSerialize};
 use pbft::message::Kind;
-use pbft::{Config, Digest, Message, Recipients, wire};
+use pbft::{Config, Digest, Recipients, wire};
 
 /// What tells an effect from every other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -61,8 +61,8 @@ impl OutputMark {
                 let frame = wire::encode(config.domain.epoch, message);
                 (OutputKind::Send(message.kind()), encode(&(to, frame)))
             }
-            Effect::Reply { client, reply } => {
-                let frame = wire::encode(config.domain.epoch, &Message::Reply(reply.clone()));
+            Effect::Reply { client, message } => {
+                let frame = wire::encode(config.domain.epoch, message);
                 (OutputKind::Reply, encode(&(client, frame)))
             }
             Effect::Evidence(evidence) => (OutputKind::Evidence, encode(evidence)),

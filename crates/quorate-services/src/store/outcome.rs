@@ -8,6 +8,7 @@
 //! borsh.
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use pbft::Reading;
 
 use super::StoreError;
 
@@ -42,6 +43,21 @@ impl Outcome {
             Some((&OUTCOME_VERSION, body)) => borsh::from_slice(body).ok(),
             _ => None,
         }
+    }
+
+    /// Reads what replicas agreed on without ordering; `None` if that is no outcome of this version.
+    pub fn from_reading(reading: &Reading) -> Option<Self> {
+        let outcome = Self::decode(&reading.content)?;
+        Some(Self { revision: i64::try_from(reading.revision).ok()?, ..outcome })
+    }
+}
+
+/// Replicas that were not asked in agreement need not be at one revision, so it stands beside what
+/// they must agree on; within the content it is 0.
+impl From<Outcome> for Reading {
+    fn from(outcome: Outcome) -> Self {
+        let revision = u64::try_from(outcome.revision).unwrap_or_default();
+        Self { content: Outcome { revision: 0, ..outcome }.encode(), revision }
     }
 }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use pbft::{ClientId, Context, KEY_BYTES_MAX, SeqNum, Service, State, StateRead, WallTime};
+use pbft::{
+    ClientId, Context, KEY_BYTES_MAX, Reading, SeqNum, Service, State, StateRead, WallTime,
+};
 use quorate_services::store::{
     CompactRequest, Compare, CompareResult, CompareTarget, DeleteRangeRequest, KeyValue, Operation,
     Outcome, PutRequest, RangeRequest, RangeResponse, Response, StatusResponse, Store, StoreError,
@@ -89,13 +91,13 @@ impl Replica {
         Outcome::decode(&bytes).unwrap()
     }
 
-    pub(crate) fn query_bytes(&self, operation: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn query_bytes(&self, operation: &[u8]) -> Option<Reading> {
         self.store.query(&context(self.seq), operation, &self.state)
     }
 
     pub(crate) fn query(&self, operation: impl Into<Operation>) -> Option<Outcome> {
-        let bytes = self.query_bytes(&operation.into().encode())?;
-        Some(Outcome::decode(&bytes).unwrap())
+        let reading = self.query_bytes(&operation.into().encode())?;
+        Some(Outcome::from_reading(&reading).unwrap())
     }
 
     /// The response to an operation that must not be refused.

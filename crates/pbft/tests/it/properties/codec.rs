@@ -3,13 +3,13 @@
 
 use pbft::message::{
     Answer, Batch, Checkpoint, CheckpointId, Committed, Hello, HelloReply, Introduction, NewView,
-    NewViewProof, Operation, Outcome, PartId, PrePrepare, PreparedEntry, Question, Rejoin,
-    Remembered, Reply, ReplyBody, Request, RequestBody, ServiceId, SlotSet, Start, StartId,
+    NewViewProof, Operation, Outcome, PartId, PrePrepare, PreparedEntry, Question, Read, ReadReply,
+    Rejoin, Remembered, Reply, ReplyBody, Request, RequestBody, ServiceId, SlotSet, Start, StartId,
     StatePart, StatePartRequest, Status, ViewChange, Vote,
 };
 use pbft::{
-    ClientId, Digest, Epoch, Incarnation, Message, Record, Reject, ReplicaId, SeqNum, Session,
-    Signature, Signed, SignedRequest, Timestamp, View, WallTime, wire,
+    ClientId, Digest, Epoch, Incarnation, Message, Reading, Record, Reject, ReplicaId, SeqNum,
+    Session, Signature, Signed, SignedRequest, Timestamp, View, WallTime, wire,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -57,6 +57,30 @@ fn checkpoint_id() -> impl Strategy<Value = CheckpointId> {
 fn operation() -> impl Strategy<Value = Operation> {
     (any::<u16>(), short_bytes())
         .prop_map(|(service, body)| Operation { service: ServiceId(service), body })
+}
+
+fn read() -> impl Strategy<Value = Read> {
+    (any::<u64>(), any::<u64>(), seq(), vec(operation(), 0..4)).prop_map(
+        |(session, number, not_before, operations)| Read {
+            session: Session::new(session),
+            number,
+            not_before,
+            operations,
+        },
+    )
+}
+
+fn read_reply() -> impl Strategy<Value = ReadReply> {
+    let reading =
+        (short_bytes(), any::<u64>()).prop_map(|(content, revision)| Reading { content, revision });
+    (any::<u64>(), any::<u64>(), seq(), vec(proptest::option::of(reading), 0..4)).prop_map(
+        |(session, number, executed, readings)| ReadReply {
+            session: Session::new(session),
+            number,
+            executed,
+            readings,
+        },
+    )
 }
 
 fn request() -> impl Strategy<Value = Arc<SignedRequest>> {
@@ -276,8 +300,10 @@ fn message() -> impl Strategy<Value = Message> {
         state_part,
         rejoin().prop_map(Message::Rejoin),
         vec(checkpoint(), 0..4).prop_map(|proof| Message::Stable(Arc::new(proof))),
+        read().prop_map(Message::Read),
+        read_reply().prop_map(Message::ReadReply),
     ];
-    prop_oneof![9 => first, 11 => second]
+    prop_oneof![9 => first, 13 => second]
 }
 
 const EPOCH: Epoch = Epoch::new(3);

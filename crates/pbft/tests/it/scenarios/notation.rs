@@ -46,6 +46,8 @@ impl Names {
             },
             Message::Request(request) => format!("REQUEST {}", request_line(request)),
             Message::Reply(reply) => format!("REPLY t={}", reply.timestamp),
+            Message::Read(read) => format!("READ {}", read.number),
+            Message::ReadReply(reply) => format!("READ-REPLY {}", reply.number),
             Message::PrePrepare(signed, batch) => {
                 let body = signed.body;
                 format!("PRE-PREPARE {} {}", at(body.view, body.seq, body.digest), requests(batch))
@@ -207,6 +209,9 @@ impl Names {
             Output::Reply { client, session, timestamp, view, outcome, .. } => {
                 let outcome = self.outcome(outcome.as_ref());
                 Some(reply_line(*client, *session, *timestamp, *view, &outcome))
+            }
+            Output::Read { client, read, .. } => {
+                Some(format!("-> client {client} what READ {} asks for", read.number))
             }
             Output::Evidence(evidence) => {
                 let conviction = evidence.verify(config).expect("evidence that convicts");

@@ -101,7 +101,11 @@ impl Edit {
             Message::StatePart(part) => {
                 field == Field::StatePartSeq && fields::seq(&mut part.seq, by)
             }
-            Message::Request(_) | Message::Stable(_) | Message::Rejoin(_) => false,
+            Message::Request(_)
+            | Message::Stable(_)
+            | Message::Rejoin(_)
+            | Message::Read(_)
+            | Message::ReadReply(_) => false,
         };
         is_changed.then_some(message)
     }

@@ -19,6 +19,25 @@ fn commit_needs_both_entries_on_disk_and_its_prepares() {
     assert_eq!(judge_world(&[durable(&both), handed(2, &other), sent(1, &commit)]), whole);
 }
 
+/// A crash takes back a stable checkpoint that was not on the disk, and COMMITs above the one before it
+/// are sent again; their PREPAREs came before the crash.
+#[test]
+fn commit_repeated_above_a_checkpoint_that_a_crash_took_back_is_whole() {
+    let (prepare, commit) = (Message::Prepare(vote(0, 1)), Message::Commit(vote(0, 1)));
+    let both = [pre_prepared(0, 1), prepared(0, 1)];
+    let (seq, nothing) = (SeqNum::new(1), digest(0));
+    let id = CheckpointId { state_root: nothing, history_root: nothing };
+    let event = Event::CheckpointStable { seq, id };
+    let stable = Observation::Happened { at: replica(1), event: &event };
+    let again = Observation::Durable { at: replica(1), starts: true, records: &both };
+    let before = [durable(&both), handed(2, &prepare), sent(1, &commit), stable];
+    let all = [before[0], before[1], before[2], before[3], again, sent(1, &commit)];
+    assert_eq!(judge_world(&all), None);
+    let record = [Record::Stable { seq, id, proof: Default::default() }];
+    let below = [durable(&record), durable(&both), sent(1, &commit)];
+    assert_eq!(judge_world(&below), None, "what waited for the disk leaves below it");
+}
+
 #[test]
 fn number_committed_without_a_quorum_is_noticed() {
     let commit = Message::Commit(vote(0, 1));

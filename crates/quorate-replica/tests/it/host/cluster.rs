@@ -4,7 +4,7 @@
 use pbft::message::{Operation, Outcome, ReplyBody, Request, RequestBody, ServiceId};
 use pbft::{
     ClientId, Config, Context, Digest, Domain, Epoch, Event, Evidence, Message, Now, Parameters,
-    Recipients, ReplicaId, ReplicaStatus, Sender, SeqNum, Service, Session, SignedRequest,
+    Reading, Recipients, ReplicaId, ReplicaStatus, Sender, SeqNum, Service, Session, SignedRequest,
     SigningKey, State, StateRead, Time, Timestamp, WallTime,
 };
 use quorate_replica::{
@@ -450,7 +450,8 @@ impl Cluster {
                     answers.push(HostInput::CheckpointHashed { seq: state.seq(), id: state.id() });
                 }
                 Effect::Send { to, message } => self.send(id, to, &message),
-                Effect::Reply { client: _, reply } => {
+                Effect::Reply { client: _, message } => {
+                    let Message::Reply(reply) = message else { panic!("{message:?}") };
                     let ReplyBody::Full(outcome) = reply.body else { panic!("a digest") };
                     let of_request = self.replies.entry(reply.timestamp.get()).or_default();
                     of_request.entry(replica(id)).or_default().insert(outcome);
@@ -605,7 +606,7 @@ impl Service for Log {
         line.into_bytes()
     }
 
-    fn query(&self, _: &Context<'_>, _: &[u8], _: &dyn StateRead) -> Option<Vec<u8>> {
+    fn query(&self, _: &Context<'_>, _: &[u8], _: &dyn StateRead) -> Option<Reading> {
         None
     }
 

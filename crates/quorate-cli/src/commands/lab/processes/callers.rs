@@ -2,8 +2,9 @@
 
 use crate::recorder::now_micros;
 use anyhow::{Context, Result};
+use pbft::ReplicaId;
 use pbft::message::Operation;
-use pbft::{ReplicaId, wire};
+use pbft::wire::{self, Head};
 use quorate_lab::linearizability::History;
 use quorate_lab::processes::{ClientEntry, ClientSaw};
 use quorate_lab::rng::{Seed, Stream};
@@ -80,7 +81,9 @@ impl Callers {
             let (mut replies, shared) = (client.tap(), Arc::clone(&self.shared));
             self.tasks.spawn(async move {
                 while let Some((from, frame)) = replies.recv().await {
-                    if wire::reply_head(epoch, &frame).is_ok_and(|head| head.timestamp.get() == 0) {
+                    if let Ok(Head::Reply(head)) = wire::head(epoch, &frame)
+                        && head.timestamp.get() == 0
+                    {
                         opened.send_modify(|by: &mut BTreeSet<ReplicaId>| {
                             by.insert(from);
                         });
