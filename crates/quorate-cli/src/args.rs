@@ -1,6 +1,8 @@
 //! What can be asked for. Nothing here decides anything.
 
 #[cfg(feature = "cluster")]
+pub(crate) mod bench;
+#[cfg(feature = "cluster")]
 pub(crate) mod cluster;
 pub(crate) mod lab;
 
@@ -19,8 +21,25 @@ pub(crate) enum Command {
     #[cfg(feature = "cluster")]
     #[command(flatten)]
     Cluster(cluster::ClusterCommand),
+    /// Measure how fast a cluster is, beside what this machine does without one
+    #[cfg(feature = "cluster")]
+    Bench(bench::Bench),
     /// Run scenarios, swarms and replays in a simulated world
     Lab(lab::Lab),
+}
+
+/// Reads whole milliseconds, seconds or minutes: `500ms`, `30s`, `2m`.
+#[cfg(feature = "cluster")]
+fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit_ms = match text.get(digits.len()..) {
+        Some("ms") => 1,
+        Some("s") => 1_000,
+        Some("m") => 60_000,
+        _ => return Err("write a whole number and ms, s or m, as in 30s".to_owned()),
+    };
+    let number: u32 = digits.parse().map_err(|_| "that is not a whole number".to_owned())?;
+    Ok(std::time::Duration::from_millis(u64::from(number) * unit_ms))
 }
 
 #[cfg(test)]
@@ -95,5 +114,16 @@ mod tests {
     #[test]
     fn declarations_do_not_contradict_each_other() {
         Args::command().debug_assert();
+    }
+
+    #[cfg(feature = "cluster")]
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(parse_duration("500ms"), Ok(std::time::Duration::from_millis(500)));
+        assert_eq!(parse_duration("30s"), Ok(std::time::Duration::from_secs(30)));
+        assert_eq!(parse_duration("2m"), Ok(std::time::Duration::from_secs(120)));
+        for wrong in ["30", "s", "-1s", "1.5s", "1h", ""] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -12,6 +12,8 @@ pub(crate) fn run(command: Command) -> Result<()> {
     match command {
         #[cfg(feature = "cluster")]
         Command::Cluster(command) => cluster::run(command),
+        #[cfg(feature = "cluster")]
+        Command::Bench(args) => crate::bench::run(&args),
         Command::Lab(args) => lab::run(&args),
     }
 }

@@ -7,6 +7,8 @@
 //! Without the feature `cluster` it is the simulator alone, `quorate lab`.
 
 mod args;
+#[cfg(feature = "cluster")]
+mod bench;
 mod commands;
 #[cfg(feature = "cluster")]
 mod demo;

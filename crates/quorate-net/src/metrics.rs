@@ -91,6 +91,8 @@ pub struct ClientMetrics {
     /// Replies that nobody waited for any more, or that held what a client takes once only; they
     /// were not decoded.
     pub replies_unwanted: Counter,
+    /// REQUESTs sent, retransmissions included, each to all replicas.
+    pub requests_sent: Counter,
     /// Operations whose result was accepted.
     pub operations_completed: Counter,
     /// Operations given up at their deadline.

@@ -1,5 +1,6 @@
 //! What can be asked of a cluster.
 
+use super::parse_duration;
 use clap::{Args as ClapArgs, Subcommand};
 use quorate_adversary::Behaviour;
 use quorate_node::cluster::Fingerprint;
@@ -171,6 +172,9 @@ pub(crate) struct Replica {
     /// Decides what is done at random then
     #[arg(long, hide = true, requires = "behave", default_value_t = 0)]
     pub(crate) seed: u64,
+    /// Replicate the service that does nothing as well; in a laboratory only
+    #[arg(long, hide = true)]
+    pub(crate) null_service: bool,
     /// Write down every message and event in this new file; in a laboratory only
     #[arg(long, hide = true)]
     pub(crate) record: Option<PathBuf>,
@@ -246,31 +250,3 @@ pub(crate) struct Heal {
 
 /// Where a local cluster lives unless told otherwise.
 const DEFAULT_DIR: &str = "quorate-cluster";
-
-/// Reads whole milliseconds, seconds or minutes: `500ms`, `30s`, `2m`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit_ms = match text.get(digits.len()..) {
-        Some("ms") => 1,
-        Some("s") => 1_000,
-        Some("m") => 60_000,
-        _ => return Err("write a whole number and ms, s or m, as in 30s".to_owned()),
-    };
-    let number: u32 = digits.parse().map_err(|_| "that is not a whole number".to_owned())?;
-    Ok(Duration::from_millis(u64::from(number) * unit_ms))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_have_a_unit() {
-        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse_duration("30s"), Ok(Duration::from_secs(30)));
-        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
-        for wrong in ["30", "s", "-1s", "1.5s", "1h", ""] {
-            assert!(parse_duration(wrong).is_err(), "{wrong}");
-        }
-    }
-}

@@ -95,6 +95,7 @@ impl Shared {
         for output in outputs.drain(..) {
             match output {
                 ClientOutput::SendToAll(message) => {
+                    self.metrics.requests_sent.increment();
                     let frame = Bytes::from(wire::encode(self.config.domain.epoch, &message));
                     for link in self.links.values() {
                         link.counters.frames_dropped.add(link.queue.push(frame.clone()));

@@ -8,6 +8,7 @@ use anyhow::Result;
 use quorate_node::home::{Home, HomeError};
 use quorate_node::node::laboratory::Laboratory;
 use quorate_node::node::{Ended, Node, NodeConfig, NodeError};
+use quorate_services::null::Null;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 pub(super) fn run(args: Replica) -> Result<()> {
@@ -27,6 +28,10 @@ pub(super) fn run(args: Replica) -> Result<()> {
         // end of its input. The signal comes when the thread that started this process ends.
         set_parent_process_death_signal(Some(Signal::KILL))?;
         laboratory = Some(Laboratory { behaviour: args.behave, seed: args.seed, watcher });
+    }
+    if args.null_service {
+        services.insert(services::NULL, Box::new(Null));
+        laboratory.get_or_insert_default();
     }
     let (forge, rejoin) = (quorate_lab::forge_store_outcome, args.rejoin);
     let recordings = args.record_inputs;

@@ -1,0 +1,163 @@
+//! `quorate bench`: measurements on real processes, each beside what this machine does without
+//! replication. Absolute times of a shared machine are noise, so ratios within one run are the
+//! results.
+
+mod baseline;
+mod etcd;
+mod goals;
+mod kv;
+mod load;
+mod page;
+mod plan;
+mod replicas;
+mod report;
+mod sample;
+mod spinners;
+mod targets;
+
+use crate::args::bench::{Bench, Suite};
+use crate::commands::cluster::runtime;
+use crate::render;
+use anyhow::{Context, Result, ensure};
+use baseline::Baseline;
+use indicatif::{ProgressBar, ProgressStyle};
+use plan::{Point, Target, points};
+use quorate_node::setup::LocalCluster;
+use report::{BaselineRow, DRIFT_MAX, Report, Row};
+use rustix::process::{Resource, getrlimit};
+use sample::Sample;
+use spinners::Spinners;
+use std::path::PathBuf;
+use targets::Targets;
+
+/// Sockets that a client has in this process, and files that it needs beside.
+const DESCRIPTORS_PER_CLIENT: u64 = 8;
+/// What must be free on the disk.
+const FREE_BYTES_MIN: u64 = 2 << 30;
+
+pub(crate) fn run(args: &Bench) -> Result<()> {
+    let suites = if args.all { &Suite::ALL[..] } else { &args.suites };
+    check_room(args, suites)?;
+    let mut bench = Runner { args, rows: Vec::new(), baseline: BaselineRow::default() };
+    for suite in suites {
+        bench.measure(*suite)?;
+    }
+    let report = Report::new(bench.baseline, bench.rows);
+    report.write(&args.out)?;
+    if args.json {
+        return render::line(format_args!("{}", serde_json::to_string(&report)?));
+    }
+    report.show()?;
+    render::line(format_args!("the page is {}", args.out.join("bench.html").display()))
+}
+
+/// Says what is missing before anything is started.
+fn check_room(args: &Bench, suites: &[Suite]) -> Result<()> {
+    let out = &args.out;
+    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    ensure!(
+        !LocalCluster::exists(out),
+        "{} is the folder of a cluster; name another one with --out",
+        out.display()
+    );
+    let all = suites.iter().flat_map(|suite| points(*suite, args));
+    let clients = all.map(|point| point.clients).max().unwrap_or(1);
+    let needed = u64::from(clients) * DESCRIPTORS_PER_CLIENT;
+    if let Some(allowed) = getrlimit(Resource::Nofile).current {
+        ensure!(
+            needed <= allowed,
+            "{clients} clients need {needed} file descriptors, and {allowed} are allowed: raise \
+             `ulimit -n`, or ask for fewer with --clients-max"
+        );
+    }
+    let disk = rustix::fs::statvfs(out).context("cannot ask how much room the disk has")?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    ensure!(
+        free >= FREE_BYTES_MIN,
+        "{} has {} MiB free, and {} MiB are needed; name another disk with --out",
+        out.display(),
+        free >> 20,
+        FREE_BYTES_MIN >> 20
+    );
+    Ok(())
+}
+
+struct Runner<'a> {
+    args: &'a Bench,
+    rows: Vec<Row>,
+    baseline: BaselineRow,
+}
+
+impl Runner<'_> {
+    /// Measures E and L, the suite, and E and L again.
+    fn measure(&mut self, suite: Suite) -> Result<()> {
+        let mut points = points(suite, self.args);
+        if points.iter().any(|point| point.target == Target::Etcd) && !etcd::is_installed() {
+            render::note(format_args!(
+                "there is no etcd on this machine, so it is not measured beside: install Debian's \
+                 etcd-server, for instance"
+            ));
+            points.retain(|point| point.target != Target::Etcd);
+        }
+        let before = Baseline::measure(self.args.span)?;
+        let samples = self.sample_all(suite, &points)?;
+        let drift = before.drift_to(&Baseline::measure(self.args.span)?);
+        let usable = (drift <= DRIFT_MAX).then_some(before);
+        if usable.is_none() {
+            render::note(format_args!(
+                "{}: the machine was {:.0} % faster or slower at the end than at the beginning, so \
+                 no ratio is shown; measure again when nothing else runs",
+                suite.name(),
+                100.0 * drift
+            ));
+        }
+        self.baseline = BaselineRow {
+            echo_ops: before.echo_ops,
+            echo_p50_us: before.echo_p50_us,
+            drift: self.baseline.drift.max(drift),
+        };
+        for (point, samples) in points.into_iter().zip(samples) {
+            self.rows.push(Row::of(suite.name(), point, &samples, usable)?);
+        }
+        Ok(())
+    }
+
+    /// Repeats all points in turn, so that what disturbs the machine for a while disturbs all.
+    fn sample_all(&self, suite: Suite, points: &[Point]) -> Result<Vec<Vec<Sample>>> {
+        let dir = self.folder(suite)?;
+        let progress = ProgressBar::new(u64::from(self.args.repeats) * points.len() as u64);
+        progress.set_style(ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg}")?);
+        progress.set_prefix(suite.name());
+        let mut samples = vec![Vec::new(); points.len()];
+        runtime()?.block_on(async {
+            let targets = Targets::start(&dir, points).await?;
+            for _ in 0..self.args.repeats {
+                for (point, samples) in points.iter().zip(&mut samples) {
+                    let Point { workload, clients, .. } = point;
+                    progress.set_message(format!("{workload}, clients: {clients}"));
+                    let _awake = Spinners::start()?;
+                    let sample = targets.sample(point).await;
+                    samples.push(sample.with_context(|| format!("{}: {workload}", suite.name()))?);
+                    progress.inc(1);
+                }
+            }
+            targets.stop().await
+        })?;
+        progress.finish_and_clear();
+        let removed = std::fs::remove_dir_all(&dir);
+        removed.with_context(|| format!("cannot remove {}", dir.display()))?;
+        Ok(samples)
+    }
+
+    /// A folder for what a suite asks, which must not be there yet: it is removed afterwards.
+    fn folder(&self, suite: Suite) -> Result<PathBuf> {
+        let dir = self.args.out.join(suite.name());
+        ensure!(
+            !dir.exists(),
+            "{} is left from a run that was interrupted, or is not of a run: remove it, or name \
+             another folder with --out",
+            dir.display()
+        );
+        Ok(dir)
+    }
+}

@@ -1,0 +1,281 @@
+//! What a run of measurements prints and writes.
+
+use super::baseline::Baseline;
+use super::goals::{Goal, Rows, goals};
+use super::page;
+use super::plan::Point;
+use super::sample::{Sample, Spread};
+use crate::render;
+use anyhow::{Context, Result};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Everything that was measured; `--json` prints it.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) machine: Machine,
+    pub(super) baseline: BaselineRow,
+    pub(super) rows: Vec<Row>,
+    pub(super) goals: Vec<Goal>,
+}
+
+/// Where it was measured.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Machine {
+    pub(super) processors: usize,
+    pub(super) model: String,
+    pub(super) kernel: String,
+    pub(super) version: &'static str,
+}
+
+/// E and L of the run.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(super) struct BaselineRow {
+    pub(super) echo_ops: f64,
+    pub(super) echo_p50_us: f64,
+    /// How far the measurements before and after lay apart at most, as a share.
+    pub(super) drift: f64,
+}
+
+/// One point.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Row {
+    /// The suite.
+    pub(super) id: &'static str,
+    #[serde(skip)]
+    pub(super) key: &'static str,
+    pub(super) workload: String,
+    pub(super) clients: u32,
+    pub(super) operations_per_request: f64,
+    pub(super) ops_per_second: f64,
+    /// The lowest and the highest of the repeated measurements.
+    pub(super) ops_per_second_range: (f64, f64),
+    pub(super) p50_us: f64,
+    /// The lowest and the highest of the repeated measurements.
+    pub(super) p50_us_range: (f64, f64),
+    pub(super) p99_us: f64,
+    /// `None` if the baseline drifted.
+    pub(super) ratio: Option<f64>,
+    pub(super) ratio_of: &'static str,
+    pub(super) durability: String,
+    pub(super) switches: BTreeMap<&'static str, bool>,
+}
+
+/// More than this between two measurements of E and L, and nothing can be compared.
+pub(super) const DRIFT_MAX: f64 = 0.2;
+
+/// Against what a row is shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Against {
+    /// Operations a second, as a share of E.
+    E,
+    /// The median latency, as a multiple of L.
+    L,
+}
+
+impl Machine {
+    pub(super) fn this() -> Self {
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let cpu = read("/proc/cpuinfo");
+        let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        Self {
+            processors: std::thread::available_parallelism().map_or(1, usize::from),
+            model: model.map_or("unknown", |(_, model)| model).to_owned(),
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}
+
+impl Row {
+    /// The medians of repeated measurements.
+    pub(super) fn of(
+        id: &'static str,
+        point: Point,
+        samples: &[Sample],
+        baseline: Option<Baseline>,
+    ) -> Result<Self> {
+        let spread = |of: &dyn Fn(&Sample) -> f64| {
+            Spread::of(samples.iter().map(of)).context("nothing was measured")
+        };
+        let ops = spread(&Sample::per_second)?;
+        let p50 = spread(&|sample| sample.quantile_us(0.5))?;
+        let per_request =
+            |sample: &Sample| sample.operations as f64 / sample.requests.max(1) as f64;
+        let (ratio, ratio_of) = match point.against {
+            Against::E => (baseline.map(|base| ops.median / base.echo_ops), "E"),
+            Against::L => (baseline.map(|base| p50.median / base.echo_p50_us), "L"),
+        };
+        Ok(Self {
+            id,
+            key: point.key,
+            workload: point.workload,
+            clients: point.clients,
+            operations_per_request: spread(&per_request)?.median,
+            ops_per_second: ops.median,
+            ops_per_second_range: ops.range,
+            p50_us: p50.median,
+            p50_us_range: p50.range,
+            p99_us: spread(&|sample| sample.quantile_us(0.99))?.median,
+            ratio,
+            ratio_of,
+            durability: point.target.durability(),
+            switches: BTreeMap::from([("one_round_reads", true)]),
+        })
+    }
+
+    pub(super) fn cells(&self) -> Vec<String> {
+        let ratio = self
+            .ratio
+            .map_or_else(|| "drifted".to_owned(), |ratio| format!("{ratio:.3} {}", self.ratio_of));
+        let (lowest, highest) = self.ops_per_second_range;
+        vec![
+            self.id.to_owned(),
+            self.workload.clone(),
+            self.clients.to_string(),
+            self.durability.clone(),
+            format!("{:.0}", self.ops_per_second),
+            format!("{lowest:.0}..{highest:.0}"),
+            format!("{:.1}", self.operations_per_request),
+            format!("{:.0}", self.p50_us),
+            format!("{:.0}", self.p99_us),
+            ratio,
+        ]
+    }
+}
+
+impl Goal {
+    pub(super) fn cells(&self) -> Vec<String> {
+        let value =
+            self.value.map_or_else(|| "not measured".to_owned(), |value| format!("{value:.2}"));
+        let met = match (self.value, self.met_floor, self.met_aim) {
+            (None, ..) => "",
+            (_, _, true) => "aim met",
+            (_, true, _) => "floor met",
+            _ => "below the floor",
+        };
+        let (floor, aim) = (self.floor.to_string(), self.aim.to_string());
+        vec![self.id.to_owned(), self.measure.to_owned(), value, floor, aim, met.to_owned()]
+    }
+}
+
+impl Report {
+    pub(super) fn new(baseline: BaselineRow, rows: Vec<Row>) -> Self {
+        let goals = goals(&Rows(&rows));
+        Self { machine: Machine::this(), baseline, rows, goals }
+    }
+
+    pub(super) fn show(&self) -> Result<()> {
+        let rows: Vec<Vec<String>> = self.rows.iter().map(Row::cells).collect();
+        render::table(&ROW_HEADINGS, &rows)?;
+        render::line(format_args!(""))?;
+        let measured = self.goals.iter().filter(|goal| goal.value.is_some());
+        let goals: Vec<Vec<String>> = measured.map(Goal::cells).collect();
+        render::table(&GOAL_HEADINGS, &goals)?;
+        render::line(format_args!("\n{}", self.about_the_baseline()))
+    }
+
+    /// E and L in a sentence.
+    pub(super) fn about_the_baseline(&self) -> String {
+        let BaselineRow { echo_ops, echo_p50_us, drift } = self.baseline;
+        format!(
+            "E = {echo_ops:.0} operations a second and L = {echo_p50_us:.1} µs: an echo server \
+             without replication, before each suite; they drifted by {:.0} % at most",
+            100.0 * drift
+        )
+    }
+
+    /// The tables as Markdown, for `docs/performance.md`.
+    fn tables(&self) -> String {
+        let goals: Vec<Vec<String>> = self.goals.iter().map(Goal::cells).collect();
+        let rows: Vec<Vec<String>> = self.rows.iter().map(Row::cells).collect();
+        let (goals, rows) = (markdown(&GOAL_HEADINGS, &goals), markdown(&ROW_HEADINGS, &rows));
+        format!("{}.\n\n{goals}\n{rows}", self.about_the_baseline())
+    }
+
+    /// Writes everything into the folder: `bench.json`, `bench.md` and `bench.html`.
+    pub(super) fn write(&self, folder: &Path) -> Result<()> {
+        let write = |name: &str, text: String| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+        };
+        write("bench.json", serde_json::to_string_pretty(self)?)?;
+        write("bench.md", self.tables())?;
+        write("bench.html", page::page(self)?)
+    }
+}
+
+fn markdown(headings: &[&str], rows: &[Vec<String>]) -> String {
+    let head = headings.join(" | ").to_lowercase();
+    let body: String = rows.iter().map(|row| format!("| {} |\n", row.join(" | "))).collect();
+    format!("| {head} |\n|{}\n{body}", "---|".repeat(headings.len()))
+}
+
+pub(super) const ROW_HEADINGS: [&str; 10] = [
+    "SUITE",
+    "WORKLOAD",
+    "CLIENTS",
+    "DURABILITY",
+    "OPS/S",
+    "FROM..TO",
+    "OPS/REQUEST",
+    "P50 µs",
+    "P99 µs",
+    "RATIO",
+];
+
+pub(super) const GOAL_HEADINGS: [&str; 6] = ["GOAL", "MEASURE", "VALUE", "FLOOR", "AIM", "MET"];
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A row of which only this matters.
+    pub(in crate::bench) fn row(key: &'static str, ratio: f64, ops_per_second: f64) -> Row {
+        Row {
+            id: "test",
+            key,
+            workload: key.to_owned(),
+            clients: 1,
+            operations_per_request: 1.0,
+            ops_per_second,
+            ops_per_second_range: (ops_per_second, ops_per_second),
+            p50_us: 1.0,
+            p50_us_range: (1.0, 1.0),
+            p99_us: 1.0,
+            ratio: Some(ratio),
+            ratio_of: "E",
+            durability: "memory".to_owned(),
+            switches: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn report_has_the_fields_that_readers_count_on() {
+        let report = Report::new(BaselineRow::default(), vec![row("coalesced", 0.3, 5.0)]);
+        let json = serde_json::to_value(&report).unwrap();
+        for field in ["echo_ops", "echo_p50_us", "drift"] {
+            assert!(json["baseline"][field].is_number(), "{field}");
+        }
+        let row = json["rows"][0].as_object().unwrap();
+        let fields = [
+            "id",
+            "workload",
+            "clients",
+            "operations_per_request",
+            "ops_per_second",
+            "p50_us",
+            "p99_us",
+            "ratio",
+            "ratio_of",
+            "durability",
+            "switches",
+        ];
+        assert!(fields.iter().all(|field| row.contains_key(*field)), "{row:?}");
+        let goal = json["goals"][0].as_object().unwrap();
+        let fields = ["id", "value", "floor", "aim", "met_floor", "met_aim"];
+        assert!(fields.iter().all(|field| goal.contains_key(*field)), "{goal:?}");
+        assert_eq!(json["goals"][1]["value"], serde_json::Value::Null);
+    }
+}

@@ -1,0 +1,88 @@
+//! `quorate bench`: what it writes, and what it refuses. How fast anything is decides no test.
+
+use crate::cluster::{quorate, run, text};
+use std::path::Path;
+use std::process::Command;
+
+/// The shortest run of some suites, with its results in this folder.
+fn shortest(out: &Path, suites: &[&str]) -> Command {
+    let mut command = quorate();
+    command.arg("bench").args(suites).args(["--json", "--span", "100ms", "--repeats", "1"]);
+    command.arg("--out").arg(out);
+    command
+}
+
+fn rows(json: &serde_json::Value) -> Vec<(&str, f64)> {
+    let rows = json["rows"].as_array().unwrap().iter();
+    rows.map(|row| (row["workload"].as_str().unwrap(), row["ops_per_second"].as_f64().unwrap()))
+        .collect()
+}
+
+#[test]
+fn measures_are_written_as_a_page_and_as_json_and_leave_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let output = shortest(&out, &["micro"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = rows(&json);
+    let names: Vec<&str> = rows.iter().map(|(workload, _)| *workload).collect();
+    let expected = ["0/0", "4/0", "0/4"];
+    let ways = ["read-write", "read-only"];
+    let expected: Vec<String> =
+        ways.iter().flat_map(|way| expected.map(|size| format!("{size} {way}"))).collect();
+    assert_eq!(names, expected);
+    assert!(rows.iter().all(|(_, ops)| *ops > 0.0), "{rows:?}");
+    assert!(json["baseline"]["echo_ops"].as_f64().unwrap() > 0.0);
+    let file = std::fs::read(out.join("bench.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&file).unwrap(), json);
+    assert!(std::fs::read_to_string(out.join("bench.html")).unwrap().contains("0/4 read-only"));
+    assert!(std::fs::read_to_string(out.join("bench.md")).unwrap().contains("| 0/4 read-only |"));
+    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 3, "no replica's folder is left");
+}
+
+#[test]
+fn without_an_etcd_it_is_not_measured_and_the_gateway_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = shortest(folder.path(), &["kv"]);
+    let output = command.env("PATH", folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("there is no etcd"), "{}", text(&output.stderr));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = rows(&json);
+    assert_eq!(rows.len(), 4, "{rows:?}");
+    assert!(rows.iter().all(|(workload, ops)| workload.contains("gateway") && *ops > 0.0));
+    let goals = json["goals"].as_array().unwrap();
+    let beside_etcd = goals.iter().filter(|goal| goal["id"] == "P5" || goal["id"] == "P6");
+    assert!(beside_etcd.clone().count() > 0);
+    assert!(
+        beside_etcd.into_iter().all(|goal| goal["value"].is_null() && goal["met_floor"] == false)
+    );
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = folder.path().join("cluster");
+    let made = run(&["init", "--local", "4", "--dir", cluster.to_str().unwrap()]);
+    assert!(made.status.success());
+    let mut in_a_cluster = shortest(&cluster, &["micro"]);
+    let left = folder.path().join("left");
+    std::fs::create_dir_all(left.join("micro")).unwrap();
+    let mut interrupted = shortest(&left, &["micro"]);
+    let program = quorate().get_program().to_owned();
+    let mut too_many = Command::new("sh");
+    let limited = r#"ulimit -n 256; exec "$0" bench throughput --clients-max 128 --out "$1""#;
+    too_many.args(["-c", limited]).arg(program).arg(folder.path().join("many"));
+    for (command, said) in [
+        (&mut in_a_cluster, "is the folder of a cluster"),
+        (&mut interrupted, "left from a run that was interrupted"),
+        (&mut too_many, "128 clients need 1024 file descriptors, and 256 are allowed"),
+    ] {
+        let output = command.output().unwrap();
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(said) && stderr.lines().count() == 1, "{stderr}");
+        assert!(output.stdout.is_empty());
+    }
+}
