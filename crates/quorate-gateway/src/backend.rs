@@ -103,7 +103,8 @@ impl Backend {
         if range.revision > 0 {
             return Ok(None);
         }
-        let revision = i64::try_from(again.revision).map_err(|_| unreadable())?;
+        // One beyond what the store can count is a lie.
+        let Ok(revision) = i64::try_from(again.revision) else { return Ok(None) };
         let at_revision = Operation::Range(RangeRequest { revision, ..range.clone() });
         let queried = self.query(&at_revision, again.not_before, deadline).await?;
         let Queried::Agreed(reading) = queried else { return Ok(None) };
