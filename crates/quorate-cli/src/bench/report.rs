@@ -7,6 +7,7 @@ use super::plan::Point;
 use super::sample::{Sample, Spread};
 use crate::render;
 use anyhow::{Context, Result};
+use pbft::Parameters;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -121,7 +122,8 @@ impl Row {
             ratio,
             ratio_of,
             durability: point.target.durability(),
-            switches: BTreeMap::from([("one_round_reads", true)]),
+            // What is measured runs with the default parameters.
+            switches: BTreeMap::from([("one_round_reads", Parameters::default().one_round_reads)]),
         })
     }
 
