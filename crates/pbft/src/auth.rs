@@ -5,6 +5,7 @@
 //! mixed order are refused when the configuration is loaded, so that no signature verifies for two
 //! different messages.
 
+mod batch;
 mod door;
 
 pub use door::{Sender, Verified};

@@ -236,7 +236,8 @@ impl Client {
         }
     }
 
-    /// A REPLY arrived over the link of `from`.
+    /// A REPLY arrived over the link of `from`. What waits to be sent waits for
+    /// [`Client::flush`], so that those who are answered by it can submit more before.
     pub fn on_reply(
         &mut self,
         now: Time,
@@ -257,7 +258,6 @@ impl Client {
         let Some(done) = self.outstanding.remove(&timestamp) else { return };
         self.note_latency(now.since(done.first_sent));
         self.complete(now, done, outcome, outputs);
-        self.flush(now, outputs);
     }
 
     /// Whether an answer of `from` that begins like this can matter, so that nothing else need be
@@ -318,6 +318,16 @@ impl Client {
         let span = self.next_timestamp.get() - oldest.get();
         (self.outstanding.len() as u64) < self.parameters.outstanding_max
             && span + 1 < self.config.parameters.client_window
+            && self.is_worth_a_request()
+    }
+
+    /// Whether as many operations wait as are outstanding: then another request is worth its
+    /// signature and its messages, and else it will carry more a little later. One that had to be
+    /// sent again holds no other back [CL7].
+    fn is_worth_a_request(&self) -> bool {
+        let fresh = self.outstanding.values().filter(|sent| !sent.was_repeated());
+        let outstanding: usize = fresh.map(|sent| sent.operations.len()).sum();
+        self.queue.len() >= outstanding.min(self.config.parameters.operations_per_request_max)
     }
 
     fn open_session(&mut self, now: Time, outputs: &mut Vec<ClientOutput>) {

@@ -243,7 +243,7 @@ impl Replica {
         match input {
             Input::Message(verified) => self.on_message(&mut step, verified),
             Input::Connected(peer) => self.introduce_to(&mut step, peer),
-            Input::Tick => {}
+            Input::Tick => self.on_tick(&mut step),
             Input::Chosen(choice) => self.on_chosen(&mut step, choice),
             Input::Executed { seq, executions, rejoined } => {
                 self.on_executed(&mut step, seq, executions, rejoined);

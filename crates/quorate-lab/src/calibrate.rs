@@ -276,7 +276,11 @@ impl Bench {
     fn give(&mut self, at: usize, input: HostInput) -> Result<(), FolderError> {
         let mut effects = Vec::new();
         let begun = (self.clock)();
-        self.members[at].host.handle(NOW, input, &mut effects);
+        let host = &mut self.members[at].host;
+        host.handle(NOW, input, &mut effects);
+        if host.next_deadline().is_some_and(|deadline| deadline <= NOW.monotonic) {
+            host.handle(NOW, HostInput::Tick, &mut effects);
+        }
         self.work += (self.clock)().saturating_sub(begun);
         self.carry_out(at, effects)
     }

@@ -10,7 +10,10 @@ use crate::message::{
 };
 use crate::{ClientId, Config, Reject, ReplicaId, SeqNum, Session, Timestamp, View};
 use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 use borsh::{BorshDeserialize, BorshSerialize};
+use core::cell::RefCell;
+use core::ops::Range;
 
 /// Whose link a message arrived on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, BorshSerialize, BorshDeserialize)]
@@ -69,6 +72,36 @@ impl Config {
             Sender::Client(client) => door.check_from_client(client, &message)?,
         }
         Ok(Verified { sender, message })
+    }
+
+    /// Lets several messages in that were decoded, as [`Config::admit_with`] does each. Their
+    /// signatures are found out about together: `verify` says whether [all hold](Claim::all_hold) that it is given, and is
+    /// asked again about those of each message if they do not all hold.
+    pub fn admit_all(
+        &self,
+        messages: impl IntoIterator<Item = (Sender, Result<Message, Reject>)>,
+        verify: &dyn Fn(&[Claim]) -> bool,
+    ) -> Vec<Result<Verified, Reject>> {
+        let mut claims = Vec::new();
+        let admit = |(sender, message): (Sender, Result<Message, Reject>)| {
+            let begun = claims.len();
+            let collected = RefCell::new(core::mem::take(&mut claims));
+            let collect = |claim: &Claim| {
+                collected.borrow_mut().push(*claim);
+                true
+            };
+            let admitted = message.and_then(|message| self.admit_with(sender, message, &collect));
+            claims = collected.into_inner();
+            (admitted, begun..claims.len())
+        };
+        let admitted: Vec<_> = messages.into_iter().map(admit).collect();
+        let all_hold = verify(&claims);
+        let judge = |(admitted, own): (Result<Verified, Reject>, Range<usize>)| {
+            let verified = admitted?;
+            let holds = all_hold || verify(&claims[own]);
+            if holds { Ok(verified) } else { Err(Reject::BadSignature) }
+        };
+        admitted.into_iter().map(judge).collect()
     }
 
     /// Whether a replica in this view and with this low water mark can have a use for the message:

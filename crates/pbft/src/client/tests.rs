@@ -66,12 +66,13 @@ pub(super) fn completions(outputs: &[ClientOutput]) -> Vec<Completion> {
         .collect()
 }
 
-/// Lets replicas 0, 1 and 2 give the same answer.
+/// Lets replicas 0, 1 and 2 give the same answer, and sends what may then be sent.
 fn agree(client: &mut Client, answer: &Reply) -> Vec<ClientOutput> {
     let mut outputs = Vec::new();
     for replica in 0..3 {
         client.on_reply(Time::ZERO, ReplicaId::new(replica), answer.clone(), &mut outputs);
     }
+    client.flush(Time::ZERO, &mut outputs);
     outputs
 }
 
@@ -225,12 +226,8 @@ fn next_request_acknowledges_what_was_answered() {
 fn waiting_operations_are_coalesced_into_one_request() {
     let mut client = open_client(ReplyRule::AlwaysQuorum);
     let mut outputs = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..58 {
         client.submit(operation(b"a")).unwrap();
-        client.flush(Time::ZERO, &mut outputs);
-    }
-    for _ in 0..50 {
-        client.submit(operation(b"b")).unwrap();
         client.flush(Time::ZERO, &mut outputs);
     }
     assert_eq!(sent_requests(&outputs).len(), 4, "no more than the limit are outstanding");
@@ -448,7 +445,9 @@ fn outstanding_requests_stay_within_the_window() {
     const CLIENT_WINDOW: u64 = 8;
     let mut client = open_client(ReplyRule::AlwaysQuorum);
     client.parameters.outstanding_max = 100;
-    Arc::make_mut(&mut client.config).parameters.client_window = CLIENT_WINDOW;
+    let parameters = &mut Arc::make_mut(&mut client.config).parameters;
+    parameters.client_window = CLIENT_WINDOW;
+    parameters.operations_per_request_max = 1;
     let mut outputs = Vec::new();
     for _ in 0..2 * CLIENT_WINDOW {
         client.submit(operation(b"a")).unwrap();
@@ -458,7 +457,55 @@ fn outstanding_requests_stay_within_the_window() {
     let next = agree(&mut client, &reply(5, 2, result(b"x")));
     assert_eq!(sent_requests(&next), [], "the oldest is still outstanding");
     let next = agree(&mut client, &reply(5, 1, result(b"x")));
-    assert_eq!(sent_requests(&next).len(), 1, "all that waited shares the next one");
+    assert_eq!(sent_requests(&next).len(), 2, "the window has moved beyond both");
+}
+
+fn operation_count(request: &Request) -> usize {
+    match &request.body {
+        RequestBody::Operations(operations) => operations.len(),
+        RequestBody::OpenSession => 0,
+    }
+}
+
+/// [CL7] What comes one by one leaves in requests that grow, and what comes while one is
+/// outstanding waits until it is as much.
+#[test]
+fn next_request_carries_as_much_as_is_outstanding() {
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    let mut outputs = Vec::new();
+    for _ in 0..9 {
+        client.submit(operation(b"a")).unwrap();
+        client.flush(Time::ZERO, &mut outputs);
+    }
+    let counts: Vec<usize> = sent_requests(&outputs).iter().map(operation_count).collect();
+    assert_eq!(counts, [1, 1, 2, 4], "and one waits");
+    let results = Outcome::Executed(vec![b"x".to_vec(); 4]);
+    let mut next = agree(&mut client, &reply(5, 4, results));
+    assert_eq!(sent_requests(&next), [], "four are outstanding, and one waits");
+    for _ in 0..3 {
+        client.submit(operation(b"a")).unwrap();
+    }
+    client.flush(Time::ZERO, &mut next);
+    let counts: Vec<usize> = sent_requests(&next).iter().map(operation_count).collect();
+    assert_eq!(counts, [4]);
+}
+
+/// [CL7] A lost request delays its own operations and no others.
+#[test]
+fn request_that_is_sent_again_holds_no_other_back() {
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    for _ in 0..5 {
+        client.submit(operation(b"a")).unwrap();
+    }
+    client.flush(Time::ZERO, &mut Vec::new());
+    client.submit(operation(b"b")).unwrap();
+    let mut outputs = Vec::new();
+    client.flush(Time::ZERO, &mut outputs);
+    assert_eq!(outputs, [], "five are outstanding");
+    let due = client.next_deadline().unwrap();
+    client.on_tick(due, &mut outputs);
+    let counts: Vec<usize> = sent_requests(&outputs).iter().map(operation_count).collect();
+    assert_eq!(counts, [5, 1]);
 }
 
 /// [CL7] A request carries as many operations as it may, and the rest goes into the next one.
@@ -471,12 +518,14 @@ fn coalesced_operations_are_at_most_so_many() {
     }
     let mut outputs = Vec::new();
     client.flush(Time::ZERO, &mut outputs);
-    let count = |request: &Request| match &request.body {
-        RequestBody::Operations(operations) => operations.len(),
-        RequestBody::OpenSession => 0,
-    };
-    let counts: Vec<usize> = sent_requests(&outputs).iter().map(count).collect();
-    assert_eq!(counts, [3, 3, 1]);
+    let counts: Vec<usize> = sent_requests(&outputs).iter().map(operation_count).collect();
+    assert_eq!(counts, [3, 3], "and one waits for these");
+    let results = Outcome::Executed(vec![b"x".to_vec(); 3]);
+    let next = agree(&mut client, &reply(5, 1, results.clone()));
+    assert_eq!(sent_requests(&next), []);
+    let next = agree(&mut client, &reply(5, 2, results));
+    let counts: Vec<usize> = sent_requests(&next).iter().map(operation_count).collect();
+    assert_eq!(counts, [1]);
 }
 
 /// [CL2] A request is sent again after four times the latency that is usual.

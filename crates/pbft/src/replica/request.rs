@@ -23,6 +23,8 @@ pub(super) struct RequestQueue {
     bytes: usize,
     /// Those that no batch of the current view carries yet.
     unproposed: BTreeMap<ClientId, BTreeSet<(Session, Timestamp)>>,
+    /// How many those are.
+    unproposed_count: usize,
     /// The client served last: the next batch starts behind it.
     last_served: ClientId,
 }
@@ -70,7 +72,7 @@ impl RequestQueue {
         self.arrivals.insert(arrival, key);
         self.bytes += request.byte_count();
         self.waiting.insert(key, Waiting { request, arrival, relayed: false });
-        self.unproposed.entry(key.0).or_default().insert((key.1, key.2));
+        self.mark_unproposed(key);
         true
     }
 
@@ -90,19 +92,23 @@ impl RequestQueue {
     }
 
     pub(super) fn mark_proposed(&mut self, key: &RequestKey) {
-        if let Some(of_client) = self.unproposed.get_mut(&key.0) {
-            of_client.remove(&(key.1, key.2));
-            if of_client.is_empty() {
-                self.unproposed.remove(&key.0);
-            }
+        let Some(of_client) = self.unproposed.get_mut(&key.0) else { return };
+        self.unproposed_count -= usize::from(of_client.remove(&(key.1, key.2)));
+        if of_client.is_empty() {
+            self.unproposed.remove(&key.0);
         }
+    }
+
+    fn mark_unproposed(&mut self, (client, session, timestamp): RequestKey) {
+        let of_client = self.unproposed.entry(client).or_default();
+        self.unproposed_count += usize::from(of_client.insert((session, timestamp)));
     }
 
     /// A view was left: whatever still waits must be proposed again [RQ4].
     pub(super) fn forget_proposals(&mut self) {
-        self.unproposed.clear();
-        for key in self.waiting.keys() {
-            self.unproposed.entry(key.0).or_default().insert((key.1, key.2));
+        let all: Vec<RequestKey> = self.waiting.keys().copied().collect();
+        for key in all {
+            self.mark_unproposed(key);
         }
     }
 
@@ -178,7 +184,9 @@ impl Replica {
                     let (client, session, timestamp) = key;
                     step.event(Event::RequestWaiting { client, session, timestamp });
                     self.consider_request_timer(step.now.monotonic);
-                    self.try_propose(step);
+                    if self.is_primary() {
+                        self.timers.propose = Some(step.now.monotonic);
+                    }
                 }
             }
             Standing::Answered(outcome) => {
@@ -281,7 +289,7 @@ impl Replica {
             self.fill_up_to_checkpoint(step);
         } else if self.has_unproposed() && !log_is_half_full {
             self.filling = false;
-            if self.may_propose() {
+            if self.may_propose() && self.is_worth_an_instance() {
                 self.choosing = true;
                 step.outputs.push(Output::Choose);
             }
@@ -292,6 +300,18 @@ impl Replica {
 
     fn has_unproposed(&self) -> bool {
         self.requests.has_unproposed() || self.rejoin_queue.has_unproposed()
+    }
+
+    /// Whether as many requests wait as are in flight, or as many as fit: then another instance is
+    /// worth its messages. With nothing in flight any request is, so that nobody waits while
+    /// little is asked [PP8].
+    fn is_worth_an_instance(&self) -> bool {
+        if self.last_assigned <= self.last_executed || self.rejoin_queue.has_unproposed() {
+            return true;
+        }
+        let waiting = self.requests.unproposed_count;
+        let in_flight = self.requests.len() - waiting;
+        waiting >= in_flight.min(self.config.parameters.batch_requests_max)
     }
 
     /// Whether a replica that rejoins needs more numbers assigned before it may vote [RJ5].

@@ -17,6 +17,9 @@ pub(super) struct Timers {
     /// What a vote against the primary of this view was last put off for, and since when it has
     /// been [TM4].
     put_off: Option<(Watched, Time)>,
+    /// Requests arrived: the primary looks whether they are worth an instance as soon as whatever
+    /// came with them is taken in, too. Due at once, and fires at a tick only [PP8].
+    pub(super) propose: Option<Time>,
     /// The primary may not have the request: relay it. Runs with `request` [RQ6].
     pub(super) relay: Option<Time>,
     /// NEW-VIEW is due. Runs from the moment a quorum has left the lower views; firing goes on to
@@ -48,6 +51,7 @@ impl Timers {
             request: None,
             watched: None,
             put_off: None,
+            propose: None,
             relay: None,
             new_view: None,
             view_change_resend: None,
@@ -66,6 +70,7 @@ impl Timers {
     pub(super) fn next_deadline(&self) -> Option<Time> {
         let all = [
             self.request,
+            self.propose,
             self.relay,
             self.new_view,
             self.view_change_resend,
@@ -130,6 +135,12 @@ fn is_due(timer: Option<Time>, now: Time) -> bool {
 }
 
 impl Replica {
+    pub(super) fn on_tick(&mut self, step: &mut Step<'_>) {
+        if self.timers.propose.take().is_some() {
+            self.try_propose(step);
+        }
+    }
+
     pub(super) fn fire_due_timers(&mut self, step: &mut Step<'_>) {
         let now = step.now.monotonic;
         if self.halted.is_none() && is_due(self.timers.relay, now) {

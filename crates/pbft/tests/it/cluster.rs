@@ -421,8 +421,17 @@ impl Cluster {
         &self.machines[replica as usize].state.history
     }
 
-    /// Hands one input to a replica and carries out what it asks for.
+    /// Hands one input to a replica and carries out what it asks for, and what is due at once then.
     pub(crate) fn input(&mut self, replica: u32, input: Input) {
+        self.step(replica, input);
+        let now = self.clock(replica).monotonic;
+        let core = self.machines[replica as usize].replica.as_ref();
+        if core.and_then(Replica::next_deadline).is_some_and(|deadline| deadline <= now) {
+            self.step(replica, Input::Tick);
+        }
+    }
+
+    fn step(&mut self, replica: u32, input: Input) {
         let now = self.clock(replica);
         let Some(core) = self.machines[replica as usize].replica.as_mut() else { return };
         let mut outputs = Vec::new();

@@ -14,7 +14,8 @@ use curve25519_dalek::scalar::Scalar;
 use ed25519_zebra::{Signature, VerificationKey as ZebraKey};
 use pbft::message::{Checkpoint, CheckpointId};
 use pbft::{
-    Config, Digest, Message, Parameters, Reject, ReplicaId, Sender, SeqNum, Signed, VerificationKey,
+    Claim, Config, Digest, Message, Parameters, Reject, ReplicaId, Sender, SeqNum, Signed,
+    VerificationKey,
 };
 use sha2::{Digest as _, Sha512};
 
@@ -218,4 +219,65 @@ fn tampered_signatures_do_not_pass_the_door() {
         assert_eq!(admit(with(flipped)), Err(Reject::BadSignature), "byte {index}");
     }
     assert_eq!(admit(with([0; 64])), Err(Reject::BadSignature));
+}
+
+/// [AU3] Among honest signatures that are verified with it, each corner has the verdict that it
+/// has alone, and the honest ones have theirs.
+#[test]
+fn signatures_verified_together_have_the_verdicts_that_they_have_alone() {
+    let config: Config = config_with(4, Parameters::default());
+    let root = Digest::from_bytes([9; 32]);
+    let id = CheckpointId { state_root: root, history_root: root };
+    let checkpoint = |seq| {
+        let body = Checkpoint { seq: SeqNum::new(seq), id, replica: ReplicaId::new(1) };
+        Signed::sign(&config.domain, &replica_key(1), ReplicaId::new(1), body)
+    };
+    let sender = Sender::Replica(ReplicaId::new(1));
+    let honest: [u8; 64] =
+        borsh::to_vec(&checkpoint(128).signature).expect("memory").try_into().expect("64 bytes");
+    let [r, s]: [[u8; 32]; 2] =
+        [&honest[..32], &honest[32..]].map(|half| half.try_into().expect("32 bytes"));
+    let joined = |r: [u8; 32], s: [u8; 32]| [r, s].concat();
+    let point = CompressedEdwardsY(r).decompress().expect("an honest R");
+    let mut odd: Vec<Vec<u8>> = vec![honest.to_vec(), joined(r, sum(s, GROUP_ORDER)), vec![0; 64]];
+    odd.extend(EIGHT_TORSION[1..].iter().map(|t| joined((point + t).compress().to_bytes(), s)));
+    odd.extend(small_order_encodings().into_iter().map(|r| joined(r, s)));
+    odd.extend((0..64).map(|index| {
+        let mut flipped = honest.to_vec();
+        flipped[index] ^= 0x10;
+        flipped
+    }));
+    for signature in odd {
+        let signature = borsh::from_slice(&signature).expect("any 64 bytes are a claim");
+        let corner = Message::Checkpoint(Signed { signature, ..checkpoint(128) });
+        let alone = config.admit(sender, corner.clone());
+        let others = (2..7).map(|n| Message::Checkpoint(checkpoint(128 * n)));
+        let all = others.chain([corner]).map(|message| (sender, Ok(message)));
+        let mut together = config.admit_all(all, &Claim::all_hold);
+        assert_eq!(together.pop(), Some(alone));
+        assert!(together.iter().all(Result::is_ok));
+    }
+}
+
+/// [AU3] Two wrong signatures whose errors are equal and opposite do not cancel each other.
+#[test]
+fn errors_that_cancel_each_other_do_not_pass_together() {
+    let config: Config = config_with(4, Parameters::default());
+    let root = Digest::from_bytes([9; 32]);
+    let id = CheckpointId { state_root: root, history_root: root };
+    let sender = Sender::Replica(ReplicaId::new(1));
+    let off_by = |seq: u64, error: Scalar| {
+        let body = Checkpoint { seq: SeqNum::new(seq), id, replica: ReplicaId::new(1) };
+        let signed = Signed::sign(&config.domain, &replica_key(1), ReplicaId::new(1), body);
+        let mut bytes = borsh::to_vec(&signed.signature).expect("memory");
+        let s = Scalar::from_bytes_mod_order(bytes[32..].try_into().expect("32 bytes")) + error;
+        bytes[32..].copy_from_slice(s.as_bytes());
+        let signature = borsh::from_slice(&bytes).expect("any 64 bytes are a claim");
+        Message::Checkpoint(Signed { signature, ..signed })
+    };
+    let errors = [Scalar::ONE, -Scalar::ONE, Scalar::ZERO, Scalar::ZERO];
+    let all = (1..).zip(errors).map(|(n, error)| (sender, Ok(off_by(128 * n, error))));
+    let together = config.admit_all(all, &Claim::all_hold);
+    let passed: Vec<bool> = together.iter().map(Result::is_ok).collect();
+    assert_eq!(passed, [false, false, true, true]);
 }

@@ -231,6 +231,9 @@ impl Nodes {
             for output in outputs {
                 inputs.extend(self.carry_out(node, output));
             }
+            if node.core.next_deadline().is_some_and(|deadline| deadline <= node.now) {
+                inputs.push_back(Input::Tick);
+            }
         }
         let status = node.core.status();
         (node.view, node.active) = (status.view, status.active);

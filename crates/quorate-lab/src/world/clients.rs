@@ -219,6 +219,7 @@ impl Clients {
             Message::ReadReply(reply) => client.on_read_reply(now, from, reply, &mut outputs),
             _ => {}
         }
+        client.flush(now, &mut outputs);
         self.take(now, id, outputs)
     }
 

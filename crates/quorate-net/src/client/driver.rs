@@ -17,13 +17,20 @@ use std::{
     },
     time::Duration,
 };
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// Drives the state machine until the task is aborted.
 pub(super) async fn drive(shared: Arc<Shared>) {
     let mut outputs = Vec::new();
     loop {
-        let deadline = shared.step(&mut outputs);
+        shared.take_replies(&mut outputs);
+        if !outputs.is_empty() {
+            shared.carry_out(&mut outputs);
+            // Whoever was answered may have more to submit, and it shares a request.
+            yield_now().await;
+        }
+        let deadline = shared.flush(&mut outputs);
         shared.carry_out(&mut outputs);
         let due = deadline.map(|time| shared.started + Duration::from_micros(time.as_micros()));
         tokio::select! {
@@ -35,8 +42,8 @@ pub(super) async fn drive(shared: Arc<Shared>) {
 }
 
 impl Shared {
-    /// Tells the state machine what happened and returns when it wants to be called again.
-    fn step(&self, outputs: &mut Vec<ClientOutput>) -> Option<Time> {
+    /// Tells the state machine what arrived.
+    fn take_replies(&self, outputs: &mut Vec<ClientOutput>) {
         let now = self.now();
         let mut taken = 0;
         while let Some((replica, frame)) = self.replies.try_take(|_| true) {
@@ -48,6 +55,11 @@ impl Shared {
                 break;
             }
         }
+    }
+
+    /// Sends what waits or is due, and returns when the state machine wants to be called again.
+    fn flush(&self, outputs: &mut Vec<ClientOutput>) -> Option<Time> {
+        let now = self.now();
         let mut core = self.lock();
         let machine = &mut core.machine;
         if machine.next_deadline().is_some_and(|deadline| deadline <= now) {

@@ -1,7 +1,10 @@
 //! What is known before a message is let through the door, so that signatures are checked neither
 //! in vain nor twice: where the replica is, and which signatures were already found to hold.
 
-use pbft::{Claim, Config, Digest, Reject, ReplicaStatus, Sender, SeqNum, Verified, View, wire};
+use bytes::Bytes;
+use pbft::{
+    Claim, Config, Digest, Message, Reject, ReplicaStatus, Sender, SeqNum, Verified, View, wire,
+};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +22,9 @@ pub(super) struct Checker {
     /// Its low water mark, as the protocol thread published it last.
     low_water_mark: AtomicU64,
     known: Mutex<Known>,
+    /// Whoever sent a signature that does not hold. What they send is checked by itself from then
+    /// on, so that it costs nobody else a second check. No longer than the membership.
+    doubted: Mutex<BTreeSet<Sender>>,
 }
 
 /// **Invariant:** `proofs` and `order` hold the same, each once; no more than
@@ -33,7 +39,8 @@ struct Known {
 impl Checker {
     pub(super) fn new(config: Arc<Config>) -> Self {
         let (view, low_water_mark) = (AtomicU64::default(), AtomicU64::default());
-        Self { config, view, low_water_mark, known: Mutex::default() }
+        let (known, doubted) = (Mutex::default(), Mutex::default());
+        Self { config, view, low_water_mark, known, doubted }
     }
 
     /// Makes known where the replica is now.
@@ -47,25 +54,49 @@ impl Checker {
         self.low_water_mark.store(low_water_mark.get(), Ordering::Relaxed);
     }
 
-    /// Decodes a message and lets it through the door.
-    pub(super) fn check(&self, sender: Sender, frame: &[u8]) -> Result<Verified, Reject> {
+    /// Decodes messages and lets them through the door, with their signatures verified together
+    /// [AU3].
+    pub(super) fn check(&self, frames: &[(Sender, Bytes)]) -> Vec<Result<Verified, Reject>> {
+        let decoded = frames.iter().map(|(sender, frame)| (*sender, self.decode(frame)));
+        let results = self.config.admit_all(decoded, &|claims| self.hold(claims));
+        for ((sender, _), result) in frames.iter().zip(&results) {
+            if matches!(result, Err(Reject::BadSignature)) {
+                self.doubted().insert(*sender);
+            }
+        }
+        results
+    }
+
+    /// Whether messages of this sender are best checked by themselves.
+    pub(super) fn doubts(&self, sender: Sender) -> bool {
+        self.doubted().contains(&sender)
+    }
+
+    fn decode(&self, frame: &[u8]) -> Result<Message, Reject> {
         let message = wire::decode(self.config.domain.epoch, frame)?;
         let view = View::new(self.view.load(Ordering::Relaxed));
         let low_water_mark = SeqNum::new(self.low_water_mark.load(Ordering::Relaxed));
         self.config.check_place(&message, view, low_water_mark)?;
-        self.config.admit_with(sender, message, &|claim| self.holds(claim))
+        Ok(message)
     }
 
-    fn holds(&self, claim: &Claim) -> bool {
-        let proof = claim.proof();
-        if self.lock().proofs.contains(&proof) {
-            return true;
+    /// Whether all of these hold; those that are known to are not checked again.
+    fn hold(&self, claims: &[Claim]) -> bool {
+        let known = self.lock();
+        let is_new = |(proof, _): &(Digest, Claim)| !known.proofs.contains(proof);
+        let claims = claims.iter().map(|claim| (claim.proof(), *claim));
+        let (proofs, new): (Vec<_>, Vec<_>) = claims.filter(is_new).unzip();
+        drop(known);
+        let hold = Claim::all_hold(&new);
+        if hold {
+            let mut known = self.lock();
+            proofs.into_iter().for_each(|proof| known.remember(proof));
         }
-        let holds = claim.holds();
-        if holds {
-            self.lock().remember(proof);
-        }
-        holds
+        hold
+    }
+
+    fn doubted(&self) -> MutexGuard<'_, BTreeSet<Sender>> {
+        self.doubted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {

@@ -4,7 +4,7 @@
 use super::Control;
 use super::NodeError;
 use super::checker::Checker;
-use super::verifier::{Checked, Company, Verifier};
+use super::verifier::{Checked, TOGETHER_BYTES_MAX, TOGETHER_COUNT_MAX, Verifier};
 use crate::admin;
 use crate::cluster::Cluster;
 use pbft::{Config, ReplicaId, Sender};
@@ -129,14 +129,19 @@ async fn pump(mut inbox: ClientInbox, verifier: &Verifier) {
             first = inbox.recv(has_room) => Some(first),
             () = verifier.emptied() => inbox.try_recv(has_room),
         };
-        let mut company = Company::Alone;
         while let Some((client, frame)) = current {
-            let next = inbox.try_recv(has_room);
-            if next.is_some() {
-                company = Company::Among;
+            let mut bytes = frame.len();
+            let mut group = vec![(Sender::Client(client), frame)];
+            current = inbox.try_recv(has_room);
+            while group.len() < TOGETHER_COUNT_MAX
+                && bytes < TOGETHER_BYTES_MAX
+                && let Some((client, frame)) = current.take()
+            {
+                bytes += frame.len();
+                group.push((Sender::Client(client), frame));
+                current = inbox.try_recv(has_room);
             }
-            verifier.take_for_channel(Sender::Client(client), frame, company);
-            current = next;
+            verifier.take_group(group);
         }
     }
 }

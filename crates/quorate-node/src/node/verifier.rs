@@ -11,14 +11,24 @@ use super::checker::Checker;
 use bytes::Bytes;
 use lanes::{Lanes, Place};
 use pbft::{Reject, Sender, Verified};
-use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::{io, iter};
 use tokio::sync::mpsc;
 
 /// A frame up to this long is checked at once when it comes alone, in bytes: handing it to another
 /// thread would cost more than the few signatures it can hold.
 const INLINE_BYTES_MAX: usize = 2 << 10;
+
+/// So many messages that came together are checked at once, too.
+const INLINE_COUNT_MAX: usize = 8;
+
+/// Messages whose signatures are verified together, at most: more of them would gain little.
+pub(super) const TOGETHER_COUNT_MAX: usize = 32;
+
+/// Bytes of messages after which no more are added to those verified together, so that nobody
+/// waits for many long ones of others.
+pub(super) const TOGETHER_BYTES_MAX: usize = 8 << 10;
 
 /// Threads of one pool.
 const THREAD_COUNT_MAX: usize = 4;
@@ -91,18 +101,31 @@ impl Verifier {
         let here = is_short && company == Company::Alone && self.lanes.is_idle(sender);
         let place = self.lanes.enter(sender, frame.len());
         if here {
-            let result = self.checker.check(sender, &frame);
-            return Some(Checked { sender, frame, result, _place: place });
+            return check(&self.checker, vec![((sender, frame), place)]).pop();
         }
         self.lanes.push(frame, place);
         None
     }
 
-    /// As [`Verifier::take`], but every result comes through the channel.
-    pub(super) fn take_for_channel(&self, sender: Sender, frame: Bytes, company: Company) {
-        if let Some(checked) = self.take(sender, frame, company) {
-            // Nobody takes results any more only when the replica has ended; so will this pool.
-            let _ = self.results.send(checked);
+    /// Takes messages that arrived together; the results come through the channel. A few short ones
+    /// are checked here and now.
+    pub(super) fn take_group(&self, group: Vec<(Sender, Bytes)>) {
+        let bytes: usize = group.iter().map(|(_, frame)| frame.len()).sum();
+        let here = group.len() <= INLINE_COUNT_MAX
+            && bytes <= INLINE_BYTES_MAX
+            && group.iter().all(|(sender, _)| self.lanes.is_idle(*sender));
+        let enter = |(sender, frame): (Sender, Bytes)| {
+            let place = self.lanes.enter(sender, frame.len());
+            ((sender, frame), place)
+        };
+        let placed = group.into_iter().map(enter);
+        if here {
+            for checked in check(&self.checker, placed.collect()) {
+                // Nobody takes results any more only when the replica has ended; so will this pool.
+                let _ = self.results.send(checked);
+            }
+        } else {
+            placed.for_each(|((_, frame), place)| self.lanes.push(frame, place));
         }
     }
 
@@ -118,13 +141,29 @@ impl Verifier {
 }
 
 fn work(checker: &Checker, lanes: &Lanes, results: &mpsc::UnboundedSender<Checked>) {
-    while let Some((sender, frame, place)) = lanes.take() {
-        let result = checker.check(sender, &frame);
-        if results.send(Checked { sender, frame, result, _place: place }).is_err() {
-            return;
+    while let Some(taken) = lanes.take(TOGETHER_COUNT_MAX, TOGETHER_BYTES_MAX) {
+        for checked in check(checker, taken) {
+            let sender = checked.sender;
+            if results.send(checked).is_err() {
+                return;
+            }
+            lanes.finish_turn(sender);
         }
-        lanes.finish_turn(sender);
     }
+}
+
+/// Checks messages together, except for those that are best checked alone.
+fn check(checker: &Checker, messages: Vec<((Sender, Bytes), Place)>) -> Vec<Checked> {
+    let (doubted, others): (Vec<_>, Vec<_>) =
+        messages.into_iter().partition(|((sender, _), _)| checker.doubts(*sender));
+    let alone = doubted.into_iter().map(|one| vec![one]);
+    let check_together = |messages: Vec<_>| {
+        let (frames, places): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
+        let results = checker.check(&frames);
+        let each = frames.into_iter().zip(places).zip(results);
+        each.map(|(((sender, frame), _place), result)| Checked { sender, frame, result, _place })
+    };
+    iter::once(others).chain(alone).flat_map(check_together).collect()
 }
 
 #[cfg(test)]

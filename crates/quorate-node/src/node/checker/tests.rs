@@ -73,13 +73,17 @@ pub(in crate::node) fn pre_prepare(
 const REPLICA: Sender = Sender::Replica(ReplicaId::new(2));
 const CLIENT: Sender = Sender::Client(ClientId::new(0));
 
+fn check(checker: &Checker, sender: Sender, frame: Bytes) -> Result<Verified, Reject> {
+    checker.check(&[(sender, frame)]).pop().unwrap()
+}
+
 #[test]
 fn batch_of_a_useless_pre_prepare_is_not_checked() {
     let config = config();
     let checker = Checker::new(Arc::clone(&config));
     let check = |view| {
         let frame = pre_prepare(&config, view, [forged_request(&config, 0, 1)]);
-        checker.check(REPLICA, &frame).map(|_| ())
+        check(&checker, REPLICA, frame).map(|_| ())
     };
     assert_eq!(check(0), Err(Reject::BadSignature));
     assert_eq!(check(2), Err(Reject::WrongView));
@@ -88,6 +92,25 @@ fn batch_of_a_useless_pre_prepare_is_not_checked() {
     assert_eq!(check(2), Err(Reject::BadSignature));
     checker.low_water_mark.store(128, Ordering::Relaxed);
     assert_eq!(check(2), Err(Reject::OutsideWindow));
+}
+
+/// [AU3] Whoever sends what does not hold costs the others one more check, and then none.
+#[test]
+fn forged_request_among_others_is_refused_alone_and_its_sender_is_doubted() {
+    let config = config();
+    let checker = Checker::new(Arc::clone(&config));
+    let sent = |client, request| {
+        (Sender::Client(ClientId::new(client)), frame(&Message::Request(request)))
+    };
+    let mut frames: Vec<_> =
+        (0..8).map(|n| sent(n % 3, request(&config, n % 3, n.into()))).collect();
+    frames[4] = sent(3, forged_request(&config, 3, 1));
+    frames.push((Sender::Client(ClientId::new(0)), Bytes::from_static(b"junk")));
+    let accepted: Vec<bool> = checker.check(&frames).iter().map(Result::is_ok).collect();
+    assert_eq!(accepted, [false, true, true, true, false, true, true, true, false]);
+    let doubted: Vec<bool> =
+        (0..4).map(|client| checker.doubts(Sender::Client(ClientId::new(client)))).collect();
+    assert_eq!(doubted, [false, false, false, true], "junk and a bad timestamp cost no check");
 }
 
 /// What the signature of a request is remembered by.
@@ -108,9 +131,9 @@ fn request_is_known_once_it_was_let_in_however_it_came() {
     let checker = Checker::new(Arc::clone(&config));
     let [a, b] = [1, 2].map(|timestamp| request(&config, 0, timestamp));
     let is_known = |request| checker.lock().proofs.contains(&proof(&config, request));
-    checker.check(CLIENT, &frame(&Message::Request(Arc::clone(&a)))).unwrap();
+    check(&checker, CLIENT, frame(&Message::Request(Arc::clone(&a)))).unwrap();
     assert!(is_known(&a) && !is_known(&b));
-    checker.check(REPLICA, &pre_prepare(&config, 0, [Arc::clone(&a), Arc::clone(&b)])).unwrap();
+    check(&checker, REPLICA, pre_prepare(&config, 0, [Arc::clone(&a), Arc::clone(&b)])).unwrap();
     assert!(is_known(&a) && is_known(&b));
 }
 
@@ -127,9 +150,9 @@ fn checkpoint_is_known_once_it_came_in_a_proof() {
     });
     let checkpoints: Vec<_> = checkpoints.collect();
     let proof = Message::Stable(Arc::new(checkpoints.clone()));
-    checker.check(REPLICA, &frame(&proof)).unwrap();
+    check(&checker, REPLICA, frame(&proof)).unwrap();
     assert_eq!(checker.lock().proofs.len(), 3);
-    checker.check(REPLICA, &frame(&Message::Checkpoint(checkpoints[0]))).unwrap();
+    check(&checker, REPLICA, frame(&Message::Checkpoint(checkpoints[0]))).unwrap();
     assert_eq!(checker.lock().proofs.len(), 3);
 }
 
@@ -139,9 +162,9 @@ fn forged_request_in_a_fetched_batch_is_refused_and_not_known() {
     let checker = Checker::new(Arc::clone(&config));
     let forged = forged_request(&config, 0, 1);
     let batch = Batch { requests: vec![Arc::clone(&forged)], ..Batch::default() };
-    let fetched = checker.check(REPLICA, &frame(&Message::Batch(Arc::new(batch))));
+    let fetched = check(&checker, REPLICA, frame(&Message::Batch(Arc::new(batch))));
     assert_eq!(fetched, Err(Reject::BadSignature));
-    let again = checker.check(CLIENT, &frame(&Message::Request(forged)));
+    let again = check(&checker, CLIENT, frame(&Message::Request(forged)));
     assert_eq!(again, Err(Reject::BadSignature));
 }
 
@@ -149,10 +172,10 @@ fn forged_request_in_a_fetched_batch_is_refused_and_not_known() {
 fn known_content_with_another_signature_is_checked() {
     let config = config();
     let checker = Checker::new(Arc::clone(&config));
-    checker.check(CLIENT, &frame(&Message::Request(request(&config, 0, 1)))).unwrap();
+    check(&checker, CLIENT, frame(&Message::Request(request(&config, 0, 1)))).unwrap();
     let forged = frame(&Message::Request(forged_request(&config, 0, 1)));
-    assert_eq!(checker.check(CLIENT, &forged), Err(Reject::BadSignature));
-    assert_eq!(checker.check(CLIENT, &forged), Err(Reject::BadSignature), "refused, not known");
+    assert_eq!(check(&checker, CLIENT, forged.clone()), Err(Reject::BadSignature));
+    assert_eq!(check(&checker, CLIENT, forged), Err(Reject::BadSignature), "refused, not known");
 }
 
 #[test]
@@ -162,7 +185,7 @@ fn known_request_is_not_checked_again() {
     // Nothing but the memory of it lets this one in.
     let forged = forged_request(&config, 0, 1);
     checker.lock().remember(proof(&config, &forged));
-    checker.check(CLIENT, &frame(&Message::Request(forged))).unwrap();
+    check(&checker, CLIENT, frame(&Message::Request(forged))).unwrap();
 }
 
 #[test]

@@ -92,20 +92,33 @@ impl Lanes {
         }
     }
 
-    /// Waits for the next message; `None` once the lanes are closed. Its lane rests until
-    /// [`Lanes::finish_turn`].
-    pub(super) fn take(&self) -> Option<(Sender, Bytes, Place)> {
+    /// Waits until there are messages and takes at least one, and more of other lanes as long as
+    /// there are fewer than `count_max` and less than `bytes_max`; `None` once the lanes are closed.
+    /// Each of these lanes rests until [`Lanes::finish_turn`].
+    pub(super) fn take(
+        &self,
+        count_max: usize,
+        bytes_max: usize,
+    ) -> Option<Vec<((Sender, Bytes), Place)>> {
         let idle = |state: &mut State| state.turns.is_empty() && !state.is_closed;
         let waited = self.filled.wait_while(self.lock(), idle);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
-        let sender = state.turns.pop_front()?;
-        let lane = state.lanes.get_mut(&sender).expect("a lane with a turn exists");
-        let (frame, place) = lane.waiting.pop_front().expect("a lane with a turn has a message");
-        lane.is_served = true;
-        Some((sender, frame, place))
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        while taken.len() < count_max
+            && bytes < bytes_max
+            && let Some(sender) = state.turns.pop_front()
+        {
+            let lane = state.lanes.get_mut(&sender).expect("a lane with a turn exists");
+            let (frame, place) =
+                lane.waiting.pop_front().expect("a lane with a turn has a message");
+            lane.is_served = true;
+            bytes += frame.len();
+            taken.push(((sender, frame), place));
+        }
+        if taken.is_empty() { None } else { Some(taken) }
     }
 
-    /// The message taken last from this lane was handed on.
+    /// The message taken from this lane was handed on.
     pub(super) fn finish_turn(&self, sender: Sender) {
         let mut state = self.lock();
         // The place of that message may be gone already, and the lane with it.
@@ -176,10 +189,31 @@ mod tests {
         lanes.push(Bytes::from(vec![byte; bytes]), place);
     }
 
+    fn take_one(lanes: &Lanes) -> ((Sender, Bytes), Place) {
+        lanes.take(1, 1).unwrap().pop().unwrap()
+    }
+
     /// Takes a message whose turn does not end yet.
     fn take(lanes: &Lanes) -> (Sender, u8) {
-        let (sender, frame, _place) = lanes.take().unwrap();
+        let ((sender, frame), _place) = take_one(lanes);
         (sender, frame[0])
+    }
+
+    #[test]
+    fn several_messages_are_taken_from_as_many_lanes_up_to_a_limit() {
+        let lanes = Arc::new(Lanes::default());
+        for sender in [A, A, B, CLIENT] {
+            push(&lanes, sender, 7, 10);
+        }
+        let senders = |count_max, bytes_max| {
+            let taken = lanes.take(count_max, bytes_max).unwrap();
+            let senders: Vec<Sender> = taken.iter().map(|((sender, _), _)| *sender).collect();
+            senders.iter().for_each(|sender| lanes.finish_turn(*sender));
+            senders
+        };
+        assert_eq!(senders(3, 11), [A, B]);
+        assert_eq!(senders(1, 100), [CLIENT]);
+        assert_eq!(senders(3, 100), [A]);
     }
 
     #[test]
@@ -219,12 +253,12 @@ mod tests {
         assert!(lanes.has_room(A));
         push(&lanes, A, 1, LANE_BYTES_MAX);
         assert!(!lanes.has_room(A) && lanes.has_room(B));
-        let (sender, _, place) = lanes.take().unwrap();
+        let ((sender, _), place) = take_one(&lanes);
         lanes.finish_turn(sender);
         assert!(!lanes.has_room(A));
         drop(place);
         assert!(!lanes.has_room(A));
-        drop(lanes.take());
+        drop(take_one(&lanes));
         assert!(lanes.has_room(A));
     }
 
@@ -240,10 +274,10 @@ mod tests {
     fn closing_drops_what_waits() {
         let lanes = Arc::new(Lanes::default());
         push(&lanes, A, 0, 1);
-        let (_, _, place) = lanes.take().unwrap();
+        let (_, place) = take_one(&lanes);
         push(&lanes, A, 1, 1);
         lanes.close();
-        assert!(lanes.take().is_none());
+        assert!(lanes.take(1, 1).is_none());
         drop(place);
         lanes.finish_turn(A);
         assert!(lanes.lock().lanes.is_empty());

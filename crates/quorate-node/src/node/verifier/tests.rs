@@ -14,12 +14,12 @@ async fn overtaken_by(
     let (verifier, mut results) = Verifier::with_threads(checker, 1).unwrap();
     let fill = || {
         while verifier.has_room(flooder) {
-            verifier.take_for_channel(flooder, flood.clone(), Company::Among);
+            assert!(verifier.take(flooder, flood.clone(), Company::Among).is_none());
         }
     };
     fill();
     assert!(verifier.has_room(other));
-    verifier.take_for_channel(other, single, Company::Among);
+    assert!(verifier.take(other, single, Company::Among).is_none());
     let checked_before = results.len();
     let mut count = 0;
     loop {
@@ -73,6 +73,26 @@ async fn short_message_is_checked_at_once_only_when_nothing_else_waits() {
     drop(checked._place);
     assert!(verifier.take(sender, short, Company::Among).is_none());
     for _ in 0..2 {
+        results.recv().await.unwrap().result.unwrap();
+    }
+    verifier.finish();
+}
+
+#[tokio::test]
+async fn few_short_messages_that_came_together_are_checked_at_once() {
+    let config = config();
+    let group = |count: u32| {
+        let sent = |client| {
+            let message = Message::Request(request(&config, client, 1));
+            (Sender::Client(ClientId::new(client)), frame(&message))
+        };
+        (0..count).map(sent).collect::<Vec<_>>()
+    };
+    let (verifier, mut results) = Verifier::start(Arc::new(Checker::new(config.clone()))).unwrap();
+    verifier.take_group(group(3));
+    assert_eq!(results.len(), 3, "checked before the call returns");
+    verifier.take_group(group(4));
+    for _ in 0..7 {
         results.recv().await.unwrap().result.unwrap();
     }
     verifier.finish();

@@ -422,7 +422,17 @@ impl Cluster {
         self.input(to.get(), HostInput::Message(verified));
     }
 
+    /// Hands an input to a host, and a tick if one is due at once then.
     fn input(&mut self, id: u32, input: HostInput) {
+        self.handle(id, input);
+        let running = self.nodes[id as usize].running.as_ref();
+        let deadline = running.and_then(|running| running.host.next_deadline());
+        if deadline.is_some_and(|deadline| deadline <= now(self.now).monotonic) {
+            self.handle(id, HostInput::Tick);
+        }
+    }
+
+    fn handle(&mut self, id: u32, input: HostInput) {
         let now = now(self.now);
         let Some(running) = &mut self.nodes[id as usize].running else { return };
         let mut effects = Vec::new();
