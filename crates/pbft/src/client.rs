@@ -42,6 +42,9 @@ pub struct ClientParameters {
     pub reply_rule: ReplyRule,
     /// How many requests it keeps outstanding; what is submitted meanwhile shares the next one.
     pub outstanding_max: u64,
+    /// How long operations gather for the next request at most while others are outstanding; zero
+    /// sends what is there, as long as `outstanding_max` allows [CL7].
+    pub gathering_max: Duration,
     /// How many operations may wait to be sent.
     pub queued_operations_max: usize,
     /// The shortest time before an unanswered request is sent again. It adapts to the latency
@@ -56,6 +59,7 @@ impl Default for ClientParameters {
         Self {
             reply_rule: ReplyRule::AlwaysQuorum,
             outstanding_max: 4,
+            gathering_max: Duration::from_millis(2),
             queued_operations_max: 65_536,
             retransmit_min: Duration::from_millis(150),
             retransmit_max: Duration::from_secs(2),
@@ -130,6 +134,8 @@ pub struct Client {
     next_operation: u64,
     /// Operations that no request carries yet.
     queue: VecDeque<(OperationId, Operation)>,
+    /// When what is queued has gathered for long enough *(while it gathers)*.
+    gathers_until: Option<Time>,
     /// Requests without a result. **Invariant:** the lowest and the next timestamp are less than
     /// the client's window apart.
     outstanding: BTreeMap<Timestamp, Outstanding>,
@@ -171,6 +177,7 @@ impl Client {
             next_timestamp: Timestamp::ZERO,
             next_operation: 0,
             queue: VecDeque::new(),
+            gathers_until: None,
             outstanding: BTreeMap::new(),
             reads: Reads::default(),
             views: BTreeMap::new(),
@@ -227,8 +234,12 @@ impl Client {
         match self.state {
             SessionState::Opening if self.outstanding.is_empty() => self.open_session(now, outputs),
             SessionState::Open => {
-                while !self.queue.is_empty() && self.may_send() {
+                while !self.queue.is_empty() && self.may_send() && self.is_worth_a_request(now) {
+                    self.gathers_until = None;
                     self.send_next(now, outputs);
+                }
+                if self.queue.is_empty() {
+                    self.gathers_until = None;
                 }
                 self.flush_reads(now, outputs);
             }
@@ -290,7 +301,8 @@ impl Client {
     /// When [`Client::on_tick`] is due.
     pub fn next_deadline(&self) -> Option<Time> {
         let requests = self.outstanding.values().map(|outstanding| outstanding.resend_at);
-        requests.chain(self.reads.next_deadline()).min()
+        let gathers_until = self.gathers_until.filter(|_| self.may_send());
+        requests.chain(self.reads.next_deadline()).chain(gathers_until).min()
     }
 
     /// The view that at least one correct replica has reached: the (f+1)-th highest of those
@@ -318,16 +330,18 @@ impl Client {
         let span = self.next_timestamp.get() - oldest.get();
         (self.outstanding.len() as u64) < self.parameters.outstanding_max
             && span + 1 < self.config.parameters.client_window
-            && self.is_worth_a_request()
     }
 
-    /// Whether as many operations wait as are outstanding: then another request is worth its
-    /// signature and its messages, and else it will carry more a little later. One that had to be
-    /// sent again holds no other back [CL7].
-    fn is_worth_a_request(&self) -> bool {
-        let fresh = self.outstanding.values().filter(|sent| !sent.was_repeated());
-        let outstanding: usize = fresh.map(|sent| sent.operations.len()).sum();
-        self.queue.len() >= outstanding.min(self.config.parameters.operations_per_request_max)
+    /// Whether as many operations wait as are outstanding, or as many as fit: then another request
+    /// is worth its signature and its messages. So is it for those that have gathered for long
+    /// enough [CL7].
+    fn is_worth_a_request(&mut self, now: Time) -> bool {
+        let outstanding: usize = self.outstanding.values().map(|sent| sent.operations.len()).sum();
+        if self.queue.len() >= outstanding.min(self.config.parameters.operations_per_request_max) {
+            return true;
+        }
+        let gathering_max = self.parameters.gathering_max;
+        *self.gathers_until.get_or_insert_with(|| now.after(gathering_max)) <= now
     }
 
     fn open_session(&mut self, now: Time, outputs: &mut Vec<ClientOutput>) {

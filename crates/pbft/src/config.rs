@@ -109,6 +109,9 @@ pub struct Parameters {
     pub log_window: u64,
     /// W: how many instances the primary keeps in flight above the last executed one.
     pub instances_in_flight_max: u64,
+    /// How long requests gather for the next batch at most while others are in flight; zero starts
+    /// an instance for each that comes, as long as W allows [PP8].
+    pub batch_gathering_max: Duration,
     /// Requests in one batch.
     pub batch_requests_max: usize,
     /// Bytes of requests in one batch; a single larger request travels alone.
@@ -168,6 +171,7 @@ impl Default for Parameters {
             checkpoint_period: 128,
             log_window: 512,
             instances_in_flight_max: 8,
+            batch_gathering_max: Duration::from_millis(2),
             batch_requests_max: 512,
             batch_bytes_max: 1 << 20,
             log_bytes_max: 64 << 20,

@@ -348,6 +348,7 @@ impl Bench {
         let Ok(Message::Reply(reply)) = reply else { panic!("what was encoded decodes") };
         let mut outputs = Vec::new();
         self.client.on_reply(NOW.monotonic, from, reply, &mut outputs);
+        self.client.flush(NOW.monotonic, &mut outputs);
         self.on_client(outputs);
     }
 

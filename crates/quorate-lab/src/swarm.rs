@@ -133,6 +133,7 @@ pub fn options_of(seed: Seed) -> Options {
     add_return_to_strangers(&mut seed.stream("strangers"), &mut options);
     add_traffic_faults(&mut seed.stream("traffic"), &mut options);
     add_reads(&mut seed.stream("reads"), &mut options);
+    add_gathering(&mut seed.stream("gathering"), &mut options);
     // Nothing is broken after the world has healed.
     let heals_at = options.heals_at;
     options.timeline.retain(|(at, fault)| *at < heals_at || matches!(fault, Fault::Behave(..)));
@@ -280,6 +281,15 @@ fn another_one(rng: &mut Stream, options: &Options) -> Option<ReplicaId> {
     let correct: Vec<ReplicaId> = all.filter(|id| options.is_timely(*id) && !fails(*id)).collect();
     let failing = options.replica_count as usize - correct.len();
     rng.pick(&correct).copied().filter(|_| failing < options.fault_bound() as usize)
+}
+
+/// As often as not requests gather for batches, and operations for requests.
+fn add_gathering(rng: &mut Stream, options: &mut Options) {
+    if rng.chance(500_000) {
+        let gathering = Duration::from_micros(rng.within(100..=5_000));
+        options.parameters.batch_gathering_max = gathering;
+        options.client.gathering_max = gathering;
+    }
 }
 
 /// Now and then clients read without ordering; and then, as often as not, a replica with a slow disk

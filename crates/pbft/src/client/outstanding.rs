@@ -53,11 +53,6 @@ impl Outstanding {
         }
     }
 
-    /// Whether it was sent more than once.
-    pub(super) fn was_repeated(&self) -> bool {
-        self.repetitions > 0
-    }
-
     pub(super) fn answer_count(&self) -> usize {
         self.answers.len()
     }

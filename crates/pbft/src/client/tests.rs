@@ -490,22 +490,25 @@ fn next_request_carries_as_much_as_is_outstanding() {
     assert_eq!(counts, [4]);
 }
 
-/// [CL7] A lost request delays its own operations and no others.
+/// [CL7] What waits for more to come waits for two milliseconds and no longer.
 #[test]
-fn request_that_is_sent_again_holds_no_other_back() {
+fn operations_gather_for_so_long_and_no_longer() {
     let mut client = open_client(ReplyRule::AlwaysQuorum);
     for _ in 0..5 {
         client.submit(operation(b"a")).unwrap();
     }
     client.flush(Time::ZERO, &mut Vec::new());
-    client.submit(operation(b"b")).unwrap();
     let mut outputs = Vec::new();
-    client.flush(Time::ZERO, &mut outputs);
+    let later = Time::ZERO.after(Duration::from_millis(1));
+    client.submit(operation(b"b")).unwrap();
+    client.flush(later, &mut outputs);
     assert_eq!(outputs, [], "five are outstanding");
     let due = client.next_deadline().unwrap();
+    assert_eq!(due, later.after(client.parameters.gathering_max));
     client.on_tick(due, &mut outputs);
     let counts: Vec<usize> = sent_requests(&outputs).iter().map(operation_count).collect();
-    assert_eq!(counts, [5, 1]);
+    assert_eq!(counts, [1]);
+    assert!(client.next_deadline().unwrap() > due, "nothing gathers any more");
 }
 
 /// [CL7] A request carries as many operations as it may, and the rest goes into the next one.

@@ -25,6 +25,9 @@ pub(super) struct RequestQueue {
     unproposed: BTreeMap<ClientId, BTreeSet<(Session, Timestamp)>>,
     /// How many those are.
     unproposed_count: usize,
+    /// Since when the next batch has gathered requests while others are in flight *(while it
+    /// does)*.
+    gathering_since: Option<Time>,
     /// The client served last: the next batch starts behind it.
     last_served: ClientId,
 }
@@ -184,7 +187,9 @@ impl Replica {
                     let (client, session, timestamp) = key;
                     step.event(Event::RequestWaiting { client, session, timestamp });
                     self.consider_request_timer(step.now.monotonic);
-                    if self.is_primary() {
+                    if self.config.parameters.batch_gathering_max.is_zero() {
+                        self.try_propose(step);
+                    } else if self.is_primary() {
                         self.timers.propose = Some(step.now.monotonic);
                     }
                 }
@@ -289,7 +294,7 @@ impl Replica {
             self.fill_up_to_checkpoint(step);
         } else if self.has_unproposed() && !log_is_half_full {
             self.filling = false;
-            if self.may_propose() && self.is_worth_an_instance() {
+            if self.may_propose() && self.is_worth_an_instance(step.now.monotonic) {
                 self.choosing = true;
                 step.outputs.push(Output::Choose);
             }
@@ -303,15 +308,22 @@ impl Replica {
     }
 
     /// Whether as many requests wait as are in flight, or as many as fit: then another instance is
-    /// worth its messages. With nothing in flight any request is, so that nobody waits while
-    /// little is asked [PP8].
-    fn is_worth_an_instance(&self) -> bool {
-        if self.last_assigned <= self.last_executed || self.rejoin_queue.has_unproposed() {
-            return true;
-        }
+    /// worth its messages. So is it for any request when nothing is in flight, and for those that
+    /// have gathered for long enough [PP8].
+    fn is_worth_an_instance(&mut self, now: Time) -> bool {
+        let parameters = &self.config.parameters;
         let waiting = self.requests.unproposed_count;
         let in_flight = self.requests.len() - waiting;
-        waiting >= in_flight.min(self.config.parameters.batch_requests_max)
+        if self.last_assigned <= self.last_executed
+            || self.rejoin_queue.has_unproposed()
+            || waiting >= in_flight.min(parameters.batch_requests_max)
+        {
+            return true;
+        }
+        let since = *self.requests.gathering_since.get_or_insert(now);
+        let until = since.after(parameters.batch_gathering_max);
+        self.timers.propose = Some(until);
+        until <= now
     }
 
     /// Whether a replica that rejoins needs more numbers assigned before it may vote [RJ5].
@@ -340,6 +352,7 @@ impl Replica {
         let parameters = &self.config.parameters;
         let requests =
             self.requests.take_batch(parameters.batch_requests_max, parameters.batch_bytes_max);
+        self.requests.gathering_since = None;
         let seq = self.last_assigned.next();
         let time = self.next_batch_time(step);
         let rejoins = self.rejoin_queue.take_batch(&self.config, &self.rejoins, seq, time);

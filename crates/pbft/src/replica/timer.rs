@@ -17,8 +17,9 @@ pub(super) struct Timers {
     /// What a vote against the primary of this view was last put off for, and since when it has
     /// been [TM4].
     put_off: Option<(Watched, Time)>,
-    /// Requests arrived: the primary looks whether they are worth an instance as soon as whatever
-    /// came with them is taken in, too. Due at once, and fires at a tick only [PP8].
+    /// The primary looks whether the requests that wait are worth an instance: at once when some
+    /// arrived, but after whatever came with them, and when they have gathered for long enough.
+    /// Fires at a tick only [PP8].
     pub(super) propose: Option<Time>,
     /// The primary may not have the request: relay it. Runs with `request` [RQ6].
     pub(super) relay: Option<Time>,
@@ -136,7 +137,8 @@ fn is_due(timer: Option<Time>, now: Time) -> bool {
 
 impl Replica {
     pub(super) fn on_tick(&mut self, step: &mut Step<'_>) {
-        if self.timers.propose.take().is_some() {
+        if is_due(self.timers.propose, step.now.monotonic) {
+            self.timers.propose = None;
             self.try_propose(step);
         }
     }

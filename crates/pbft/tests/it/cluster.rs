@@ -187,6 +187,7 @@ pub(crate) fn test_config(replica_count: u32) -> Config {
         checkpoint_period: 4,
         log_window: 16,
         instances_in_flight_max: 4,
+        batch_gathering_max: Duration::ZERO,
         ..Parameters::default()
     };
     config_with(replica_count, parameters)
@@ -431,7 +432,8 @@ impl Cluster {
         }
     }
 
-    fn step(&mut self, replica: u32, input: Input) {
+    /// Hands one input to a replica and carries out what it asks for.
+    pub(crate) fn step(&mut self, replica: u32, input: Input) {
         let now = self.clock(replica);
         let Some(core) = self.machines[replica as usize].replica.as_mut() else { return };
         let mut outputs = Vec::new();

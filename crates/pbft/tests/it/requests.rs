@@ -3,7 +3,7 @@
 use crate::cluster::{Cluster, client_key, seq, test_config, within};
 use pbft::message::{Kind, Outcome, Request, RequestBody};
 use pbft::{
-    ClientId, Event, Message, Reject, ReplicaId, Sender, Session, SignedRequest, Timestamp,
+    ClientId, Event, Input, Message, Reject, ReplicaId, Sender, Session, SignedRequest, Timestamp,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,6 +119,81 @@ fn batches_take_one_request_of_each_client_in_turn() {
     }
     second_batch.sort_unstable();
     assert_eq!(second_batch, [0, 0, 1, 2]);
+}
+
+/// How many requests each batch of the primary carried, from the first one that carried any.
+fn batch_sizes(cluster: &Cluster) -> Vec<usize> {
+    let sizes = cluster.events.iter().filter_map(|(replica, event)| match event {
+        Event::PrePrepared { requests, .. } if *replica == 0 && *requests > 0 => Some(*requests),
+        _ => None,
+    });
+    sizes.collect()
+}
+
+/// [PP8] What comes one by one is not delayed while little is in flight, and gathers while as much
+/// is.
+#[test]
+fn next_batch_carries_as_many_requests_as_are_in_flight() {
+    let mut config = test_config(4);
+    config.parameters.instances_in_flight_max = 8;
+    config.parameters.batch_gathering_max = Duration::from_millis(2);
+    let mut cluster = Cluster::with_config(config);
+    for timestamp in 1..=11 {
+        cluster.ask(0, timestamp, "a");
+    }
+    cluster.deliver_where(|e| e.to == 0 && e.kind() == Kind::Request);
+    assert_eq!(batch_sizes(&cluster), [1, 1, 2, 4], "and three wait");
+}
+
+/// [PP8] When nothing is in flight any more, what waits is ordered, however little it is.
+#[test]
+fn what_gathered_is_ordered_when_nothing_is_in_flight() {
+    let mut config = test_config(4);
+    config.parameters.batch_gathering_max = Duration::from_secs(1);
+    let mut cluster = Cluster::with_config(config);
+    for timestamp in 1..=5 {
+        cluster.ask(0, timestamp, "a");
+    }
+    cluster.deliver_all();
+    let sizes = batch_sizes(&cluster);
+    assert!(sizes.len() < 5, "{sizes:?}: some shared a batch");
+    for timestamp in 1..=5 {
+        assert_eq!(cluster.answered(0, timestamp, "a"), [0, 1, 2, 3]);
+    }
+}
+
+/// [PP8] What is in flight may take long for other reasons than load; nobody waits for it longer
+/// than the bound.
+#[test]
+fn requests_gather_for_so_long_and_no_longer() {
+    let mut config = test_config(4);
+    config.parameters.batch_gathering_max = Duration::from_millis(2);
+    let mut cluster = Cluster::with_config(config);
+    for timestamp in 1..=3 {
+        cluster.ask(0, timestamp, "a");
+    }
+    cluster.deliver_where(|e| e.to == 0 && e.kind() == Kind::Request);
+    assert_eq!(batch_sizes(&cluster), [1, 1], "and one waits");
+    cluster.advance(Duration::from_millis(1));
+    assert_eq!(batch_sizes(&cluster), [1, 1]);
+    cluster.advance(Duration::from_millis(1));
+    assert_eq!(batch_sizes(&cluster), [1, 1, 1]);
+}
+
+/// [PP8] Requests that come together share a batch, the first ones too.
+#[test]
+fn requests_taken_in_before_a_tick_share_a_batch() {
+    let mut config = test_config(4);
+    config.parameters.batch_gathering_max = Duration::from_millis(2);
+    let mut cluster = Cluster::with_config(config);
+    for timestamp in 1..=5 {
+        let message = Message::Request(cluster.operation(0, timestamp, "a"));
+        let verified = cluster.config.admit(Sender::Client(ClientId::new(0)), message);
+        cluster.step(0, Input::Message(verified.expect("a good request")));
+    }
+    assert_eq!(batch_sizes(&cluster), []);
+    cluster.step(0, Input::Tick);
+    assert_eq!(batch_sizes(&cluster), [5]);
 }
 
 /// [RQ6] A backup relays a request that the primary did not get; the first one that waits again

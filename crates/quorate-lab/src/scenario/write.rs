@@ -44,12 +44,13 @@ fn write_parts(out: &mut String, options: &Options) {
     let _ = writeln!(
         out,
         "\n[cluster]\ncheckpoint_period = {}\nlog_window = {}\ninstances_in_flight = {}\n\
-         batch_requests = {}\nclient_window = {}\nview_change_timeout = {}\n\
+         batch_requests = {}\ngathering = {}\nclient_window = {}\nview_change_timeout = {}\n\
          checkpoint_fill_after = {}",
         p.checkpoint_period,
         p.log_window,
         p.instances_in_flight_max,
         p.batch_requests_max,
+        time(p.batch_gathering_max),
         p.client_window,
         time(p.view_change_timeout),
         time(p.checkpoint_fill_after),

@@ -165,6 +165,7 @@ impl Options {
             checkpoint_period: 8,
             log_window: 32,
             instances_in_flight_max: 4,
+            batch_gathering_max: Duration::ZERO,
             view_change_timeout: Duration::from_millis(500),
             view_change_timeout_max: Duration::from_secs(8),
             checkpoint_fill_after: Duration::from_secs(2),
@@ -174,7 +175,10 @@ impl Options {
         Self {
             replica_count,
             parameters,
-            client: ClientParameters::default(),
+            client: ClientParameters {
+                gathering_max: Duration::ZERO,
+                ..ClientParameters::default()
+            },
             workload: Workload {
                 clients: 3,
                 begins_at: Duration::ZERO,

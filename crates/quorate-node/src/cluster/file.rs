@@ -135,6 +135,7 @@ parameters! {
     client_waiting_bytes_max, waiting_bytes_max, cached_reply_bytes_max, missing_batches_max,
     status_answer_bytes_max, state_parts_per_request_max;
     one_round_reads;
+    batch_gathering_max_ms => batch_gathering_max,
     view_change_timeout_ms => view_change_timeout,
     view_change_timeout_max_ms => view_change_timeout_max,
     view_change_resend_ms => view_change_resend,
