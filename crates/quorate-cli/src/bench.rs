@@ -30,8 +30,8 @@ use spinners::Spinners;
 use std::path::PathBuf;
 use targets::Targets;
 
-/// Sockets that a client has in this process, and files that it needs beside.
-const DESCRIPTORS_PER_CLIENT: u64 = 8;
+/// Descriptors that a client may need beside one for each of its connections.
+const DESCRIPTORS_BESIDE: u64 = 4;
 /// What must be free on the disk.
 const FREE_BYTES_MIN: u64 = 2 << 30;
 
@@ -61,8 +61,12 @@ fn check_room(args: &Bench, suites: &[Suite]) -> Result<()> {
         out.display()
     );
     let all = suites.iter().flat_map(|suite| points(*suite, args));
-    let clients = all.map(|point| point.clients).max().unwrap_or(1);
-    let needed = u64::from(clients) * DESCRIPTORS_PER_CLIENT;
+    let needs = |point: &Point| {
+        let clients = u64::from(point.clients);
+        clients * (u64::from(point.target.links()) + DESCRIPTORS_BESIDE)
+    };
+    let greediest = all.max_by_key(needs).context("there is nothing to measure")?;
+    let (clients, needed) = (greediest.clients, needs(&greediest));
     if let Some(allowed) = getrlimit(Resource::Nofile).current {
         ensure!(
             needed <= allowed,

@@ -44,11 +44,13 @@ pub(crate) enum Suite {
     Throughput,
     /// The etcd API through a gateway, beside a real etcd of three members
     Kv,
+    /// 4, 7, 10 and 13 replicas: what more faults tolerated cost
+    Scale,
 }
 
 impl Suite {
     /// Every one, in the order in which they are measured.
-    pub(crate) const ALL: [Self; 3] = [Self::Micro, Self::Throughput, Self::Kv];
+    pub(crate) const ALL: [Self; 4] = [Self::Micro, Self::Throughput, Self::Kv, Self::Scale];
 
     /// How it is called.
     pub(crate) fn name(self) -> &'static str {
@@ -56,6 +58,7 @@ impl Suite {
             Self::Micro => "micro",
             Self::Throughput => "throughput",
             Self::Kv => "kv",
+            Self::Scale => "scale",
         }
     }
 }

@@ -90,7 +90,9 @@ const WANTED: [Wanted; 24] = [
         r.ops_over("many large", "many")
     }),
     wanted("P7", "4 KB results / unreplicated", More, (0.8, 1.1), NOT_YET),
-    wanted("P8", "seven replicas / four, 512 in flight", More, (0.4, 0.57), NOT_YET),
+    wanted("P8", "seven replicas / four, 512 in flight", More, (0.4, 0.57), |r| {
+        r.ops_over("scale 7", "scale 4")
+    }),
     wanted("P9", "f silent backups / none", More, (0.8, 0.95), NOT_YET),
     wanted("P9", "a primary at 90 % of the time-out / a correct one", More, (0.3, 0.5), NOT_YET),
     wanted("P9", "beside a client that floods / without", More, (0.5, 0.8), NOT_YET),

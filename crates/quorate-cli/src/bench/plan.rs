@@ -19,23 +19,40 @@ pub(super) struct Point {
 }
 
 /// What is asked.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Target {
-    /// Replicas that keep nothing on disk, by their own client.
-    Memory,
-    /// Replicas that sync before they promise anything, by their own client.
-    Durable,
-    /// Such replicas through a gateway.
+    /// So many replicas of the service that does nothing, by their own client.
+    Replicas(u32, Durability),
+    /// Replicas of the store through a gateway. They sync before they promise anything.
     Gateway,
     /// Three members of etcd on the same disk.
     Etcd,
 }
 
+/// n, unless a suite says otherwise.
+pub(super) const REPLICAS: u32 = 4;
+
 impl Target {
+    /// Replicas that keep nothing on disk.
+    const MEMORY: Self = Self::Replicas(REPLICAS, Durability::Memory);
+    /// Replicas that sync before they promise anything.
+    const DURABLE: Self = Self::Replicas(REPLICAS, Durability::Sync);
+
     /// What an acknowledgement of it means, in a word.
     pub(super) fn durability(self) -> String {
-        let durability = if self == Self::Memory { Durability::Memory } else { Durability::Sync };
+        let durability = match self {
+            Self::Replicas(_, durability) => durability,
+            Self::Gateway | Self::Etcd => Durability::Sync,
+        };
         durability.to_string()
+    }
+
+    /// How many connections each of its clients has.
+    pub(super) fn links(self) -> u32 {
+        match self {
+            Self::Replicas(count, _) => count,
+            Self::Gateway | Self::Etcd => 1,
+        }
     }
 }
 
@@ -61,6 +78,7 @@ pub(super) fn points(suite: Suite, args: &Bench) -> Vec<Point> {
         Suite::Micro => micro(load),
         Suite::Throughput => throughput(load, args.clients_max),
         Suite::Kv => kv(args),
+        Suite::Scale => scale(load),
     }
 }
 
@@ -71,7 +89,7 @@ fn micro(load: Load) -> Vec<Point> {
             key,
             workload: format!("{size} {way}"),
             clients: 1,
-            target: Target::Memory,
+            target: Target::MEMORY,
             load: AnyLoad::Null(Load { argument, result, asked, ..load }),
             against: Against::L,
         }
@@ -99,17 +117,30 @@ fn throughput(load: Load, clients_max: u32) -> Vec<Point> {
     let large = Load { argument: 4096, ..many };
     let coalesced = Load { in_flight: CLIENTS, ..load };
     let mut points = vec![
-        point("coalesced", "0/0, 64 in flight", 1, Target::Memory, coalesced),
-        point("many", "0/0, 8 in flight each", CLIENTS, Target::Memory, many),
-        point("many durable", "0/0, 8 in flight each", CLIENTS, Target::Durable, many),
-        point("many large", "4/0, 8 in flight each", CLIENTS, Target::Memory, large),
+        point("coalesced", "0/0, 64 in flight", 1, Target::MEMORY, coalesced),
+        point("many", "0/0, 8 in flight each", CLIENTS, Target::MEMORY, many),
+        point("many durable", "0/0, 8 in flight each", CLIENTS, Target::DURABLE, many),
+        point("many large", "4/0, 8 in flight each", CLIENTS, Target::MEMORY, large),
     ];
     let counts = (0..).map(|power| 1 << power).take_while(|clients| *clients <= clients_max);
     points.extend(counts.map(|clients: u32| {
         let key = if clients == CLIENTS { "headline" } else { "curve" };
-        point(key, "0/0, 1 in flight each", clients, Target::Memory, load)
+        point(key, "0/0, 1 in flight each", clients, Target::MEMORY, load)
     }));
     points
+}
+
+fn scale(load: Load) -> Vec<Point> {
+    let many = Load { in_flight: MANY / CLIENTS, ..load };
+    let point = |(count, key)| Point {
+        key,
+        workload: format!("0/0, 8 in flight each, n = {count}"),
+        clients: CLIENTS,
+        target: Target::Replicas(count, Durability::Memory),
+        load: AnyLoad::Null(many),
+        against: Against::E,
+    };
+    [(4, "scale 4"), (7, "scale 7"), (10, "scale 10"), (13, "scale 13")].map(point).into()
 }
 
 fn kv(args: &Bench) -> Vec<Point> {

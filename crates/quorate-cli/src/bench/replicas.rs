@@ -31,6 +31,10 @@ pub(super) struct Replicas {
     processes: Vec<Process>,
 }
 
+/// Replicas whose turn it is not do nothing while others are measured: they do not fill up to the
+/// next checkpoint because they are idle.
+const NEVER_MS: u32 = 24 * 60 * 60 * 1000;
+
 /// How long a client waits for its first answer.
 const FIRST_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -41,7 +45,10 @@ impl Replicas {
             name: "bench".to_owned(),
             lab: true,
             durability: shape.durability,
-            parameters: ParametersFile::default(),
+            parameters: ParametersFile {
+                checkpoint_fill_after_ms: Some(NEVER_MS),
+                ..ParametersFile::default()
+            },
         };
         let local = LocalCluster::create_for(dir, shape.replicas, shape.clients, settings)?;
         let mut processes = Vec::new();

@@ -61,6 +61,18 @@ fn without_an_etcd_it_is_not_measured_and_the_gateway_is() {
 }
 
 #[test]
+fn clusters_of_several_sizes_are_measured_in_one_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = shortest(folder.path(), &["scale"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = rows(&json);
+    let sizes: Vec<&str> = rows.iter().filter_map(|row| row.0.rsplit(' ').next()).collect();
+    assert_eq!(sizes, ["4", "7", "10", "13"]);
+    assert!(rows.iter().all(|(_, ops)| *ops > 0.0), "{rows:?}");
+}
+
+#[test]
 fn what_cannot_be_measured_is_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let cluster = folder.path().join("cluster");
