@@ -281,7 +281,7 @@ pub const BATCH_BYTES_MAX: usize = 12 << 20;
 /// Why a configuration is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ConfigError {
-    /// Fewer than four replicas tolerate no fault.
+    /// Two or three replicas tolerate no fault, as one does, and none is no cluster.
     TooFewReplicas,
     /// More than [`REPLICA_COUNT_MAX`].
     TooManyReplicas,

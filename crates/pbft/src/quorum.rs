@@ -3,6 +3,7 @@
 //!
 //! | n | f | quorum | weak | prepares beside the pre-prepare |
 //! |---|---|---|---|---|
+//! | 1 | 0 | 1 | 1 | 0 |
 //! | 4 | 1 | 3 | 2 | 2 |
 //! | 5 | 1 | 4 | 2 | 3 |
 //! | 6 | 1 | 4 | 2 | 3 |
@@ -15,7 +16,8 @@
 ///
 /// The papers assume n = 3f+1 and write 2f+1 for a quorum. For any n >= 4 a quorum is
 /// ceil((n+f+1)/2): two of them share at least f+1 replicas, hence a correct one, and one can be
-/// formed although f replicas are silent.
+/// formed although f replicas are silent. One replica alone, which tolerates nothing, agrees with
+/// itself: that is the unreplicated server of the papers' measurements.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Quorums {
     replica_count: u32,
@@ -24,10 +26,10 @@ pub struct Quorums {
 }
 
 impl Quorums {
-    /// The thresholds for `replica_count` replicas; `None` for fewer than four, which tolerate
-    /// no fault.
+    /// The thresholds for `replica_count` replicas; `None` for none, two and three, which tolerate
+    /// no more than one does.
     pub const fn new(replica_count: u32) -> Option<Self> {
-        if replica_count < 4 {
+        if replica_count != 1 && replica_count < 4 {
             return None;
         }
         let fault_bound = (replica_count - 1) / 3;
@@ -74,7 +76,7 @@ mod tests {
     /// [Q1]
     #[test]
     fn two_quorums_share_a_correct_replica_and_one_forms_without_the_faulty() {
-        for replica_count in 4..=200u32 {
+        for replica_count in (4..=200u32).chain([1]) {
             let quorums = Quorums::new(replica_count).unwrap();
             let (n, f) = (replica_count as usize, quorums.fault_bound() as usize);
             assert!(3 * f < n, "f is less than a third of {n}");
@@ -95,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn fewer_than_four_replicas_are_refused() {
-        assert_eq!(Quorums::new(3), None);
+    fn fewer_than_four_replicas_are_refused_unless_one_is_alone() {
+        assert_eq!([0, 2, 3].map(Quorums::new), [None; 3]);
     }
 }

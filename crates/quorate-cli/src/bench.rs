@@ -121,7 +121,8 @@ impl Runner<'_> {
             drift: self.baseline.drift.max(drift),
         };
         for (point, samples) in points.into_iter().zip(samples) {
-            self.rows.push(Row::of(suite.name(), point, &samples, usable)?);
+            let row = Row::of(suite.name(), point, &samples, usable, &self.rows)?;
+            self.rows.push(row);
         }
         Ok(())
     }

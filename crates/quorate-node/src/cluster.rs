@@ -162,6 +162,10 @@ impl Cluster {
             keys.collect::<Result<Vec<_>, _>>()
         };
         let domain = Domain { cluster: parse_id(&file.id)?, epoch: Epoch::new(file.epoch) };
+        if replicas.len() == 1 && !file.lab {
+            // It would look like a cluster, and tolerate nothing.
+            return Err(ContentError::Config(ConfigError::TooFewReplicas));
+        }
         let parameters = file.parameters.resolve();
         let config = Config::new(
             domain,

@@ -379,6 +379,14 @@ impl Replica {
             || (self.admission.amnesia.is_none() && self.admission.answers.are_enough_once(enough))
     }
 
+    /// One replica alone has nobody to be let in by: it goes on with the memory that it has, if it
+    /// has one.
+    pub(super) fn admit_alone(&mut self, step: &mut Step<'_>) {
+        if self.config.replica_count() == 1 && self.admission.amnesia.is_none() {
+            self.consider_admission(step);
+        }
+    }
+
     fn consider_admission(&mut self, step: &mut Step<'_>) {
         if self.admission.is_admitted() {
             return;

@@ -95,6 +95,8 @@ impl Answers {
             those.map(|(peer, known)| (*peer, known.by)).collect()
         };
         let rounds = self.of.values().filter_map(|known| known.last);
+        // Nobody needs no round.
+        let rounds = rounds.chain((enough == 0).then_some(self.round));
         rounds.map(at).find(|those| those.len() >= enough)
     }
 }

@@ -56,6 +56,7 @@ impl Replica {
         self.repair.sent = Some(now);
         self.repair.budgets.clear();
         self.greet_silent_peers(step);
+        self.admit_alone(step);
         if self.admission.follows() {
             let status = self.compose_status();
             step.broadcast(Message::Status(status), Position::ZERO);

@@ -37,6 +37,24 @@ pub(crate) fn order(cluster: &mut Cluster, n: pbft::SeqNum, batch: &Arc<Batch>) 
     cluster.deliver_where(|e| e.to != 0);
 }
 
+/// [Q1] One replica alone agrees with itself, takes checkpoints, and comes back with its memory.
+#[test]
+fn one_replica_alone_orders_and_executes() {
+    let mut cluster = Cluster::new(1);
+    for timestamp in 1..=9 {
+        cluster.ask(0, timestamp, "a");
+        cluster.deliver_all();
+        assert_eq!(cluster.answered(0, timestamp, "a"), [0]);
+    }
+    assert!(cluster.status(0).stable_checkpoint.0 >= seq(8));
+    cluster.crash(0);
+    cluster.start(0);
+    cluster.run(Duration::from_secs(1));
+    cluster.ask(0, 10, "b");
+    cluster.deliver_all();
+    assert_eq!(cluster.answered(0, 10, "b"), [0]);
+}
+
 fn last_reject(cluster: &Cluster, replica: u32) -> Option<Reject> {
     cluster.events.iter().rev().find_map(|(r, event)| match event {
         Event::Rejected { reason, .. } if *r == replica => Some(*reason),

@@ -87,9 +87,11 @@ const WANTED: [Wanted; 24] = [
         |r| r.p50_over("get 1", "etcd get 1"),
     ),
     wanted("P7", "4 KB requests / empty ones, 512 in flight", More, (0.6, 0.75), |r| {
-        r.ops_over("many large", "many")
+        r.ops_over("many arguments", "many")
     }),
-    wanted("P7", "4 KB results / unreplicated", More, (0.8, 1.1), NOT_YET),
+    wanted("P7", "4 KB results / unreplicated, 512 in flight", More, (0.8, 1.1), |r| {
+        r.ops_over("many results", "many results, unreplicated")
+    }),
     wanted("P8", "seven replicas / four, 512 in flight", More, (0.4, 0.57), |r| {
         r.ops_over("scale 7", "scale 4")
     }),

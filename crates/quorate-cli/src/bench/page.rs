@@ -29,7 +29,10 @@ const EXPLAINED: &str = "All processes, replicas, clients and whatever they are 
     and the lowest and the highest. Operations that fail end the run. Durability “memory” means \
     that nothing was written to a disk, “sync” that nothing left a replica before what it \
     promises was synced. One server of etcd is believed by its clients; here a quorum of replicas \
-    agrees, whatever f of them say.";
+    agrees, whatever f of them say. “Unreplicated” is one replica alone, with the same service, \
+    links and signatures and nobody to agree with; of_unreplicated is a row beside that one, in \
+    latency for one client and else in operations a second, and osdi99 and tocs02 say what the \
+    papers measured there.";
 
 /// The page as HTML.
 pub(super) fn page(report: &Report) -> Result<String> {
@@ -70,7 +73,7 @@ fn escaped(text: &str) -> String {
 
 /// Throughput over clients, if that was measured.
 fn curve(rows: &[Row]) -> Result<Option<String>> {
-    let on_curve = |row: &&Row| matches!(row.key, "curve" | "headline");
+    let on_curve = |row: &&Row| matches!(row.key.as_str(), "curve" | "headline");
     let points: Vec<(f64, f64)> = rows
         .iter()
         .filter(on_curve)

@@ -9,13 +9,23 @@ use quorate_node::cluster::Durability;
 /// One row before it is measured.
 #[derive(Clone, Debug)]
 pub(super) struct Point {
-    /// What goals find it by.
-    pub(super) key: &'static str,
+    /// What goals and other rows find it by.
+    pub(super) key: String,
     pub(super) workload: String,
     pub(super) clients: u32,
     pub(super) target: Target,
     pub(super) load: AnyLoad,
     pub(super) against: Against,
+    pub(super) unreplicated: Option<Unreplicated>,
+}
+
+/// Beside what a point is shown: the same of one replica alone, which the papers call unreplicated.
+#[derive(Clone, Debug)]
+pub(super) struct Unreplicated {
+    /// The key of that row.
+    pub(super) key: String,
+    /// What the papers measured as this ratio, by where it stands.
+    pub(super) papers: &'static [(&'static str, f64)],
 }
 
 /// What is asked.
@@ -37,6 +47,9 @@ impl Target {
     const MEMORY: Self = Self::Replicas(REPLICAS, Durability::Memory);
     /// Replicas that sync before they promise anything.
     const DURABLE: Self = Self::Replicas(REPLICAS, Durability::Sync);
+    /// One replica alone: the same service, links, signatures and durability, and nobody to agree
+    /// with.
+    const ALONE: Self = Self::Replicas(1, Durability::Memory);
 
     /// What an acknowledgement of it means, in a word.
     pub(super) fn durability(self) -> String {
@@ -82,45 +95,88 @@ pub(super) fn points(suite: Suite, args: &Bench) -> Vec<Point> {
     }
 }
 
+/// The operations of the papers' micro-benchmarks, and how many times the latency of an
+/// unreplicated server they took there: in OSDI '99, table 1, and in TOCS 2002, figures 9 and 10.
+const OPERATIONS: [Micro; 6] = [
+    micro_operation("0/0 read-write", (0, 0), Asked::Ordered, &[("osdi99", 4.09), ("tocs02", 4.08)]),
+    micro_operation("4/0 read-write", (4, 0), Asked::Ordered, &[("osdi99", 3.07), ("tocs02", 1.66)]),
+    micro_operation("0/4 read-write", (0, 4), Asked::Ordered, &[("osdi99", 1.72), ("tocs02", 1.60)]),
+    micro_operation("0/0 read-only", (0, 0), Asked::Read, &[("osdi99", 1.98), ("tocs02", 1.95)]),
+    micro_operation("4/0 read-only", (4, 0), Asked::Read, &[("osdi99", 1.51), ("tocs02", 1.29)]),
+    micro_operation("0/4 read-only", (0, 4), Asked::Read, &[("osdi99", 1.27), ("tocs02", 1.25)]),
+];
+
+struct Micro {
+    name: &'static str,
+    /// Of the argument and the result.
+    kilobytes: (u32, u32),
+    asked: Asked,
+    papers: &'static [(&'static str, f64)],
+}
+
+const fn micro_operation(
+    name: &'static str,
+    kilobytes: (u32, u32),
+    asked: Asked,
+    papers: &'static [(&'static str, f64)],
+) -> Micro {
+    Micro { name, kilobytes, asked, papers }
+}
+
 fn micro(load: Load) -> Vec<Point> {
-    let point = |key, size: &str, argument, result, asked| {
-        let way = if asked == Asked::Ordered { "read-write" } else { "read-only" };
-        Point {
-            key,
-            workload: format!("{size} {way}"),
-            clients: 1,
-            target: Target::MEMORY,
-            load: AnyLoad::Null(Load { argument, result, asked, ..load }),
-            against: Against::L,
-        }
+    let point = |operation: &Micro, target| {
+        let Micro { name, kilobytes: (argument, result), asked, papers } = *operation;
+        let (argument, result) = (argument as usize * 1024, result * 1024);
+        let load = AnyLoad::Null(Load { argument, result, asked, ..load });
+        let (workload, unreplicated) = if target == Target::ALONE {
+            (alone(name), None)
+        } else {
+            (name.to_owned(), Some(Unreplicated { key: alone(name), papers }))
+        };
+        let (key, against) = (workload.clone(), Against::L);
+        Point { key, workload, clients: 1, target, load, against, unreplicated }
     };
-    vec![
-        point("0/0 read-write", "0/0", 0, 0, Asked::Ordered),
-        point("4/0 read-write", "4/0", 4096, 0, Asked::Ordered),
-        point("0/4 read-write", "0/4", 0, 4096, Asked::Ordered),
-        point("0/0 read-only", "0/0", 0, 0, Asked::Read),
-        point("4/0 read-only", "4/0", 4096, 0, Asked::Read),
-        point("0/4 read-only", "0/4", 0, 4096, Asked::Read),
-    ]
+    let of = |target| OPERATIONS.iter().map(move |operation| point(operation, target));
+    of(Target::ALONE).chain(of(Target::MEMORY)).collect()
+}
+
+/// What a row is called where one replica alone was asked.
+fn alone(workload: &str) -> String {
+    format!("{workload}, unreplicated")
 }
 
 fn throughput(load: Load, clients_max: u32) -> Vec<Point> {
-    let point = |key, workload: &str, clients, target, load| Point {
-        key,
+    let point = |key: &str, workload: &str, clients, target, load| Point {
+        key: key.to_owned(),
         workload: workload.to_owned(),
         clients,
         target,
         load: AnyLoad::Null(load),
         against: Against::E,
+        unreplicated: None,
+    };
+    // TOCS 2002, figure 11: at 200 clients, and at the most that there was.
+    let of_alone = |key, papers, point| Point {
+        unreplicated: Some(Unreplicated { key: alone(key), papers }),
+        ..point
     };
     let many = Load { in_flight: MANY / CLIENTS, ..load };
-    let large = Load { argument: 4096, ..many };
+    let arguments = Load { argument: 4096, ..many };
+    let results = Load { result: 4096, ..many };
     let coalesced = Load { in_flight: CLIENTS, ..load };
+    let (empty, long_results) = ("0/0, 8 in flight each", "0/4, 8 in flight each");
     let mut points = vec![
         point("coalesced", "0/0, 64 in flight", 1, Target::MEMORY, coalesced),
-        point("many", "0/0, 8 in flight each", CLIENTS, Target::MEMORY, many),
-        point("many durable", "0/0, 8 in flight each", CLIENTS, Target::DURABLE, many),
-        point("many large", "4/0, 8 in flight each", CLIENTS, Target::MEMORY, large),
+        point(&alone("many"), &alone(empty), CLIENTS, Target::ALONE, many),
+        point(&alone("many results"), &alone(long_results), CLIENTS, Target::ALONE, results),
+        of_alone("many", &[("tocs02", 0.54)], point("many", empty, CLIENTS, Target::MEMORY, many)),
+        point("many durable", empty, CLIENTS, Target::DURABLE, many),
+        point("many arguments", "4/0, 8 in flight each", CLIENTS, Target::MEMORY, arguments),
+        of_alone(
+            "many results",
+            &[("tocs02", 2.2)],
+            point("many results", long_results, CLIENTS, Target::MEMORY, results),
+        ),
     ];
     let counts = (0..).map(|power| 1 << power).take_while(|clients| *clients <= clients_max);
     points.extend(counts.map(|clients: u32| {
@@ -132,15 +188,16 @@ fn throughput(load: Load, clients_max: u32) -> Vec<Point> {
 
 fn scale(load: Load) -> Vec<Point> {
     let many = Load { in_flight: MANY / CLIENTS, ..load };
-    let point = |(count, key)| Point {
-        key,
+    let point = |count| Point {
+        key: format!("scale {count}"),
         workload: format!("0/0, 8 in flight each, n = {count}"),
         clients: CLIENTS,
         target: Target::Replicas(count, Durability::Memory),
         load: AnyLoad::Null(many),
         against: Against::E,
+        unreplicated: None,
     };
-    [(4, "scale 4"), (7, "scale 7"), (10, "scale 10"), (13, "scale 13")].map(point).into()
+    [4, 7, 10, 13].map(point).into()
 }
 
 fn kv(args: &Bench) -> Vec<Point> {
@@ -148,21 +205,15 @@ fn kv(args: &Bench) -> Vec<Point> {
     for (call, name) in [(Call::Put, "put"), (Call::Get, "get")] {
         for clients in [1, CLIENTS] {
             for target in [Target::Gateway, Target::Etcd] {
-                let key = match (target, call, clients == 1) {
-                    (Target::Etcd, Call::Put, true) => "etcd put 1",
-                    (Target::Etcd, Call::Put, false) => "etcd put 64",
-                    (Target::Etcd, Call::Get, true) => "etcd get 1",
-                    (Target::Etcd, Call::Get, false) => "etcd get 64",
-                    (_, Call::Put, true) => "put 1",
-                    (_, Call::Put, false) => "put 64",
-                    (_, Call::Get, true) => "get 1",
-                    (_, Call::Get, false) => "get 64",
+                let (who, key) = match target {
+                    Target::Etcd => ("etcd", format!("etcd {name} {clients}")),
+                    _ => ("through a gateway", format!("{name} {clients}")),
                 };
-                let who = if target == Target::Etcd { "etcd" } else { "through a gateway" };
                 let load = AnyLoad::Kv(KvLoad { call, span: args.span });
                 let against = if clients == 1 { Against::L } else { Against::E };
                 let workload = format!("{name}, {who}");
-                points.push(Point { key, workload, clients, target, load, against });
+                let unreplicated = None;
+                points.push(Point { key, workload, clients, target, load, against, unreplicated });
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::baseline::Baseline;
 use super::goals::{Goal, Rows, goals};
 use super::page;
-use super::plan::Point;
+use super::plan::{Point, Unreplicated};
 use super::sample::{Sample, Spread};
 use crate::render;
 use anyhow::{Context, Result};
@@ -45,7 +45,7 @@ pub(super) struct Row {
     /// The suite.
     pub(super) id: &'static str,
     #[serde(skip)]
-    pub(super) key: &'static str,
+    pub(super) key: String,
     pub(super) workload: String,
     pub(super) clients: u32,
     pub(super) operations_per_request: f64,
@@ -61,6 +61,8 @@ pub(super) struct Row {
     pub(super) ratio_of: &'static str,
     pub(super) durability: String,
     pub(super) switches: BTreeMap<&'static str, bool>,
+    /// What else is to be said of it, by name.
+    pub(super) also: BTreeMap<&'static str, f64>,
 }
 
 /// More than this between two measurements of E and L, and nothing can be compared.
@@ -90,12 +92,14 @@ impl Machine {
 }
 
 impl Row {
-    /// The medians of repeated measurements.
+    /// The medians of repeated measurements, also beside those of `earlier` rows that the point
+    /// names.
     pub(super) fn of(
         id: &'static str,
         point: Point,
         samples: &[Sample],
         baseline: Option<Baseline>,
+        earlier: &[Self],
     ) -> Result<Self> {
         let spread = |of: &dyn Fn(&Sample) -> f64| {
             Spread::of(samples.iter().map(of)).context("nothing was measured")
@@ -108,6 +112,18 @@ impl Row {
             Against::E => (baseline.map(|base| ops.median / base.echo_ops), "E"),
             Against::L => (baseline.map(|base| p50.median / base.echo_p50_us), "L"),
         };
+        let mut also = BTreeMap::new();
+        if let Some(Unreplicated { key, papers }) = &point.unreplicated {
+            let alone = earlier.iter().find(|row| row.key == *key);
+            if let Some(alone) = alone.filter(|_| baseline.is_some()) {
+                let ratio = match point.against {
+                    Against::E => ops.median / alone.ops_per_second,
+                    Against::L => p50.median / alone.p50_us,
+                };
+                also.extend([("of_unreplicated", ratio)]);
+            }
+            also.extend(papers.iter().copied());
+        }
         Ok(Self {
             id,
             key: point.key,
@@ -124,6 +140,7 @@ impl Row {
             durability: point.target.durability(),
             // What is measured runs with the default parameters.
             switches: BTreeMap::from([("one_round_reads", Parameters::default().one_round_reads)]),
+            also,
         })
     }
 
@@ -132,6 +149,8 @@ impl Row {
             .ratio
             .map_or_else(|| "drifted".to_owned(), |ratio| format!("{ratio:.3} {}", self.ratio_of));
         let (lowest, highest) = self.ops_per_second_range;
+        let also: Vec<String> =
+            self.also.iter().map(|(name, value)| format!("{name} {value:.2}")).collect();
         vec![
             self.id.to_owned(),
             self.workload.clone(),
@@ -143,6 +162,7 @@ impl Row {
             format!("{:.0}", self.p50_us),
             format!("{:.0}", self.p99_us),
             ratio,
+            also.join(", "),
         ]
     }
 }
@@ -214,7 +234,7 @@ fn markdown(headings: &[&str], rows: &[Vec<String>]) -> String {
     format!("| {head} |\n|{}\n{body}", "---|".repeat(headings.len()))
 }
 
-pub(super) const ROW_HEADINGS: [&str; 10] = [
+pub(super) const ROW_HEADINGS: [&str; 11] = [
     "SUITE",
     "WORKLOAD",
     "CLIENTS",
@@ -225,6 +245,7 @@ pub(super) const ROW_HEADINGS: [&str; 10] = [
     "P50 µs",
     "P99 µs",
     "RATIO",
+    "ALSO",
 ];
 
 pub(super) const GOAL_HEADINGS: [&str; 6] = ["GOAL", "MEASURE", "VALUE", "FLOOR", "AIM", "MET"];
@@ -237,7 +258,7 @@ pub(super) mod tests {
     pub(in crate::bench) fn row(key: &'static str, ratio: f64, ops_per_second: f64) -> Row {
         Row {
             id: "test",
-            key,
+            key: key.to_owned(),
             workload: key.to_owned(),
             clients: 1,
             operations_per_request: 1.0,
@@ -250,6 +271,7 @@ pub(super) mod tests {
             ratio_of: "E",
             durability: "memory".to_owned(),
             switches: BTreeMap::new(),
+            also: BTreeMap::new(),
         }
     }
 
@@ -273,6 +295,7 @@ pub(super) mod tests {
             "ratio_of",
             "durability",
             "switches",
+            "also",
         ];
         assert!(fields.iter().all(|field| row.contains_key(*field)), "{row:?}");
         let goal = json["goals"][0].as_object().unwrap();

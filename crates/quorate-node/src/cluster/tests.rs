@@ -56,6 +56,14 @@ fn any_change_of_the_file_changes_its_fingerprint() {
 }
 
 #[test]
+fn one_replica_alone_is_for_laboratories() {
+    let mut alone = file();
+    alone.replica.truncate(1);
+    alone.lab = true;
+    assert_eq!(parse(&alone.to_text()).unwrap().config.quorums.quorum(), 1);
+}
+
+#[test]
 fn mistake_is_reported_with_its_line() {
     let text = file().to_text().replace("epoch = 1", "epoch = 1\nepoc = 2");
     let line = text.lines().position(|line| line == "epoc = 2").unwrap() + 1;
@@ -77,6 +85,7 @@ fn impossible_clusters_are_refused_in_one_line() {
     assert!(wrong(&|file| file.id = "xyz".to_owned()).contains("64 hexadecimal"));
     assert!(wrong(&|file| file.replica[1].id = 3).contains("without a gap"));
     assert!(wrong(&|file| file.replica.truncate(3)).contains("at least 4"));
+    assert!(wrong(&|file| file.replica.truncate(1)).contains("at least 4"));
     assert!(wrong(&|file| file.replica[0].link_key = "00".repeat(32)).contains("link_key"));
     assert!(wrong(&|file| file.replica[0] = member(0, 1, None)).contains("same"));
     assert!(wrong(&|file| file.parameters.log_window = Some(100)).contains("log_window"));
