@@ -17,6 +17,7 @@ mod targets;
 
 use crate::args::bench::{Bench, Suite};
 use crate::commands::cluster::runtime;
+use crate::descriptors;
 use crate::render;
 use anyhow::{Context, Result, ensure};
 use baseline::Baseline;
@@ -24,7 +25,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use plan::{Point, Target, points};
 use quorate_node::setup::LocalCluster;
 use report::{BaselineRow, DRIFT_MAX, Report, Row};
-use rustix::process::{Resource, getrlimit};
 use sample::Sample;
 use spinners::Spinners;
 use std::path::PathBuf;
@@ -67,7 +67,7 @@ fn check_room(args: &Bench, suites: &[Suite]) -> Result<()> {
     };
     let greediest = all.max_by_key(needs).context("there is nothing to measure")?;
     let (clients, needed) = (greediest.clients, needs(&greediest));
-    if let Some(allowed) = getrlimit(Resource::Nofile).current {
+    if let Some(allowed) = descriptors::allow_all() {
         ensure!(
             needed <= allowed,
             "{clients} clients need {needed} file descriptors, and {allowed} are allowed: raise \

@@ -12,6 +12,8 @@ mod bench;
 mod commands;
 #[cfg(feature = "cluster")]
 mod demo;
+#[cfg(feature = "cluster")]
+mod descriptors;
 mod failure;
 #[cfg(feature = "cluster")]
 mod logging;

@@ -137,8 +137,11 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Accepted connections of one peer and class waiting to be taken over; more are closed.
 pub const DOOR_COUNT_MAX: usize = 2;
 
-/// Connections of all clients together, unless configured otherwise; more are closed.
-pub const CLIENT_CONNECTION_COUNT_MAX: usize = 256;
+/// Connections of all clients together, unless configured otherwise; more are closed. Each takes
+/// some 50 KiB, most of it for TLS, and at worst [`CLIENT_QUEUE_BYTES_MAX`], a partial frame and its
+/// client's [`CLIENT_LANE_BYTES_MAX`], if a client asks for much and reads nothing. All of them are
+/// in the cluster's file, and have [`CONNECTION_PER_CLIENT_COUNT_MAX`] each at most.
+pub const CLIENT_CONNECTION_COUNT_MAX: usize = 1024;
 
 /// Connections of one client identity; for one more, its oldest is closed.
 pub const CONNECTION_PER_CLIENT_COUNT_MAX: usize = 4;

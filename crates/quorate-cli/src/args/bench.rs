@@ -27,8 +27,8 @@ pub(crate) struct Bench {
     /// How often each point is measured; medians are shown
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
     pub(crate) repeats: u32,
-    /// The most clients of a curve; a replica serves 256 connections of clients at a time
-    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=256))]
+    /// The most clients of a curve; a replica serves 1024 connections of clients at a time
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) clients_max: u32,
     /// Print everything as one JSON object
     #[arg(long)]

@@ -3,7 +3,7 @@
 use crate::args::cluster::Replica;
 use crate::failure::Negative;
 use crate::recorder;
-use crate::{render, services};
+use crate::{descriptors, render, services};
 use anyhow::Result;
 use quorate_node::home::{Home, HomeError};
 use quorate_node::node::laboratory::Laboratory;
@@ -16,6 +16,7 @@ pub(super) fn run(args: Replica) -> Result<()> {
     if let Some(fingerprint) = args.confirm {
         home.confirm(fingerprint)?;
     }
+    descriptors::allow_all();
     let mut services = services::all();
     let mut laboratory = None;
     if args.behave.is_some() || args.record.is_some() {
