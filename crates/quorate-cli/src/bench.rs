@@ -4,6 +4,7 @@
 
 mod baseline;
 mod etcd;
+mod faults;
 mod goals;
 mod kv;
 mod load;
@@ -14,6 +15,7 @@ mod report;
 mod sample;
 mod spinners;
 mod targets;
+mod work;
 
 use crate::args::bench::{Bench, Suite};
 use crate::commands::cluster::runtime;
@@ -135,7 +137,7 @@ impl Runner<'_> {
         progress.set_prefix(suite.name());
         let mut samples = vec![Vec::new(); points.len()];
         runtime()?.block_on(async {
-            let targets = Targets::start(&dir, points).await?;
+            let mut targets = Targets::start(&dir, points).await?;
             for _ in 0..self.args.repeats {
                 for (point, samples) in points.iter().zip(&mut samples) {
                     let Point { workload, clients, .. } = point;

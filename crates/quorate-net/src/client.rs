@@ -257,6 +257,15 @@ impl Client {
         receiver
     }
 
+    /// Sends a frame to every replica as it is, whatever it is, and does not wait for an answer; for
+    /// laboratories, which flood. As with requests, the oldest that wait give way.
+    pub fn send_frame(&self, frame: Vec<u8>) {
+        let frame = Bytes::from(frame);
+        for link in self.shared.links.values() {
+            link.queue.push(frame.clone());
+        }
+    }
+
     /// Ends all links and tasks. Whoever still waits gets [`ClientError::Closed`], and so does
     /// whoever submits from now on.
     pub async fn close(&self) {

@@ -46,11 +46,14 @@ pub(crate) enum Suite {
     Kv,
     /// 4, 7, 10 and 13 replicas: what more faults tolerated cost
     Scale,
+    /// Replicas, and a client, that are faulty: what the others still do
+    Faults,
 }
 
 impl Suite {
     /// Every one, in the order in which they are measured.
-    pub(crate) const ALL: [Self; 4] = [Self::Micro, Self::Throughput, Self::Kv, Self::Scale];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Micro, Self::Throughput, Self::Kv, Self::Scale, Self::Faults];
 
     /// How it is called.
     pub(crate) fn name(self) -> &'static str {
@@ -59,6 +62,7 @@ impl Suite {
             Self::Throughput => "throughput",
             Self::Kv => "kv",
             Self::Scale => "scale",
+            Self::Faults => "faults",
         }
     }
 }

@@ -95,13 +95,24 @@ const WANTED: [Wanted; 24] = [
     wanted("P8", "seven replicas / four, 512 in flight", More, (0.4, 0.57), |r| {
         r.ops_over("scale 7", "scale 4")
     }),
-    wanted("P9", "f silent backups / none", More, (0.8, 0.95), NOT_YET),
-    wanted("P9", "a primary at 90 % of the time-out / a correct one", More, (0.3, 0.5), NOT_YET),
-    wanted("P9", "beside a client that floods / without", More, (0.5, 0.8), NOT_YET),
-    wanted("P9", "one lying replica / none", More, (0.8, 0.95), NOT_YET),
+    wanted("P9", "f silent backups / none", More, (0.8, 0.95), |r| r.ratio("f backups silent")),
+    wanted("P9", "a primary at 90 % of the time-out / a correct one", More, (0.3, 0.5), |r| {
+        r.ratio("primary at 90 % of the time-out")
+    }),
+    wanted("P9", "beside a client that floods / without", More, (0.5, 0.8), |r| {
+        r.ratio("one client more floods")
+    }),
+    wanted("P9", "one lying replica / none, the worse of two lies", More, (0.8, 0.95), |r| {
+        let votes = r.ratio("f backups vote for what nobody proposed")?;
+        Some(votes.min(r.ratio("f backups give wrong results")?))
+    }),
     wanted("P9", "during a state transfer / before", More, (0.5, 0.8), NOT_YET),
-    wanted("P10", "seconds without service when the primary is killed", Less, (3.0, 1.0), NOT_YET),
-    wanted("P10", "an idle view change / one operation", Less, (5.0, 2.0), NOT_YET),
+    wanted("P10", "seconds without service when the primary is killed", Less, (3.0, 1.0), |r| {
+        Some(r.find("primary killed")?.longest_gap_ms? / 1000.0)
+    }),
+    wanted("P10", "an idle view change / one operation", Less, (5.0, 2.0), |r| {
+        r.find("idle")?.also.get("of_one_operation").copied()
+    }),
     wanted("P11", "puts beside a million keys / beside none", More, (0.7, 0.9), NOT_YET),
     wanted("P11", "longest pause at a checkpoint, in milliseconds", Less, (20.0, 3.0), NOT_YET),
     wanted("P11", "state transfer, in megabytes a second", More, (50.0, 200.0), NOT_YET),

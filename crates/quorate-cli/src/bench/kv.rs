@@ -1,11 +1,12 @@
 //! Clients of the etcd API, the same for a gateway and for etcd itself.
 
 use super::load::{PATIENCE, WARM_UP};
-use super::sample::{Sample, histogram, note};
+use super::sample::{Gaps, Sample, histogram, note};
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use quorate_gateway::etcd::etcdserverpb as pb;
 use quorate_gateway::etcd::etcdserverpb::kv_client::KvClient;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -47,15 +48,17 @@ impl KvLoad {
         }
         let begin = Instant::now() + WARM_UP;
         let end = begin + self.span;
+        let gaps = Arc::new(Gaps::from(begin));
         for (kv, key) in connections {
-            callers.spawn(self.call_until(kv, key, begin, end));
+            callers.spawn(self.call_until(kv, key, (begin, end), Arc::clone(&gaps)));
         }
         let mut latencies = histogram()?;
         while let Some(caller) = callers.join_next().await {
             latencies.add(caller.context("a caller failed")??)?;
         }
         let calls = latencies.len();
-        Sample::new(latencies, calls, self.span)
+        let sample = Sample::new(latencies, calls, self.span)?;
+        Ok(sample.with_longest_gap(gaps.end_at(end)))
     }
 
     /// Counts what is answered between the two moments.
@@ -63,8 +66,8 @@ impl KvLoad {
         self,
         mut kv: KvClient<Channel>,
         key: Vec<u8>,
-        begin: Instant,
-        end: Instant,
+        (begin, end): (Instant, Instant),
+        gaps: Arc<Gaps>,
     ) -> Result<Histogram<u64>> {
         let mut latencies = histogram()?;
         loop {
@@ -76,6 +79,7 @@ impl KvLoad {
             }
             if answered >= begin {
                 note(&mut latencies, answered - called);
+                gaps.answered_at(answered);
             }
         }
     }

@@ -32,7 +32,7 @@ const EXPLAINED: &str = "All processes, replicas, clients and whatever they are 
     agrees, whatever f of them say. “Unreplicated” is one replica alone, with the same service, \
     links and signatures and nobody to agree with; of_unreplicated is a row beside that one, in \
     latency for one client and else in operations a second, and osdi99 and tocs02 say what the \
-    papers measured there.";
+    papers measured there. A gap is the longest time in which no caller was answered.";
 
 /// The page as HTML.
 pub(super) fn page(report: &Report) -> Result<String> {

@@ -1,9 +1,12 @@
 //! What each suite measures.
 
+use super::faults::Fault;
 use super::kv::{Call, KvLoad};
-use super::load::{Asked, Load};
+use super::load::Load;
 use super::report::Against;
+use super::work::{Asked, Work};
 use crate::args::bench::{Bench, Suite};
+use quorate_adversary::{Behaviour, Phase};
 use quorate_node::cluster::Durability;
 
 /// One row before it is measured.
@@ -17,6 +20,8 @@ pub(super) struct Point {
     pub(super) load: AnyLoad,
     pub(super) against: Against,
     pub(super) unreplicated: Option<Unreplicated>,
+    /// What goes wrong meanwhile.
+    pub(super) fault: Option<Fault>,
 }
 
 /// Beside what a point is shown: the same of one replica alone, which the papers call unreplicated.
@@ -73,7 +78,7 @@ impl Target {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum AnyLoad {
     /// In Quorate's own protocol.
-    Null(Load),
+    Own(Load),
     /// In etcd's.
     Kv(KvLoad),
 }
@@ -85,22 +90,37 @@ const CLIENTS: u32 = 64;
 
 /// The points of a suite, in the order of its table.
 pub(super) fn points(suite: Suite, args: &Bench) -> Vec<Point> {
-    let load =
-        Load { in_flight: 1, argument: 0, result: 0, asked: Asked::Ordered, span: args.span };
+    let load = Load { in_flight: 1, work: Work::EMPTY, span: args.span };
     match suite {
         Suite::Micro => micro(load),
         Suite::Throughput => throughput(load, args.clients_max),
         Suite::Kv => kv(args),
         Suite::Scale => scale(load),
+        Suite::Faults => faults(load),
     }
 }
 
 /// The operations of the papers' micro-benchmarks, and how many times the latency of an
 /// unreplicated server they took there: in OSDI '99, table 1, and in TOCS 2002, figures 9 and 10.
 const OPERATIONS: [Micro; 6] = [
-    micro_operation("0/0 read-write", (0, 0), Asked::Ordered, &[("osdi99", 4.09), ("tocs02", 4.08)]),
-    micro_operation("4/0 read-write", (4, 0), Asked::Ordered, &[("osdi99", 3.07), ("tocs02", 1.66)]),
-    micro_operation("0/4 read-write", (0, 4), Asked::Ordered, &[("osdi99", 1.72), ("tocs02", 1.60)]),
+    micro_operation(
+        "0/0 read-write",
+        (0, 0),
+        Asked::Ordered,
+        &[("osdi99", 4.09), ("tocs02", 4.08)],
+    ),
+    micro_operation(
+        "4/0 read-write",
+        (4, 0),
+        Asked::Ordered,
+        &[("osdi99", 3.07), ("tocs02", 1.66)],
+    ),
+    micro_operation(
+        "0/4 read-write",
+        (0, 4),
+        Asked::Ordered,
+        &[("osdi99", 1.72), ("tocs02", 1.60)],
+    ),
     micro_operation("0/0 read-only", (0, 0), Asked::Read, &[("osdi99", 1.98), ("tocs02", 1.95)]),
     micro_operation("4/0 read-only", (4, 0), Asked::Read, &[("osdi99", 1.51), ("tocs02", 1.29)]),
     micro_operation("0/4 read-only", (0, 4), Asked::Read, &[("osdi99", 1.27), ("tocs02", 1.25)]),
@@ -127,14 +147,15 @@ fn micro(load: Load) -> Vec<Point> {
     let point = |operation: &Micro, target| {
         let Micro { name, kilobytes: (argument, result), asked, papers } = *operation;
         let (argument, result) = (argument as usize * 1024, result * 1024);
-        let load = AnyLoad::Null(Load { argument, result, asked, ..load });
+        let work = Work::Nothing { argument, result, asked };
+        let load = AnyLoad::Own(Load { work, ..load });
         let (workload, unreplicated) = if target == Target::ALONE {
             (alone(name), None)
         } else {
             (name.to_owned(), Some(Unreplicated { key: alone(name), papers }))
         };
         let (key, against) = (workload.clone(), Against::L);
-        Point { key, workload, clients: 1, target, load, against, unreplicated }
+        Point { key, workload, clients: 1, target, load, against, unreplicated, fault: None }
     };
     let of = |target| OPERATIONS.iter().map(move |operation| point(operation, target));
     of(Target::ALONE).chain(of(Target::MEMORY)).collect()
@@ -151,9 +172,10 @@ fn throughput(load: Load, clients_max: u32) -> Vec<Point> {
         workload: workload.to_owned(),
         clients,
         target,
-        load: AnyLoad::Null(load),
+        load: AnyLoad::Own(load),
         against: Against::E,
         unreplicated: None,
+        fault: None,
     };
     // TOCS 2002, figure 11: at 200 clients, and at the most that there was.
     let of_alone = |key, papers, point| Point {
@@ -161,8 +183,9 @@ fn throughput(load: Load, clients_max: u32) -> Vec<Point> {
         ..point
     };
     let many = Load { in_flight: MANY / CLIENTS, ..load };
-    let arguments = Load { argument: 4096, ..many };
-    let results = Load { result: 4096, ..many };
+    let work = |argument, result| Work::Nothing { argument, result, asked: Asked::Ordered };
+    let arguments = Load { work: work(4096, 0), ..many };
+    let results = Load { work: work(0, 4096), ..many };
     let coalesced = Load { in_flight: CLIENTS, ..load };
     let (empty, long_results) = ("0/0, 8 in flight each", "0/4, 8 in flight each");
     let mut points = vec![
@@ -193,12 +216,56 @@ fn scale(load: Load) -> Vec<Point> {
         workload: format!("0/0, 8 in flight each, n = {count}"),
         clients: CLIENTS,
         target: Target::Replicas(count, Durability::Memory),
-        load: AnyLoad::Null(many),
+        load: AnyLoad::Own(many),
         against: Against::E,
         unreplicated: None,
+        fault: None,
     };
     [4, 7, 10, 13].map(point).into()
 }
+
+/// The faults that are measured beside the same load without one.
+const FAULTS: [(&str, Fault); 5] = [
+    ("f backups silent", Fault::Backups(Behaviour::NonResponding)),
+    (
+        "f backups vote for what nobody proposed",
+        Fault::Backups(Behaviour::FaultyNode { phase: Phase::Commit }),
+    ),
+    ("f backups give wrong results", Fault::Backups(Behaviour::FaultyReplies)),
+    ("primary at 90 % of the time-out", Fault::Primary(Behaviour::SlowPrimary { percent: 90 })),
+    ("one client more floods", Fault::Flood),
+];
+
+fn faults(load: Load) -> Vec<Point> {
+    let many = Load { in_flight: MANY / CLIENTS, ..load };
+    let point = |name: &str, target, fault, against| Point {
+        key: name.to_owned(),
+        workload: format!("0/0, 8 in flight each, {name}"),
+        clients: CLIENTS,
+        target,
+        load: AnyLoad::Own(many),
+        against,
+        unreplicated: None,
+        fault,
+    };
+    let mut points = vec![point(FAULT_FREE, Target::MEMORY, None, Against::E)];
+    points.extend(
+        FAULTS.map(|(name, fault)| {
+            point(name, Target::MEMORY, Some(fault), Against::Row(FAULT_FREE))
+        }),
+    );
+    points.push(point("primary killed", Target::DURABLE, Some(Fault::KilledPrimary), Against::E));
+    points.push(Point {
+        workload: "0/0, then an idle view change".to_owned(),
+        clients: 1,
+        load: AnyLoad::Own(load),
+        ..point("idle", Target::MEMORY, Some(Fault::IdleViewChange), Against::L)
+    });
+    points
+}
+
+/// Beside what faults are shown.
+const FAULT_FREE: &str = "fault-free";
 
 fn kv(args: &Bench) -> Vec<Point> {
     let mut points = Vec::new();
@@ -212,8 +279,16 @@ fn kv(args: &Bench) -> Vec<Point> {
                 let load = AnyLoad::Kv(KvLoad { call, span: args.span });
                 let against = if clients == 1 { Against::L } else { Against::E };
                 let workload = format!("{name}, {who}");
-                let unreplicated = None;
-                points.push(Point { key, workload, clients, target, load, against, unreplicated });
+                points.push(Point {
+                    key,
+                    workload,
+                    clients,
+                    target,
+                    load,
+                    against,
+                    unreplicated: None,
+                    fault: None,
+                });
             }
         }
     }

@@ -1,16 +1,18 @@
 //! The replicas that are measured: real processes on this machine.
 
-use super::load::Load;
+use super::load::{Load, PATIENCE};
 use super::sample::Sample;
+use super::work::Work;
+use crate::commands::cluster::{behave, status};
 use crate::processes::Process;
-use crate::services::NULL;
-use anyhow::{Context, Result};
-use pbft::ClientParameters;
-use pbft::message::Operation;
+use anyhow::{Context, Result, bail};
+use pbft::{ClientParameters, Config};
+use quorate_adversary::Behaviour;
 use quorate_net::{Client, ClientSettings};
+use quorate_node::admin::{self, Request, Response};
 use quorate_node::cluster::{Durability, ParametersFile};
+use quorate_node::home::{Home, Membership};
 use quorate_node::setup::{ClusterSettings, LocalCluster};
-use quorate_services::null;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -35,6 +37,12 @@ pub(super) struct Replicas {
 /// next checkpoint because they are idle.
 const NEVER_MS: u32 = 24 * 60 * 60 * 1000;
 
+/// How long replicas may take to be whole again by themselves, after a fault or a start.
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often they are made to change views to be so.
+const RECOVERIES: u32 = 4;
+
 /// How long a client waits for its first answer.
 const FIRST_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -52,41 +60,136 @@ impl Replicas {
         };
         let local = LocalCluster::create_for(dir, shape.replicas, shape.clients, settings)?;
         let mut processes = Vec::new();
-        for (id, home) in local.replica_homes().enumerate() {
-            let mut process = Process::replica_with(&home, &["--null-service"])?;
-            process.listening().await.with_context(|| format!("replica {id}"))?;
-            processes.push(process);
+        for (id, home) in (0..).zip(local.replica_homes()) {
+            processes.push(start_replica(&home, id).await?);
         }
         Ok(Self { local, processes })
+    }
+
+    /// The primary of the view that enough of them have reached.
+    pub(super) fn primary(&self) -> Result<u32> {
+        self.report()?.cluster.primary.context("the replicas do not say who is primary")
+    }
+
+    /// The view that enough of them have reached.
+    pub(super) fn view(&self) -> Result<u64> {
+        self.report()?.cluster.view.context("the replicas do not say in which view they are")
+    }
+
+    /// What they say of themselves.
+    pub(super) fn report(&self) -> Result<status::Report> {
+        // Asking blocks, for as short as replicas on this machine take to answer.
+        tokio::task::block_in_place(|| status::collect(self.local.root()))
+    }
+
+    /// What is the same for all of them.
+    pub(super) fn config(&self) -> &Config {
+        &self.local.cluster.config
+    }
+
+    /// Makes one behave like this.
+    pub(super) fn make_faulty(&self, id: u32, behaviour: Behaviour) -> Result<()> {
+        let request = Request::Break { behaviour: behaviour.to_string(), for_ms: None, seed: 0 };
+        behave::tell(self.local.root(), id, &request)
+    }
+
+    /// Makes one behave well again.
+    pub(super) fn heal(&self, id: u32) -> Result<()> {
+        behave::tell(self.local.root(), id, &Request::Heal {})
+    }
+
+    /// What one has counted under this name.
+    pub(super) fn counter(&self, id: u32, name: &str) -> Result<u64> {
+        let path = self.home(id)?.admin_path();
+        match admin::ask(&path, &Request::Counters {}, FIRST_TIMEOUT)? {
+            Response::Counters { counters } => Ok(counters.get(name).copied().unwrap_or_default()),
+            other => bail!("replica {id} answered {other:?} to the question what it has counted"),
+        }
+    }
+
+    /// Ends one as SIGKILL does.
+    pub(super) async fn kill(&mut self, id: u32) -> Result<()> {
+        self.processes.get_mut(id as usize).context("no such replica")?.kill().await
+    }
+
+    /// Starts one again that has ended, with what it remembers.
+    pub(super) async fn start_again(&mut self, id: u32) -> Result<()> {
+        let process = start_replica(&self.home(id)?, id).await?;
+        *self.processes.get_mut(id as usize).context("no such replica")? = process;
+        Ok(())
+    }
+
+    /// Waits until all take part in one view, behave well, and none is behind. A replica that has
+    /// left its view alone stays out of it until the others leave it too; so they are made to, by
+    /// silencing the primary.
+    pub(super) async fn until_whole(&self) -> Result<()> {
+        let is_whole = |report: &status::Report| {
+            let view = report.cluster.view;
+            let mut rows = report.replicas.iter();
+            rows.all(|row| row.is_up_to_date() && row.behaviour.is_none() && row.view == view)
+        };
+        for _ in 0..RECOVERIES {
+            if self.wait_for(RECOVERY_TIMEOUT, is_whole).await.is_ok() {
+                return Ok(());
+            }
+            let primary = self.primary()?;
+            self.make_faulty(primary, Behaviour::NonResponding)?;
+            close(self.clients(1).await?).await;
+            self.heal(primary)?;
+        }
+        self.until(is_whole).await.context("the replicas did not recover from a fault")
+    }
+
+    /// Waits until this is so.
+    pub(super) async fn until(&self, is_so: impl Fn(&status::Report) -> bool) -> Result<()> {
+        self.wait_for(PATIENCE, is_so).await
+    }
+
+    async fn wait_for(
+        &self,
+        patience: Duration,
+        is_so: impl Fn(&status::Report) -> bool,
+    ) -> Result<()> {
+        let waited = status::wait_for(self.local.root(), patience, is_so).await;
+        waited.map(|_| ()).with_context(|| format!("not within {patience:?}"))
+    }
+
+    fn home(&self, id: u32) -> Result<Home> {
+        self.local.replica_homes().nth(id as usize).context("no such replica")
+    }
+
+    /// What is needed to be one of the clients.
+    pub(super) fn membership(&self, client: u32) -> Result<Membership> {
+        Ok(self.local.client_home(client).membership()?)
     }
 
     /// Clients, each with an identity of its own and a link to every replica, that have all been
     /// answered once.
     pub(super) async fn clients(&self, count: u32) -> Result<Vec<Client>> {
-        let mut clients = Vec::new();
-        for id in 0..count {
-            let home = self.local.client_home(id);
-            let settings = home.client_settings(&home.membership()?)?;
-            let parameters = ClientParameters::default();
-            let client = Client::start(ClientSettings { parameters, ..settings });
-            clients.push(client.context("cannot use the keys of a client")?);
-        }
+        let clients: Vec<Client> =
+            (0..count).map(|id| self.start_client(id)).collect::<Result<_>>()?;
         for client in &clients {
             let deadline = Instant::now() + FIRST_TIMEOUT;
-            let body = null::operation(0, 0);
-            let answered = client.submit(Operation { service: NULL, body }, deadline).await;
+            let answered = Work::EMPTY.ask(client, (0, 0), deadline).await;
             answered.context("the replicas do not answer")?;
         }
         Ok(clients)
+    }
+
+    /// A client that has not been answered yet.
+    pub(super) fn start_client(&self, id: u32) -> Result<Client> {
+        let home = self.local.client_home(id);
+        let settings = home.client_settings(&home.membership()?)?;
+        let parameters = ClientParameters::default();
+        let client = Client::start(ClientSettings { parameters, ..settings });
+        client.context("cannot use the keys of a client")
     }
 
     /// Lets so many clients ask, once.
     pub(super) async fn sample(&self, load: Load, clients: u32) -> Result<Sample> {
         let clients = self.clients(clients).await?;
         let sample = load.run(&clients).await;
-        for client in clients {
-            client.close().await;
-        }
+        close(clients).await;
         sample
     }
 
@@ -96,6 +199,19 @@ impl Replicas {
             process.stop().await?;
         }
         Ok(())
+    }
+}
+
+async fn start_replica(home: &Home, id: u32) -> Result<Process> {
+    let mut process = Process::replica_with(home, &["--null-service"])?;
+    process.listening().await.with_context(|| format!("replica {id}"))?;
+    Ok(process)
+}
+
+/// Ends the links of clients that are not needed any more.
+pub(super) async fn close(clients: Vec<Client>) {
+    for client in clients {
+        client.close().await;
     }
 }
 

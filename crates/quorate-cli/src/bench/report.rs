@@ -56,6 +56,8 @@ pub(super) struct Row {
     /// The lowest and the highest of the repeated measurements.
     pub(super) p50_us_range: (f64, f64),
     pub(super) p99_us: f64,
+    /// The longest time in which no caller was answered, of all repeated measurements.
+    pub(super) longest_gap_ms: Option<f64>,
     /// `None` if the baseline drifted.
     pub(super) ratio: Option<f64>,
     pub(super) ratio_of: &'static str,
@@ -75,6 +77,8 @@ pub(super) enum Against {
     E,
     /// The median latency, as a multiple of L.
     L,
+    /// Operations a second, as a share of those of the earlier row with this key.
+    Row(&'static str),
 }
 
 impl Machine {
@@ -108,22 +112,31 @@ impl Row {
         let p50 = spread(&|sample| sample.quantile_us(0.5))?;
         let per_request =
             |sample: &Sample| sample.operations as f64 / sample.requests.max(1) as f64;
+        let earlier = |key: &str| {
+            let row = earlier.iter().find(|row| row.key == key);
+            row.filter(|_| baseline.is_some())
+        };
         let (ratio, ratio_of) = match point.against {
             Against::E => (baseline.map(|base| ops.median / base.echo_ops), "E"),
             Against::L => (baseline.map(|base| p50.median / base.echo_p50_us), "L"),
+            Against::Row(key) => (earlier(key).map(|row| ops.median / row.ops_per_second), key),
         };
         let mut also = BTreeMap::new();
+        for name in samples.iter().flat_map(|sample| sample.also.keys()) {
+            let values = samples.iter().filter_map(|sample| sample.also.get(name).copied());
+            also.extend(Spread::of(values).map(|spread| (*name, spread.median)));
+        }
         if let Some(Unreplicated { key, papers }) = &point.unreplicated {
-            let alone = earlier.iter().find(|row| row.key == *key);
-            if let Some(alone) = alone.filter(|_| baseline.is_some()) {
+            also.extend(earlier(key).map(|alone| {
                 let ratio = match point.against {
-                    Against::E => ops.median / alone.ops_per_second,
                     Against::L => p50.median / alone.p50_us,
+                    Against::E | Against::Row(_) => ops.median / alone.ops_per_second,
                 };
-                also.extend([("of_unreplicated", ratio)]);
-            }
+                ("of_unreplicated", ratio)
+            }));
             also.extend(papers.iter().copied());
         }
+        let longest_gap = samples.iter().filter_map(|sample| sample.longest_gap).max();
         Ok(Self {
             id,
             key: point.key,
@@ -135,6 +148,7 @@ impl Row {
             p50_us: p50.median,
             p50_us_range: p50.range,
             p99_us: spread(&|sample| sample.quantile_us(0.99))?.median,
+            longest_gap_ms: longest_gap.map(|gap| 1000.0 * gap.as_secs_f64()),
             ratio,
             ratio_of,
             durability: point.target.durability(),
@@ -161,6 +175,7 @@ impl Row {
             format!("{:.1}", self.operations_per_request),
             format!("{:.0}", self.p50_us),
             format!("{:.0}", self.p99_us),
+            self.longest_gap_ms.map_or_else(|| "-".to_owned(), |gap| format!("{gap:.0}")),
             ratio,
             also.join(", "),
         ]
@@ -234,7 +249,7 @@ fn markdown(headings: &[&str], rows: &[Vec<String>]) -> String {
     format!("| {head} |\n|{}\n{body}", "---|".repeat(headings.len()))
 }
 
-pub(super) const ROW_HEADINGS: [&str; 11] = [
+pub(super) const ROW_HEADINGS: [&str; 12] = [
     "SUITE",
     "WORKLOAD",
     "CLIENTS",
@@ -244,6 +259,7 @@ pub(super) const ROW_HEADINGS: [&str; 11] = [
     "OPS/REQUEST",
     "P50 µs",
     "P99 µs",
+    "GAP ms",
     "RATIO",
     "ALSO",
 ];
@@ -267,6 +283,7 @@ pub(super) mod tests {
             p50_us: 1.0,
             p50_us_range: (1.0, 1.0),
             p99_us: 1.0,
+            longest_gap_ms: Some(1.0),
             ratio: Some(ratio),
             ratio_of: "E",
             durability: "memory".to_owned(),
@@ -291,6 +308,7 @@ pub(super) mod tests {
             "ops_per_second",
             "p50_us",
             "p99_us",
+            "longest_gap_ms",
             "ratio",
             "ratio_of",
             "durability",

@@ -2,7 +2,10 @@
 
 use anyhow::{Result, ensure};
 use hdrhistogram::Histogram;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// What callers found in one span of time.
 #[derive(Clone, Debug)]
@@ -13,6 +16,10 @@ pub(super) struct Sample {
     pub(super) requests: u64,
     /// The span.
     pub(super) span: Duration,
+    /// The longest time in it in which nothing was answered, if somebody looked.
+    pub(super) longest_gap: Option<Duration>,
+    /// What else was found, by name.
+    pub(super) also: BTreeMap<&'static str, f64>,
     latencies: Histogram<u64>,
 }
 
@@ -35,7 +42,18 @@ impl Sample {
     /// If nothing was answered: that is no measurement.
     pub(super) fn new(latencies: Histogram<u64>, requests: u64, span: Duration) -> Result<Self> {
         ensure!(!latencies.is_empty(), "not one operation was answered in {span:?}");
-        Ok(Self { operations: latencies.len(), requests, span, latencies })
+        let (operations, also) = (latencies.len(), BTreeMap::new());
+        Ok(Self { operations, requests, span, longest_gap: None, also, latencies })
+    }
+
+    pub(super) fn with_longest_gap(self, longest: Duration) -> Self {
+        Self { longest_gap: Some(longest), ..self }
+    }
+
+    /// With something else that was found.
+    pub(super) fn and(mut self, name: &'static str, value: f64) -> Self {
+        self.also.insert(name, value);
+        self
     }
 
     pub(super) fn per_second(&self) -> f64 {
@@ -45,6 +63,37 @@ impl Sample {
     /// The latency that this share of the operations did not exceed, in microseconds.
     pub(super) fn quantile_us(&self, share: f64) -> f64 {
         self.latencies.value_at_quantile(share) as f64 / 1000.0
+    }
+}
+
+/// The longest time in which no caller was answered.
+#[derive(Debug)]
+pub(super) struct Gaps(Mutex<Gap>);
+
+#[derive(Clone, Copy, Debug)]
+struct Gap {
+    since: Instant,
+    longest: Duration,
+}
+
+impl Gaps {
+    /// From this moment on.
+    pub(super) fn from(begin: Instant) -> Self {
+        Self(Mutex::new(Gap { since: begin, longest: Duration::ZERO }))
+    }
+
+    /// A caller was answered.
+    pub(super) fn answered_at(&self, now: Instant) {
+        let mut gap = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Callers on two threads may come here in the other order.
+        gap.longest = gap.longest.max(now.saturating_duration_since(gap.since));
+        gap.since = gap.since.max(now);
+    }
+
+    /// The longest, once nobody calls any more.
+    pub(super) fn end_at(&self, end: Instant) -> Duration {
+        self.answered_at(end);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).longest
     }
 }
 
@@ -85,10 +134,26 @@ mod tests {
         for micros in 1..=100 {
             note(&mut latencies, Duration::from_micros(micros));
         }
-        let sample = Sample::new(latencies, 10, Duration::from_secs(2)).unwrap();
+        let span = Duration::from_secs(2);
+        let sample = Sample::new(latencies, 10, span).unwrap();
         assert_eq!(sample.per_second(), 50.0);
         assert!((sample.quantile_us(0.5) - 50.0).abs() < 0.1);
         assert!((sample.quantile_us(0.99) - 99.0).abs() < 0.2);
-        assert!(Sample::new(histogram().unwrap(), 0, Duration::from_secs(1)).is_err());
+        assert!(Sample::new(histogram().unwrap(), 0, span).is_err());
+    }
+
+    #[test]
+    fn longest_gap_counts_from_the_beginning_and_to_the_end() {
+        let begin = Instant::now();
+        let after = |millis| begin + Duration::from_millis(millis);
+        let gaps = |answers: &[u64]| {
+            let gaps = Gaps::from(begin);
+            answers.iter().for_each(|millis| gaps.answered_at(after(*millis)));
+            gaps.end_at(after(100)).as_millis()
+        };
+        assert_eq!(gaps(&[10, 60, 70]), 50);
+        assert_eq!(gaps(&[70, 80]), 70);
+        assert_eq!(gaps(&[10, 20]), 80);
+        assert_eq!(gaps(&[60, 20, 70]), 60, "whoever comes late brings no gap");
     }
 }

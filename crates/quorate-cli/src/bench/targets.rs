@@ -29,7 +29,8 @@ impl Targets {
             let home = dir.join(targets.0.len().to_string());
             let running = match *target {
                 Target::Replicas(replicas, durability) => {
-                    let shape = Shape { replicas, clients, durability };
+                    // One more, who floods.
+                    let shape = Shape { replicas, clients: clients + 1, durability };
                     Running::Replicas(Replicas::start(&home, &shape).await?)
                 }
                 Target::Gateway => Running::Gateway(Gateway::start(&home, REPLICAS).await?),
@@ -41,13 +42,14 @@ impl Targets {
     }
 
     /// Measures one point once.
-    pub(super) async fn sample(&self, point: &Point) -> Result<Sample> {
-        let running = self.0.iter().find(|(target, _)| *target == point.target);
+    pub(super) async fn sample(&mut self, point: &Point) -> Result<Sample> {
+        let running = self.0.iter_mut().find(|(target, _)| *target == point.target);
         let (target, running) = running.context("a target was not started")?;
         match (running, point.load) {
-            (Running::Replicas(replicas), AnyLoad::Null(load)) => {
-                replicas.sample(load, point.clients).await
-            }
+            (Running::Replicas(replicas), AnyLoad::Own(load)) => match point.fault {
+                Some(fault) => fault.sample(replicas, load, point.clients).await,
+                None => replicas.sample(load, point.clients).await,
+            },
             (Running::Gateway(gateway), AnyLoad::Kv(load)) => {
                 load.run(std::slice::from_ref(&gateway.endpoint), point.clients).await
             }

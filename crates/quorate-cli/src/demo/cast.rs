@@ -9,14 +9,6 @@ use quorate_node::admin::Request;
 use quorate_node::setup::LocalCluster;
 use std::collections::BTreeSet;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
-
-/// A replica has caught up when it is this close to the one furthest ahead: what is in flight
-/// while they are asked one after another.
-const BEHIND_MAX: u64 = 32;
-
-/// How often the replicas are asked while something is waited for.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Replicas and gateway.
 pub(super) struct Cast {
@@ -91,7 +83,7 @@ impl Cast {
 
     /// Waits until every replica takes part and none is behind.
     pub(super) async fn wait_until_whole(&self, patience: Duration) -> bool {
-        let is_well = |row: &status::ReplicaRow| is_up_to_date(row) && row.behaviour.is_none();
+        let is_well = |row: &status::ReplicaRow| row.is_up_to_date() && row.behaviour.is_none();
         self.wait_for(patience, |report| report.replicas.iter().all(is_well)).await.is_some()
     }
 
@@ -102,7 +94,7 @@ impl Cast {
         patience: Duration,
     ) -> Option<Duration> {
         let is_there = |report: &status::Report| {
-            report.replicas.iter().any(|row| row.id == id && is_up_to_date(row))
+            report.replicas.iter().any(|row| row.id == id && row.is_up_to_date())
         };
         self.wait_for(patience, is_there).await
     }
@@ -134,14 +126,7 @@ impl Cast {
         patience: Duration,
         is_reached: impl Fn(&status::Report) -> bool,
     ) -> Option<Duration> {
-        let began = Instant::now();
-        while began.elapsed() < patience {
-            if self.report().is_some_and(|report| is_reached(&report)) {
-                return Some(began.elapsed());
-            }
-            sleep(POLL_INTERVAL).await;
-        }
-        None
+        status::wait_for(self.local.root(), patience, is_reached).await
     }
 
     fn report(&self) -> Option<status::Report> {
@@ -152,8 +137,4 @@ impl Cast {
     fn process(&mut self, id: u32) -> Result<&mut Process> {
         self.replicas.get_mut(id as usize).context("no such replica")
     }
-}
-
-fn is_up_to_date(row: &status::ReplicaRow) -> bool {
-    row.active && row.behind.is_some_and(|behind| behind <= BEHIND_MAX)
 }

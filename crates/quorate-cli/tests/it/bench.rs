@@ -77,6 +77,35 @@ fn clusters_of_several_sizes_are_measured_in_one_run() {
 }
 
 #[test]
+fn faults_are_measured_beside_the_same_load_without_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = shortest(folder.path(), &["faults"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = json["rows"].as_array().unwrap();
+    let row = |workload: &str| {
+        let found = rows.iter().find(|row| row["workload"].as_str().unwrap().contains(workload));
+        found.unwrap_or_else(|| panic!("no row about {workload}"))
+    };
+    assert!(row("fault-free")["ops_per_second"].as_f64().unwrap() > 0.0);
+    for fault in ["silent", "nobody proposed", "wrong results", "90 %", "floods"] {
+        let row = row(fault);
+        assert_eq!(row["ratio_of"], "fault-free", "{row}");
+        assert!(row["ops_per_second"].as_f64().unwrap() > 0.0, "{row}");
+    }
+    assert!(row("floods")["also"]["flood_per_second"].as_f64().unwrap() > 0.0);
+    let killed = row("killed");
+    assert!(killed["also"]["view_changes"].as_f64().unwrap() >= 1.0, "{killed}");
+    assert!(killed["longest_gap_ms"].as_f64().unwrap() > 0.0, "{killed}");
+    let idle = row("idle view change");
+    assert!(idle["also"]["view_change_us"].as_f64().unwrap() > 0.0, "{idle}");
+    let goals = json["goals"].as_array().unwrap().iter();
+    let view_changes: Vec<_> = goals.filter(|goal| goal["id"] == "P10").collect();
+    assert_eq!(view_changes.len(), 2);
+    assert!(view_changes.iter().all(|goal| goal["value"].as_f64().unwrap() > 0.0));
+}
+
+#[test]
 fn what_cannot_be_measured_is_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let cluster = folder.path().join("cluster");

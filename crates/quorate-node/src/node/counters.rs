@@ -2,6 +2,7 @@
 
 use pbft::{Event, Reject, Sender};
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// Counts of what happened at the protocol thread, by name.
 #[derive(Debug, Default)]
@@ -9,6 +10,8 @@ pub(super) struct Counters {
     /// Messages dropped, by sender and reason.
     rejected: BTreeMap<(Sender, Reject), u64>,
     named: BTreeMap<&'static str, u64>,
+    /// Since when it has been between views *(while it is)*.
+    left_at: Option<Instant>,
 }
 
 impl Counters {
@@ -45,10 +48,15 @@ impl Counters {
             }
             Event::ViewChangeStarted { view, cause } => {
                 self.add("view_changes_started", 1);
+                self.left_at.get_or_insert_with(Instant::now);
                 tracing::info!(%view, ?cause, "leaving the lower views");
             }
             Event::ViewEntered { view } => {
                 self.add(VIEWS_ENTERED, 1);
+                if let Some(left_at) = self.left_at.take() {
+                    let took = u64::try_from(left_at.elapsed().as_micros()).unwrap_or(u64::MAX);
+                    self.named.insert(LAST_VIEW_CHANGE_US, took);
+                }
                 tracing::info!(%view, "active in view");
             }
             Event::StateTransferStarted { seq } => {
@@ -98,6 +106,10 @@ impl Counters {
         named.chain(rejected).collect()
     }
 }
+
+/// How long the last change of views took, from leaving one to being active in another, in
+/// microseconds.
+const LAST_VIEW_CHANGE_US: &str = "last_view_change_us";
 
 /// The name of a counter that the status shows.
 pub(super) const VIEWS_ENTERED: &str = "views_entered";

@@ -12,6 +12,7 @@ use quorate_node::home::Home;
 use serde::Serialize;
 use std::path::Path;
 use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
 /// How long a replica may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -65,6 +66,39 @@ pub(crate) struct ReplicaRow {
     /// let in.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) accused_by: Vec<u32>,
+}
+
+/// A replica has caught up when it is this close to the one furthest ahead: what is in flight
+/// while they are asked one after another.
+const BEHIND_MAX: u64 = 32;
+
+impl ReplicaRow {
+    /// Whether it takes part and is not behind.
+    pub(crate) fn is_up_to_date(&self) -> bool {
+        self.active && self.behind.is_some_and(|behind| behind <= BEHIND_MAX)
+    }
+}
+
+/// How often the replicas are asked while something is waited for.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Asks every replica of a local cluster again and again until something is reached, and returns
+/// how long that took; `None` if it took longer than this.
+pub(crate) async fn wait_for(
+    dir: &Path,
+    patience: Duration,
+    is_reached: impl Fn(&Report) -> bool,
+) -> Option<Duration> {
+    let began = Instant::now();
+    while began.elapsed() < patience {
+        // Asking blocks, for as short as replicas on this machine take to answer.
+        let report = tokio::task::block_in_place(|| collect(dir));
+        if report.is_ok_and(|report| is_reached(&report)) {
+            return Some(began.elapsed());
+        }
+        sleep(POLL_INTERVAL).await;
+    }
+    None
 }
 
 pub(super) fn run(args: &Status) -> Result<()> {
