@@ -5,6 +5,7 @@
 mod baseline;
 mod etcd;
 mod faults;
+mod fill;
 mod goals;
 mod kv;
 mod load;
@@ -14,6 +15,7 @@ mod replicas;
 mod report;
 mod sample;
 mod spinners;
+mod state;
 mod targets;
 mod work;
 
@@ -29,7 +31,7 @@ use quorate_node::setup::LocalCluster;
 use report::{BaselineRow, DRIFT_MAX, Report, Row};
 use sample::Sample;
 use spinners::Spinners;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use targets::Targets;
 
 /// Descriptors that a client may need beside one for each of its connections.
@@ -76,16 +78,37 @@ fn check_room(args: &Bench, suites: &[Suite]) -> Result<()> {
              `ulimit -n`, or ask for fewer with --clients-max"
         );
     }
+    let state = if suites.contains(&Suite::State) { state::bytes(args) } else { 0 };
+    let memory = available_bytes()?;
+    ensure!(
+        state <= memory,
+        "{} keys need about {} MiB of memory, and {} MiB are available: ask for fewer with --keys",
+        args.keys,
+        state >> 20,
+        memory >> 20
+    );
     let disk = rustix::fs::statvfs(out).context("cannot ask how much room the disk has")?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let needed = FREE_BYTES_MIN + state;
     ensure!(
-        free >= FREE_BYTES_MIN,
+        free >= needed,
         "{} has {} MiB free, and {} MiB are needed; name another disk with --out",
         out.display(),
         free >> 20,
-        FREE_BYTES_MIN >> 20
+        needed >> 20
     );
     Ok(())
+}
+
+/// What the system can give to processes without swapping.
+fn available_bytes() -> Result<u64> {
+    let path = "/proc/meminfo";
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kilobytes: u64 =
+        kilobytes.context("the system does not say how much memory it has")?.parse()?;
+    Ok(kilobytes * 1024)
 }
 
 struct Runner<'a> {
@@ -129,30 +152,46 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// Repeats all points in turn, so that what disturbs the machine for a while disturbs all.
+    /// Measures all points, each as often as it can be.
     fn sample_all(&self, suite: Suite, points: &[Point]) -> Result<Vec<Vec<Sample>>> {
         let dir = self.folder(suite)?;
-        let progress = ProgressBar::new(u64::from(self.args.repeats) * points.len() as u64);
+        let progress = ProgressBar::new(0);
         progress.set_style(ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg}")?);
         progress.set_prefix(suite.name());
-        let mut samples = vec![Vec::new(); points.len()];
-        runtime()?.block_on(async {
-            let mut targets = Targets::start(&dir, points).await?;
-            for _ in 0..self.args.repeats {
-                for (point, samples) in points.iter().zip(&mut samples) {
-                    let Point { workload, clients, .. } = point;
-                    progress.set_message(format!("{workload}, clients: {clients}"));
-                    let _awake = Spinners::start()?;
-                    let sample = targets.sample(point).await;
-                    samples.push(sample.with_context(|| format!("{}: {workload}", suite.name()))?);
-                    progress.inc(1);
-                }
+        let samples = runtime()?.block_on(async {
+            match suite {
+                Suite::State => state::measure(&dir, self.args, points, &progress).await,
+                _ => self.sample_in_turn(&dir, points, &progress).await,
             }
-            targets.stop().await
-        })?;
+        });
         progress.finish_and_clear();
+        let samples = samples.with_context(|| suite.name())?;
         let removed = std::fs::remove_dir_all(&dir);
         removed.with_context(|| format!("cannot remove {}", dir.display()))?;
+        Ok(samples)
+    }
+
+    /// Repeats all points in turn, so that what disturbs the machine for a while disturbs all.
+    async fn sample_in_turn(
+        &self,
+        dir: &Path,
+        points: &[Point],
+        progress: &ProgressBar,
+    ) -> Result<Vec<Vec<Sample>>> {
+        progress.set_length(u64::from(self.args.repeats) * points.len() as u64);
+        let mut samples = vec![Vec::new(); points.len()];
+        let mut targets = Targets::start(dir, points).await?;
+        for _ in 0..self.args.repeats {
+            for (point, samples) in points.iter().zip(&mut samples) {
+                let Point { workload, clients, .. } = point;
+                progress.set_message(format!("{workload}, clients: {clients}"));
+                let _awake = Spinners::start()?;
+                let sample = targets.sample(point).await;
+                samples.push(sample.with_context(|| workload.clone())?);
+                progress.inc(1);
+            }
+        }
+        targets.stop().await?;
         Ok(samples)
     }
 

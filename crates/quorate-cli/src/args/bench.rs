@@ -30,6 +30,10 @@ pub(crate) struct Bench {
     /// The most clients of a curve; a replica serves 1024 connections of clients at a time
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) clients_max: u32,
+    /// How many keys of 256 bytes, with their values, are put into the store to measure the state;
+    /// the goals are about a million
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) keys: u64,
     /// Print everything as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -48,12 +52,14 @@ pub(crate) enum Suite {
     Scale,
     /// Replicas, and a client, that are faulty: what the others still do
     Faults,
+    /// The store with a million keys: memory, puts, checkpoints, a transfer, a restart
+    State,
 }
 
 impl Suite {
     /// Every one, in the order in which they are measured.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Micro, Self::Throughput, Self::Kv, Self::Scale, Self::Faults];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Micro, Self::Throughput, Self::Kv, Self::Scale, Self::Faults, Self::State];
 
     /// How it is called.
     pub(crate) fn name(self) -> &'static str {
@@ -63,6 +69,7 @@ impl Suite {
             Self::Kv => "kv",
             Self::Scale => "scale",
             Self::Faults => "faults",
+            Self::State => "state",
         }
     }
 }

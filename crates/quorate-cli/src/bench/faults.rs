@@ -171,7 +171,7 @@ async fn kill(replicas: &mut Replicas, primary: u32, load: Load, clients: u32) -
     };
     let (sample, ()) = load.during(&callers, killed).await?;
     close(callers).await;
-    replicas.start_again(primary).await?;
+    replicas.start_one(primary).await?;
     Ok(sample)
 }
 
@@ -206,8 +206,7 @@ async fn change_views_idly(replicas: &Replicas, primary: u32, load: Load) -> Res
 /// covers everything then.
 async fn empty_the_log(replicas: &Replicas, client: &Client) -> Result<()> {
     replicas.until_whole().await?;
-    let is_settled = |report: &Report| report.replicas.iter().all(|row| row.behind == Some(0));
-    replicas.until(is_settled).await?;
+    replicas.until_settled().await?;
     let rows = replicas.report()?.replicas;
     let executed = rows.iter().filter_map(|row| row.last_executed).max().unwrap_or_default();
     let period = replicas.config().parameters.checkpoint_period;

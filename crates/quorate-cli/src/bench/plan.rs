@@ -4,6 +4,7 @@ use super::faults::Fault;
 use super::kv::{Call, KvLoad};
 use super::load::Load;
 use super::report::Against;
+use super::state;
 use super::work::{Asked, Work};
 use crate::args::bench::{Bench, Suite};
 use quorate_adversary::{Behaviour, Phase};
@@ -97,6 +98,7 @@ pub(super) fn points(suite: Suite, args: &Bench) -> Vec<Point> {
         Suite::Kv => kv(args),
         Suite::Scale => scale(load),
         Suite::Faults => faults(load),
+        Suite::State => state::points(args, (CLIENTS, MANY / CLIENTS)),
     }
 }
 
@@ -249,11 +251,9 @@ fn faults(load: Load) -> Vec<Point> {
         fault,
     };
     let mut points = vec![point(FAULT_FREE, Target::MEMORY, None, Against::E)];
-    points.extend(
-        FAULTS.map(|(name, fault)| {
-            point(name, Target::MEMORY, Some(fault), Against::Row(FAULT_FREE))
-        }),
-    );
+    points.extend(FAULTS.map(|(name, fault)| {
+        point(name, Target::MEMORY, Some(fault), Against::Row(FAULT_FREE.to_owned()))
+    }));
     points.push(point("primary killed", Target::DURABLE, Some(Fault::KilledPrimary), Against::E));
     points.push(Point {
         workload: "0/0, then an idle view change".to_owned(),

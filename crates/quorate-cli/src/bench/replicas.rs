@@ -8,11 +8,13 @@ use crate::processes::Process;
 use anyhow::{Context, Result, bail};
 use pbft::{ClientParameters, Config};
 use quorate_adversary::Behaviour;
+use quorate_net::limits::HANDSHAKE_PER_SOURCE_COUNT_MAX;
 use quorate_net::{Client, ClientSettings};
-use quorate_node::admin::{self, Request, Response};
+use quorate_node::admin::{self, NodeStatus, Request, Response};
 use quorate_node::cluster::{Durability, ParametersFile};
 use quorate_node::home::{Home, Membership};
 use quorate_node::setup::{ClusterSettings, LocalCluster};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -30,7 +32,8 @@ pub(super) struct Shape {
 /// Running replicas.
 pub(super) struct Replicas {
     local: LocalCluster,
-    processes: Vec<Process>,
+    /// Those that have been started.
+    processes: BTreeMap<u32, Process>,
 }
 
 /// Replicas whose turn it is not do nothing while others are measured: they do not fill up to the
@@ -49,6 +52,11 @@ const FIRST_TIMEOUT: Duration = Duration::from_secs(30);
 impl Replicas {
     /// Starts them with what they remember in `dir`, which must be empty or absent.
     pub(super) async fn start(dir: &Path, shape: &Shape) -> Result<Self> {
+        Self::start_but(dir, shape, &[]).await
+    }
+
+    /// Starts them but these.
+    pub(super) async fn start_but(dir: &Path, shape: &Shape, but: &[u32]) -> Result<Self> {
         let settings = ClusterSettings {
             name: "bench".to_owned(),
             lab: true,
@@ -59,11 +67,11 @@ impl Replicas {
             },
         };
         let local = LocalCluster::create_for(dir, shape.replicas, shape.clients, settings)?;
-        let mut processes = Vec::new();
-        for (id, home) in (0..).zip(local.replica_homes()) {
-            processes.push(start_replica(&home, id).await?);
+        let mut replicas = Self { local, processes: BTreeMap::new() };
+        for id in (0..shape.replicas).filter(|id| !but.contains(id)) {
+            replicas.start_one(id).await?;
         }
-        Ok(Self { local, processes })
+        Ok(replicas)
     }
 
     /// The primary of the view that enough of them have reached.
@@ -109,14 +117,42 @@ impl Replicas {
 
     /// Ends one as SIGKILL does.
     pub(super) async fn kill(&mut self, id: u32) -> Result<()> {
-        self.processes.get_mut(id as usize).context("no such replica")?.kill().await
+        self.processes.get_mut(&id).context("no such replica runs")?.kill().await
     }
 
-    /// Starts one again that has ended, with what it remembers.
-    pub(super) async fn start_again(&mut self, id: u32) -> Result<()> {
-        let process = start_replica(&self.home(id)?, id).await?;
-        *self.processes.get_mut(id as usize).context("no such replica")? = process;
+    /// Starts one that does not run, with what it remembers.
+    pub(super) async fn start_one(&mut self, id: u32) -> Result<()> {
+        self.start_with(id, &["--null-service"]).await
+    }
+
+    /// Starts one whose memory is taken from it, so that it has to rejoin.
+    pub(super) async fn start_without_memory(&mut self, id: u32) -> Result<()> {
+        let path = self.home(id)?.data_path();
+        let removed = std::fs::remove_dir_all(&path);
+        removed.with_context(|| format!("cannot remove {}", path.display()))?;
+        self.start_with(id, &["--null-service", "--rejoin"]).await
+    }
+
+    async fn start_with(&mut self, id: u32, arguments: &[&str]) -> Result<()> {
+        let mut process = Process::replica_with(&self.home(id)?, arguments)?;
+        process.listening().await.with_context(|| format!("replica {id}"))?;
+        self.processes.insert(id, process);
         Ok(())
+    }
+
+    /// What one says of itself, if it runs.
+    pub(super) fn status(&self, id: u32) -> Result<Option<NodeStatus>> {
+        let home = self.home(id)?;
+        // Asking blocks, as above.
+        Ok(tokio::task::block_in_place(|| status::ask(&home)))
+    }
+
+    /// Waits until all that run have executed the same.
+    pub(super) async fn until_settled(&self) -> Result<()> {
+        let is_settled = |report: &status::Report| {
+            report.replicas.iter().all(|row| row.behind.is_none_or(|behind| behind == 0))
+        };
+        self.until(is_settled).await.context("some replicas stay behind")
     }
 
     /// Waits until all take part in one view, behave well, and none is behind. A replica that has
@@ -166,12 +202,18 @@ impl Replicas {
     /// Clients, each with an identity of its own and a link to every replica, that have all been
     /// answered once.
     pub(super) async fn clients(&self, count: u32) -> Result<Vec<Client>> {
-        let clients: Vec<Client> =
-            (0..count).map(|id| self.start_client(id)).collect::<Result<_>>()?;
-        for client in &clients {
-            let deadline = Instant::now() + FIRST_TIMEOUT;
-            let answered = Work::EMPTY.ask(client, (0, 0), deadline).await;
-            answered.context("the replicas do not answer")?;
+        // Of more handshakes at a time from one address replicas close some.
+        const AT_ONCE: u32 = HANDSHAKE_PER_SOURCE_COUNT_MAX as u32 / 2;
+        let mut clients = Vec::new();
+        for first in (0..count).step_by(AT_ONCE as usize) {
+            let ids = first..count.min(first + AT_ONCE);
+            let new = ids.map(|id| self.start_client(id)).collect::<Result<Vec<Client>>>()?;
+            for client in &new {
+                let deadline = Instant::now() + FIRST_TIMEOUT;
+                let answered = Work::EMPTY.ask(client, (0, 0), deadline).await;
+                answered.context("the replicas do not answer")?;
+            }
+            clients.extend(new);
         }
         Ok(clients)
     }
@@ -195,17 +237,11 @@ impl Replicas {
 
     /// Ends them all.
     pub(super) async fn stop(mut self) -> Result<()> {
-        for process in &mut self.processes {
+        for process in self.processes.values_mut() {
             process.stop().await?;
         }
         Ok(())
     }
-}
-
-async fn start_replica(home: &Home, id: u32) -> Result<Process> {
-    let mut process = Process::replica_with(home, &["--null-service"])?;
-    process.listening().await.with_context(|| format!("replica {id}"))?;
-    Ok(process)
 }
 
 /// Ends the links of clients that are not needed any more.

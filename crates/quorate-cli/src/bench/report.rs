@@ -60,7 +60,7 @@ pub(super) struct Row {
     pub(super) longest_gap_ms: Option<f64>,
     /// `None` if the baseline drifted.
     pub(super) ratio: Option<f64>,
-    pub(super) ratio_of: &'static str,
+    pub(super) ratio_of: String,
     pub(super) durability: String,
     pub(super) switches: BTreeMap<&'static str, bool>,
     /// What else is to be said of it, by name.
@@ -71,14 +71,14 @@ pub(super) struct Row {
 pub(super) const DRIFT_MAX: f64 = 0.2;
 
 /// Against what a row is shown.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Against {
     /// Operations a second, as a share of E.
     E,
     /// The median latency, as a multiple of L.
     L,
     /// Operations a second, as a share of those of the earlier row with this key.
-    Row(&'static str),
+    Row(String),
 }
 
 impl Machine {
@@ -116,10 +116,12 @@ impl Row {
             let row = earlier.iter().find(|row| row.key == key);
             row.filter(|_| baseline.is_some())
         };
-        let (ratio, ratio_of) = match point.against {
+        let (ratio, ratio_of) = match &point.against {
             Against::E => (baseline.map(|base| ops.median / base.echo_ops), "E"),
             Against::L => (baseline.map(|base| p50.median / base.echo_p50_us), "L"),
-            Against::Row(key) => (earlier(key).map(|row| ops.median / row.ops_per_second), key),
+            Against::Row(key) => {
+                (earlier(key).map(|row| ops.median / row.ops_per_second), key.as_str())
+            }
         };
         let mut also = BTreeMap::new();
         for name in samples.iter().flat_map(|sample| sample.also.keys()) {
@@ -150,7 +152,7 @@ impl Row {
             p99_us: spread(&|sample| sample.quantile_us(0.99))?.median,
             longest_gap_ms: longest_gap.map(|gap| 1000.0 * gap.as_secs_f64()),
             ratio,
-            ratio_of,
+            ratio_of: ratio_of.to_owned(),
             durability: point.target.durability(),
             // What is measured runs with the default parameters.
             switches: BTreeMap::from([("one_round_reads", Parameters::default().one_round_reads)]),
@@ -269,6 +271,11 @@ pub(super) const GOAL_HEADINGS: [&str; 6] = ["GOAL", "MEASURE", "VALUE", "FLOOR"
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::bench::load::Load;
+    use crate::bench::plan::{AnyLoad, Target};
+    use crate::bench::sample::{histogram, note};
+    use crate::bench::work::Work;
+    use std::time::Duration;
 
     /// A row of which only this matters.
     pub(in crate::bench) fn row(key: &'static str, ratio: f64, ops_per_second: f64) -> Row {
@@ -285,11 +292,52 @@ pub(super) mod tests {
             p99_us: 1.0,
             longest_gap_ms: Some(1.0),
             ratio: Some(ratio),
-            ratio_of: "E",
+            ratio_of: "E".to_owned(),
             durability: "memory".to_owned(),
             switches: BTreeMap::new(),
             also: BTreeMap::new(),
         }
+    }
+
+    fn sample(operations: u64, micros: u64) -> Sample {
+        let mut latencies = histogram().unwrap();
+        for _ in 0..operations {
+            note(&mut latencies, Duration::from_micros(micros));
+        }
+        Sample::new(latencies, operations, Duration::from_secs(1)).unwrap()
+    }
+
+    fn point(against: Against) -> Point {
+        Point {
+            key: "point".to_owned(),
+            workload: "point".to_owned(),
+            clients: 1,
+            target: Target::Gateway,
+            load: AnyLoad::Own(Load { in_flight: 1, work: Work::EMPTY, span: Duration::ZERO }),
+            against,
+            unreplicated: Some(Unreplicated {
+                key: "alone".to_owned(),
+                papers: &[("osdi99", 4.0)],
+            }),
+            fault: None,
+        }
+    }
+
+    #[test]
+    fn row_is_shown_beside_earlier_ones_unless_the_baseline_drifted() {
+        let samples = [sample(50, 20), sample(30, 20), sample(40, 20).and("found", 7.0)];
+        let baseline = Some(Baseline { echo_ops: 400.0, echo_p50_us: 5.0 });
+        let earlier = [row("alone", 1.0, 80.0), row("other", 1.0, 160.0)];
+        let of = |against, baseline| Row::of("test", point(against), &samples, baseline, &earlier);
+        let beside_row = of(Against::Row("other".to_owned()), baseline).unwrap();
+        assert_eq!((beside_row.ratio, beside_row.ratio_of.as_str()), (Some(0.25), "other"));
+        assert_eq!(beside_row.also["of_unreplicated"], 0.5, "operations a second");
+        assert_eq!((beside_row.also["osdi99"], beside_row.also["found"]), (4.0, 7.0));
+        let latency = of(Against::L, baseline).unwrap();
+        assert!((latency.also["of_unreplicated"] - 20.0).abs() < 0.1, "the median latency");
+        assert_eq!(of(Against::E, baseline).unwrap().ratio, Some(0.1));
+        let drifted = of(Against::Row("other".to_owned()), None).unwrap();
+        assert_eq!((drifted.ratio, drifted.also.get("of_unreplicated")), (None, None));
     }
 
     #[test]

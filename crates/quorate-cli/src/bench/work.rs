@@ -1,11 +1,12 @@
 //! The operations that callers ask for.
 
-use crate::services::NULL;
-use anyhow::{Result, bail, ensure};
+use crate::services::{NULL, STORE};
+use anyhow::{Context, Result, bail, ensure};
 use pbft::SeqNum;
 use pbft::message::Operation;
 use quorate_net::{Client, Queried};
 use quorate_services::null;
+use quorate_services::store::{Operation as StoreOperation, Outcome, PutRequest};
 use tokio::time::Instant;
 
 /// What is asked for again and again.
@@ -19,6 +20,11 @@ pub(super) enum Work {
         result: u32,
         asked: Asked,
     },
+    /// Writes pairs of [`PAIR_BYTES`] into the store, all over so many keys.
+    Put {
+        /// How many.
+        keys: u64,
+    },
 }
 
 /// Whether operations are ordered.
@@ -30,6 +36,9 @@ pub(super) enum Asked {
     Read,
 }
 
+/// Bytes of a key and its value together.
+pub(super) const PAIR_BYTES: usize = 256;
+
 impl Work {
     /// Nothing at all, ordered.
     pub(super) const EMPTY: Self = Self::Nothing { argument: 0, result: 0, asked: Asked::Ordered };
@@ -39,7 +48,12 @@ impl Work {
     ///
     /// # Errors
     /// If it failed, or its result is not what it should be.
-    pub(super) async fn ask(self, client: &Client, _: (u32, u32), deadline: Instant) -> Result<()> {
+    pub(super) async fn ask(
+        self,
+        client: &Client,
+        (place, round): (u32, u32),
+        deadline: Instant,
+    ) -> Result<()> {
         match self {
             Self::Nothing { argument, result, asked } => {
                 let body = null::operation(argument, result);
@@ -55,8 +69,18 @@ impl Work {
                 );
                 Ok(())
             }
+            Self::Put { keys } => {
+                let number = scattered(place, round) % keys;
+                put(client, number, round, deadline).await
+            }
         }
     }
+}
+
+/// A number that looks drawn at random (Knuth's multiplicative hash).
+fn scattered(place: u32, round: u32) -> u64 {
+    let both = (u64::from(place) << 32) | u64::from(round);
+    both.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 16
 }
 
 async fn read(client: &Client, operation: Operation, deadline: Instant) -> Result<Vec<u8>> {
@@ -64,4 +88,22 @@ async fn read(client: &Client, operation: Operation, deadline: Instant) -> Resul
         Queried::Agreed(reading) => Ok(reading.content),
         Queried::NotAgreed(_) => bail!("replicas that change nothing did not agree"),
     }
+}
+
+/// Writes the pair of a number into the store; each round another value.
+///
+/// # Errors
+/// If it was not written.
+pub(super) async fn put(client: &Client, number: u64, round: u32, deadline: Instant) -> Result<()> {
+    let key = format!("{number:016x}").into_bytes();
+    let mut value = vec![0; PAIR_BYTES - key.len()];
+    for (byte, salt) in value.iter_mut().zip(round.to_le_bytes().iter().chain(&key).cycle()) {
+        *byte = *salt;
+    }
+    let request = PutRequest { key, value, lease: 0, prev_kv: false };
+    let body = StoreOperation::Put(request).encode();
+    let answer = client.submit(Operation { service: STORE, body }, deadline).await?;
+    let outcome = Outcome::decode(&answer).context("the store answered something else")?;
+    outcome.result.context("a put was refused")?;
+    Ok(())
 }

@@ -106,6 +106,25 @@ fn faults_are_measured_beside_the_same_load_without_them() {
 }
 
 #[test]
+fn few_keys_are_measured_and_meet_no_goal_about_a_million() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = shortest(folder.path(), &["state"]);
+    let output = command.args(["--keys", "3000"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = json["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 8);
+    assert!(rows.iter().all(|row| row["ops_per_second"].as_f64().unwrap() > 0.0), "{rows:?}");
+    let found = |name: &str| rows.iter().find_map(|row| row["also"][name].as_f64()).unwrap();
+    assert!(found("memory_of_data") > 1.0, "a replica holds all of its data in memory");
+    assert!(found("transfer_mb_per_s") > 0.0);
+    assert!(found("restart_s") > 0.0);
+    let goals = json["goals"].as_array().unwrap().iter();
+    let of_a_million = goals.filter(|goal| goal["id"] == "P11" || goal["id"] == "P12");
+    assert!(of_a_million.into_iter().all(|goal| goal["value"].is_null()));
+}
+
+#[test]
 fn what_cannot_be_measured_is_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let cluster = folder.path().join("cluster");
