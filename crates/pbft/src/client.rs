@@ -7,6 +7,7 @@
 
 mod outstanding;
 mod reads;
+mod repliers;
 
 pub use reads::ReadAgain;
 
@@ -20,6 +21,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use outstanding::Outstanding;
 use reads::Reads;
+use repliers::Repliers;
 
 /// Names an operation handed to [`Client::submit`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -52,6 +54,9 @@ pub struct ClientParameters {
     pub retransmit_min: Duration,
     /// The longest.
     pub retransmit_max: Duration,
+    /// The shortest time for which it waits, when enough replicas vouch for a result by its digest,
+    /// for the one that is to send it whole. It adapts to the latency seen [DR5].
+    pub whole_result_patience_min: Duration,
 }
 
 impl Default for ClientParameters {
@@ -63,6 +68,7 @@ impl Default for ClientParameters {
             queued_operations_max: 65_536,
             retransmit_min: Duration::from_millis(150),
             retransmit_max: Duration::from_secs(2),
+            whole_result_patience_min: Duration::from_millis(10),
         }
     }
 }
@@ -143,7 +149,8 @@ pub struct Client {
     reads: Reads,
     /// The latest view each replica replied in.
     views: BTreeMap<ReplicaId, View>,
-    /// Smoothed time from request to result.
+    repliers: Repliers,
+    /// Smoothed time from a request until enough replicas vouch for its result.
     latency: Duration,
 }
 
@@ -181,6 +188,7 @@ impl Client {
             outstanding: BTreeMap::new(),
             reads: Reads::default(),
             views: BTreeMap::new(),
+            repliers: Repliers::default(),
         }
     }
 
@@ -261,13 +269,18 @@ impl Client {
         }
         let known = self.views.entry(from).or_default();
         *known = reply.view.min(View::MAX);
+        self.repliers.answered(now, from);
         let timestamp = reply.timestamp;
+        let (latency, patience) = (self.latency, self.patience());
         let Some(outstanding) = self.outstanding.get_mut(&timestamp) else { return };
         outstanding.add_reply(from, reply);
-        let rule = self.parameters.reply_rule;
-        let Some(outcome) = outstanding.accepted(self.config.quorums, rule) else { return };
+        let (quorums, rule) = (self.config.quorums, self.parameters.reply_rule);
+        if outstanding.is_newly_vouched_for(now, patience, quorums, rule) {
+            let latest = now.since(outstanding.first_sent).min(self.parameters.retransmit_max);
+            self.latency = (latency * 7 + latest) / 8;
+        }
+        let Some(outcome) = outstanding.accepted(quorums, rule) else { return };
         let Some(done) = self.outstanding.remove(&timestamp) else { return };
-        self.note_latency(now.since(done.first_sent));
         self.complete(now, done, outcome, outputs);
     }
 
@@ -284,12 +297,21 @@ impl Client {
         }
     }
 
-    /// Time has passed: sends unanswered requests again, to all replicas [CL2].
+    /// Time has passed: sends unanswered requests again, to all replicas [CL2]; and at once those
+    /// of which only the whole result is missing, because who was to send it did not [DR5].
     pub fn on_tick(&mut self, now: Time, outputs: &mut Vec<ClientOutput>) {
         let (id, parameters) = (self.id, &self.parameters);
         for (timestamp, outstanding) in &mut self.outstanding {
-            if outstanding.resend_at <= now {
-                outstanding.back_off(now, id, *timestamp, parameters);
+            let is_due = outstanding.resend_at <= now;
+            let is_withheld = outstanding.gives_up_replier(now);
+            if let Some(replier) = outstanding.request.request().replier.filter(|_| is_withheld) {
+                self.repliers.pass_over(now, replier);
+            }
+            if is_due || is_withheld {
+                outstanding.repetitions += 1;
+                if is_due {
+                    outstanding.back_off(now, id, *timestamp, parameters);
+                }
                 let message = Arc::new(Message::Request(Arc::clone(&outstanding.request)));
                 outputs.push(ClientOutput::SendToAll(message));
             }
@@ -300,7 +322,7 @@ impl Client {
 
     /// When [`Client::on_tick`] is due.
     pub fn next_deadline(&self) -> Option<Time> {
-        let requests = self.outstanding.values().map(|outstanding| outstanding.resend_at);
+        let requests = self.outstanding.values().map(Outstanding::deadline);
         let gathers_until = self.gathers_until.filter(|_| self.may_send());
         requests.chain(self.reads.next_deadline()).chain(gathers_until).min()
     }
@@ -382,6 +404,7 @@ impl Client {
             session: self.session,
             timestamp,
             acknowledged_below: oldest,
+            replier: self.next_replier(now, &body),
             body,
         };
         let request = Arc::new(SignedRequest::sign(&self.config.domain, &self.key, request));
@@ -395,8 +418,18 @@ impl Client {
         (self.latency * 4).clamp(self.parameters.retransmit_min, self.parameters.retransmit_max)
     }
 
-    fn note_latency(&mut self, latest: Duration) {
-        self.latency = (self.latency * 7 + latest.min(self.parameters.retransmit_max)) / 8;
+    /// How long to wait for a whole result: as long again as replicas usually take to vouch for
+    /// one. Who withholds results has no part in that latency.
+    fn patience(&self) -> Duration {
+        self.latency.max(self.parameters.whole_result_patience_min)
+    }
+
+    fn next_replier(&mut self, now: Time, body: &RequestBody) -> Option<ReplicaId> {
+        let may_be_long = matches!(body, RequestBody::Operations(_));
+        if !self.config.parameters.digest_replies || !may_be_long {
+            return None;
+        }
+        self.repliers.next(now, self.parameters.retransmit_max)
     }
 
     fn complete(

@@ -130,13 +130,17 @@ pub struct Parameters {
     /// Whether replicas answer what changes nothing without ordering it [RO1]. Then clients believe
     /// only what a quorum says, whatever they asked for [CL3].
     pub one_round_reads: bool,
+    /// Whether only the replica that a request names sends a longer result whole, and the others
+    /// its digest [DR2].
+    pub digest_replies: bool,
     /// How many requests of one client may be outstanding: the width of its window.
     pub client_window: u64,
     /// Bytes of requests of one client that may wait; a single larger one still may.
     pub client_waiting_bytes_max: usize,
     /// Bytes of requests that may wait in all.
     pub waiting_bytes_max: usize,
-    /// A cached result above this many bytes is kept as its digest only.
+    /// A cached result above this many bytes is kept as its digest only. Every replica sends it
+    /// whole at first, since nobody could be asked for it again [DR2].
     pub cached_reply_bytes_max: usize,
     /// Digests of missing batches in one STATUS.
     pub missing_batches_max: usize,
@@ -179,10 +183,11 @@ impl Default for Parameters {
             operations_per_request_max: 1024,
             results_bytes_max: 4 << 20,
             one_round_reads: true,
+            digest_replies: true,
             client_window: 64,
             client_waiting_bytes_max: 4 << 20,
             waiting_bytes_max: 64 << 20,
-            cached_reply_bytes_max: 4096,
+            cached_reply_bytes_max: 8192,
             missing_batches_max: 16,
             status_answer_bytes_max: 1 << 20,
             state_parts_per_request_max: 64,

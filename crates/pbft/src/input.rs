@@ -69,6 +69,9 @@ pub struct Execution {
     pub timestamp: Timestamp,
     /// What to reply; `None` when nothing is to be said (a request already acknowledged).
     pub outcome: Option<Outcome>,
+    /// Who alone replies with the whole outcome, the others with its digest; `None` if all reply
+    /// with the whole [DR2].
+    pub replier: Option<ReplicaId>,
     /// The client's window afterwards.
     pub window: ClientWindow,
 }

@@ -48,6 +48,9 @@ pub enum Output {
         view: View,
         /// What became of it; `None` asks the host to look it up in the replicated reply cache.
         outcome: Option<Outcome>,
+        /// Who alone sends the whole outcome, the others its digest; `None` if this replica sends
+        /// it whole, whoever it is [DR2].
+        replier: Option<ReplicaId>,
         /// What must be durable first.
         after: Position,
     },

@@ -24,8 +24,8 @@ use pbft::message::{
 };
 use pbft::wire::OUTCOME_BYTES_MAX;
 use pbft::{
-    ClientId, Config, Context, Digest, Execution, Rejoined, Rejoins, ReplicaId, SeqNum, Service,
-    Session, StateMirror, Timestamp, WallTime,
+    ClientId, Config, Context, Digest, Execution, Parameters, Rejoined, Rejoins, ReplicaId, SeqNum,
+    Service, Session, StateMirror, Timestamp, WallTime,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,6 +38,10 @@ pub type Services = BTreeMap<ServiceId, Box<dyn Service>>;
 /// zero byte and ends in text, so that no client mistakes it for a result in the encoding of the
 /// service it meant.
 pub const NO_SUCH_SERVICE: &[u8] = b"\0quorate: no such service";
+
+/// An outcome of up to so many bytes is sent whole by everybody: a digest would save little, and
+/// the client would depend on one replica for it.
+const SHORT_OUTCOME_BYTES_MAX: usize = 256;
 
 /// What a reading takes in a message beside its content.
 const READING_OVERHEAD_BYTES: usize = 16;
@@ -240,6 +244,7 @@ impl Executor {
         let (width, cached_bytes_max) =
             (parameters.client_window, parameters.cached_reply_bytes_max);
         let mut table = ClientTable::open(&mut self.tree, request.client);
+        let mut replier = None;
         let outcome = match &request.body {
             RequestBody::OpenSession => Some(table.open_session(request.session)),
             RequestBody::Operations(operations) => match table.admit(request, width) {
@@ -247,13 +252,14 @@ impl Executor {
                 Standing::New => {
                     let outcome = self.execute_operations(seq, choices, request, operations);
                     table = ClientTable::open(&mut self.tree, request.client);
-                    table.note_executed(request.timestamp, &outcome, cached_bytes_max);
+                    let kept = table.note_executed(request.timestamp, &outcome, cached_bytes_max);
+                    replier = only_replier(&self.config.parameters, request, kept);
                     Some(outcome)
                 }
             },
         };
         let (client, session, timestamp) = (request.client, request.session, request.timestamp);
-        Execution { client, session, timestamp, outcome, window: table.into_window() }
+        Execution { client, session, timestamp, outcome, replier, window: table.into_window() }
     }
 
     /// The operations of a request, until their results are enough for one reply [CL8].
@@ -323,6 +329,18 @@ impl Executor {
         let mut state = NamespaceMut::new(&mut self.tree, &prefix);
         service.execute(&context, &operation.body, &mut state)
     }
+}
+
+/// Who alone sends an outcome whole: the replica that the request names, if it is worth it, and if
+/// everybody keeps the outcome, of which it says how many bytes that takes. What was not kept
+/// nobody could be asked for again, so one replica could withhold it for good [DR2].
+fn only_replier(
+    parameters: &Parameters,
+    request: &Request,
+    kept_bytes: Option<usize>,
+) -> Option<ReplicaId> {
+    let is_worth_it = kept_bytes.is_some_and(|bytes| bytes > SHORT_OUTCOME_BYTES_MAX);
+    request.replier.filter(|_| parameters.digest_replies && is_worth_it)
 }
 
 impl fmt::Debug for Executor {

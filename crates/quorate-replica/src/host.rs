@@ -306,13 +306,14 @@ impl Host {
             Output::Send { to, message, after } => {
                 self.outbox.release(after, Effect::Send { to, message }, effects);
             }
-            Output::Reply { client, session, timestamp, view, outcome, after } => {
+            Output::Reply { client, session, timestamp, view, outcome, replier, after } => {
                 let kept = || self.executor.cached_outcome(client, session, timestamp);
-                // Every replica sends the whole result. If one were designated to and the others
-                // sent its digest, a faulty replica could delay every result that is its to send
-                // by a retransmission, and withhold for good those too long to be kept.
                 if let Some(outcome) = outcome.or_else(kept) {
-                    let (designated, body) = (self.id, ReplyBody::Full(outcome));
+                    let designated = replier.unwrap_or(self.id);
+                    let body = match designated == self.id {
+                        true => ReplyBody::Full(outcome),
+                        false => ReplyBody::Digest(outcome.digest()),
+                    };
                     let tentative = false;
                     let reply = Reply { view, session, timestamp, tentative, designated, body };
                     let message = Message::Reply(reply);

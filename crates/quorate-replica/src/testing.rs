@@ -48,6 +48,7 @@ pub(crate) fn request(
         session: Session::new(session),
         timestamp: Timestamp::new(timestamp),
         acknowledged_below: Timestamp::new(below),
+        replier: None,
         body: RequestBody::Operations(vec![operation]),
     }
 }
@@ -58,6 +59,7 @@ pub(crate) fn open_session(client: u32, session: u64) -> Request {
         session: Session::new(session),
         timestamp: Timestamp::ZERO,
         acknowledged_below: Timestamp::ZERO,
+        replier: None,
         body: RequestBody::OpenSession,
     }
 }

@@ -283,14 +283,16 @@ impl Door<'_> {
         proof.iter().try_for_each(|checkpoint| self.check_checkpoint(checkpoint))
     }
 
-    /// A request is signed by a known client and within the limits [RQ1].
+    /// A request is signed by a known client and within the limits [RQ1], and whom it names to
+    /// answer is there [DR1].
     fn check_request(&self, request: &SignedRequest) -> Result<(), Reject> {
         let content = request.request();
         let key = self.config.client_key(content.client).ok_or(Reject::UnknownClient)?;
         if request.byte_count() > self.config.parameters.request_bytes_max {
             return Err(Reject::OverLimit);
         }
-        if content.session == Session::ZERO {
+        let names_nobody = |replier: ReplicaId| replier.get() >= self.config.replica_count();
+        if content.session == Session::ZERO || content.replier.is_some_and(names_nobody) {
             return Err(Reject::OutOfRange);
         }
         let is_first = content.timestamp == Timestamp::ZERO;

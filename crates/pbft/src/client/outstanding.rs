@@ -18,7 +18,9 @@ pub(super) struct Outstanding {
     pub(super) first_sent: Time,
     pub(super) resend_at: Time,
     wait: Duration,
-    repetitions: u64,
+    /// How often it was sent again.
+    pub(super) repetitions: u64,
+    whole: Whole,
     /// The latest REPLY of each replica: a later one replaces its earlier one.
     answers: BTreeMap<ReplicaId, Answer>,
     /// Whole outcomes by their digest, at most one per answer.
@@ -31,6 +33,19 @@ pub(super) struct Outstanding {
 struct Answer {
     digest: Digest,
     tentative: bool,
+    /// Whether it says that the result was too long to be kept.
+    is_lost: bool,
+}
+
+/// What is known of the whole result.
+#[derive(Clone, Copy, Debug)]
+enum Whole {
+    /// Nothing: too few vouch for any.
+    Unknown,
+    /// Enough replicas vouch for it, and until then one of them may deliver it.
+    Vouched { until: Time },
+    /// All of them were asked for it.
+    AskedOfAll,
 }
 
 impl Outstanding {
@@ -47,6 +62,7 @@ impl Outstanding {
             resend_at: now.after(wait),
             wait,
             repetitions: 0,
+            whole: Whole::Unknown,
             answers: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             wholes: BTreeMap::new(),
@@ -66,40 +82,85 @@ impl Outstanding {
     }
 
     pub(super) fn add_reply(&mut self, from: ReplicaId, reply: Reply) {
-        let digest = match reply.body {
-            ReplyBody::Digest(digest) => digest,
+        let (digest, is_lost) = match reply.body {
+            ReplyBody::Digest(digest) => (digest, false),
             ReplyBody::Full(outcome) => {
                 *self.wholes.entry(from).or_default() += 1;
                 let digest = comparable(&outcome);
-                let whole = !matches!(outcome, Outcome::ExecutedBefore(_));
-                if whole || !self.outcomes.contains_key(&digest) {
+                let is_lost = matches!(outcome, Outcome::ExecutedBefore(_));
+                if !is_lost || !self.outcomes.contains_key(&digest) {
                     self.outcomes.insert(digest, outcome);
                 }
-                digest
+                (digest, is_lost)
             }
         };
-        self.answers.insert(from, Answer { digest, tentative: reply.tentative });
+        self.answers.insert(from, Answer { digest, tentative: reply.tentative, is_lost });
         let answers = &self.answers;
         self.outcomes.retain(|digest, _| answers.values().any(|answer| answer.digest == *digest));
     }
 
-    /// The outcome that enough distinct replicas vouch for, if one of them sent it [CL1].
+    /// The outcome that enough distinct replicas vouch for, if one of them sent it [CL1]. A whole
+    /// one stands under its own digest, so what does not hash to what they vouch for is nothing but
+    /// its sender's word for something else [DR4].
     pub(super) fn accepted(&self, quorums: Quorums, rule: ReplyRule) -> Option<Outcome> {
-        self.outcomes
-            .iter()
-            .find(|(digest, outcome)| {
-                let equal = || self.answers.values().filter(|answer| answer.digest == **digest);
-                let committed = equal().filter(|answer| !answer.tentative).count();
-                let needed = match rule {
-                    ReplyRule::WeakUnlessTentative if committed >= quorums.weak() => quorums.weak(),
-                    _ => quorums.quorum(),
-                };
-                // A lost result is believed only when a whole quorum has lost it.
-                let lost = matches!(outcome, Outcome::ExecutedBefore(_));
-                let needed = if lost { quorums.quorum() } else { needed };
-                equal().count() >= needed
-            })
-            .map(|(_, outcome)| outcome.clone())
+        let is_accepted = |digest: Digest, outcome: &Outcome| match outcome {
+            // Who vouches for a result by its digest has not lost it: all of a quorum must say so.
+            Outcome::ExecutedBefore(_) => {
+                let lost = self.equal(digest).filter(|answer| answer.is_lost);
+                lost.count() >= quorums.quorum()
+            }
+            _ => self.is_vouched_for(digest, quorums, rule),
+        };
+        let mut outcomes = self.outcomes.iter();
+        outcomes.find(|(digest, it)| is_accepted(**digest, it)).map(|(_, outcome)| outcome.clone())
+    }
+
+    /// Whether enough replicas have come to vouch for one result now. Then the replica that is to
+    /// send it whole has so much time left [DR5].
+    pub(super) fn is_newly_vouched_for(
+        &mut self,
+        now: Time,
+        patience: Duration,
+        quorums: Quorums,
+        rule: ReplyRule,
+    ) -> bool {
+        let mut digests = self.answers.values().map(|answer| answer.digest);
+        let is_new = matches!(self.whole, Whole::Unknown)
+            && digests.any(|digest| self.is_vouched_for(digest, quorums, rule));
+        if is_new {
+            self.whole = Whole::Vouched { until: now.after(patience) };
+        }
+        is_new
+    }
+
+    fn is_vouched_for(&self, digest: Digest, quorums: Quorums, rule: ReplyRule) -> bool {
+        let committed = self.equal(digest).filter(|answer| !answer.tentative).count();
+        let needed = match rule {
+            ReplyRule::WeakUnlessTentative if committed >= quorums.weak() => quorums.weak(),
+            _ => quorums.quorum(),
+        };
+        self.equal(digest).count() >= needed
+    }
+
+    fn equal(&self, digest: Digest) -> impl Iterator<Item = &Answer> {
+        self.answers.values().filter(move |answer| answer.digest == digest)
+    }
+
+    /// Whether the whole result is overdue, so that it is now to be asked of all: once.
+    pub(super) fn gives_up_replier(&mut self, now: Time) -> bool {
+        let is_overdue = matches!(self.whole, Whole::Vouched { until } if until <= now);
+        if is_overdue {
+            self.whole = Whole::AskedOfAll;
+        }
+        is_overdue
+    }
+
+    /// When something is due.
+    pub(super) fn deadline(&self) -> Time {
+        match self.whole {
+            Whole::Vouched { until } => until.min(self.resend_at),
+            Whole::Unknown | Whole::AskedOfAll => self.resend_at,
+        }
     }
 
     /// Doubles the wait, up to the maximum, and spreads it by up to a quarter so that clients that
@@ -111,7 +172,6 @@ impl Outstanding {
         timestamp: Timestamp,
         parameters: &ClientParameters,
     ) {
-        self.repetitions += 1;
         self.wait = (self.wait * 2).min(parameters.retransmit_max);
         let mixed = Digest::of(
             "quorate pbft v1: retransmission jitter",

@@ -19,7 +19,7 @@ fn config(replica_count: u8) -> Arc<Config> {
     Arc::new(Config::new(domain, digest, replicas, clients, Parameters::default()).unwrap())
 }
 
-fn client(rule: ReplyRule) -> Client {
+pub(super) fn client(rule: ReplyRule) -> Client {
     let parameters = ClientParameters { reply_rule: rule, ..ClientParameters::default() };
     Client::new(config(4), ClientId::ZERO, key(200), Session::new(5), parameters)
 }
@@ -28,7 +28,7 @@ pub(super) fn operation(body: &[u8]) -> Operation {
     Operation { service: ServiceId(0), body: body.to_vec() }
 }
 
-fn reply(session: u64, timestamp: u64, outcome: Outcome) -> Reply {
+pub(super) fn reply(session: u64, timestamp: u64, outcome: Outcome) -> Reply {
     Reply {
         view: View::ZERO,
         session: Session::new(session),
@@ -39,11 +39,11 @@ fn reply(session: u64, timestamp: u64, outcome: Outcome) -> Reply {
     }
 }
 
-fn result(body: &[u8]) -> Outcome {
+pub(super) fn result(body: &[u8]) -> Outcome {
     Outcome::Executed(vec![body.to_vec()])
 }
 
-fn sent_requests(outputs: &[ClientOutput]) -> Vec<Request> {
+pub(super) fn sent_requests(outputs: &[ClientOutput]) -> Vec<Request> {
     outputs
         .iter()
         .filter_map(|output| match output {

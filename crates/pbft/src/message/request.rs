@@ -43,6 +43,9 @@ pub struct Request {
     /// The client has the results of every earlier timestamp, so that their replies may be
     /// forgotten and its window may move [CL6].
     pub acknowledged_below: Timestamp,
+    /// Who alone sends the result whole, where the others may send its digest; if it is nobody, all
+    /// send it whole. What is agreed on and what is executed do not depend on it [DR1].
+    pub replier: Option<ReplicaId>,
     /// What to do.
     pub body: RequestBody,
 }
@@ -93,7 +96,8 @@ pub struct Reply {
     pub timestamp: Timestamp,
     /// The batch was prepared but not yet committed at the sender (TOCS 2002 section 5.1).
     pub tentative: bool,
-    /// The replica that sends the whole result.
+    /// The replica that sends the whole result: the one that the request named, where the others
+    /// send its digest, and else the sender itself.
     pub designated: ReplicaId,
     /// The result.
     pub body: ReplyBody,

@@ -88,7 +88,7 @@ impl Replica {
         let replaying = seq <= self.replay_until;
         let answers = !replaying && self.admission.is_admitted();
         for execution in executions {
-            let Execution { client, session, timestamp, outcome, window } = execution;
+            let Execution { client, session, timestamp, outcome, replier, window } = execution;
             self.requests.remove(&(client, session, timestamp));
             self.clients.insert(client, window);
             self.drop_settled_requests(client);
@@ -99,6 +99,7 @@ impl Replica {
                     timestamp,
                     view: self.view,
                     outcome: Some(outcome),
+                    replier,
                     after: self.executed_after,
                 });
             }

@@ -202,6 +202,8 @@ impl Replica {
                     timestamp,
                     view: self.view,
                     outcome,
+                    // Asked again, everybody answers in full [DR3].
+                    replier: None,
                     after: self.executed_after,
                 });
             }

@@ -36,6 +36,7 @@ pub(crate) struct GivenReply {
     pub(crate) client: u32,
     pub(crate) timestamp: u64,
     pub(crate) outcome: Option<Outcome>,
+    pub(crate) replier: Option<ReplicaId>,
 }
 
 /// What one machine holds.
@@ -139,6 +140,7 @@ impl ToyState {
             session: request.session,
             timestamp: request.timestamp,
             outcome,
+            replier: request.replier,
             window: window.clone(),
         }
     }
@@ -525,12 +527,15 @@ impl Cluster {
                     self.network.push_back(Envelope { from, to, message: Arc::clone(&message) });
                 }
             }
-            Output::Reply { client, timestamp, outcome, .. } => self.replies.push(GivenReply {
-                replica: from,
-                client: client.get(),
-                timestamp: timestamp.get(),
-                outcome,
-            }),
+            Output::Reply { client, timestamp, outcome, replier, .. } => {
+                self.replies.push(GivenReply {
+                    replica: from,
+                    client: client.get(),
+                    timestamp: timestamp.get(),
+                    outcome,
+                    replier,
+                });
+            }
             Output::Read { read, .. } => self.shown.push((from, read.number)),
             _ => {}
         }
@@ -619,6 +624,7 @@ impl Cluster {
             session: Session::new(1),
             timestamp: Timestamp::new(timestamp),
             acknowledged_below: Timestamp::new(1),
+            replier: None,
             body,
         };
         Arc::new(SignedRequest::sign(&self.config.domain, &client_key(client), request))

@@ -43,6 +43,7 @@ fn request(body: RequestBody) -> Arc<SignedRequest> {
         session: Session::new(0x5e),
         timestamp: Timestamp::new(if is_first { 0 } else { 0x11 }),
         acknowledged_below: Timestamp::new(if is_first { 0 } else { 0x10 }),
+        replier: (!is_first).then_some(ReplicaId::new(3)),
         body,
     };
     Arc::new(SignedRequest::sign(&config().domain, &client_key(2), request))
@@ -483,10 +484,10 @@ fn bytes_follow_the_documented_tables() {
     let rejoin = rejoin.u64(6).u64(5).0;
     let bytes = pinned("REJOIN");
     assert_eq!(bytes[..bytes.len() - 64], rejoin);
-    let operation_bytes = ByTheBook::message(2).u32(2).u64(0x5e).u64(0x11).u64(0x10).u8(1).u32(2);
-    let operation_bytes = operation_bytes.u16(1).bytes(b"put").u16(0x0201).bytes(b"").0;
-    let request = pinned("REQUEST, operations");
-    assert_eq!(request[..request.len() - 64], operation_bytes);
+    let request = ByTheBook::message(2).u32(2).u64(0x5e).u64(0x11).u64(0x10).u8(1).u32(3);
+    let operations = request.u8(1).u32(2).u16(1).bytes(b"put").u16(0x0201).bytes(b"");
+    let bytes = pinned("REQUEST, operations");
+    assert_eq!(bytes[..bytes.len() - 64], operations.0);
     let reply = ByTheBook::message(3).u64(5).u64(0x5e).u64(0x11).u8(0).u32(3).u8(0);
     let executed = reply.u8(1).u32(2).bytes(b"result").bytes(b"").0;
     assert_eq!(pinned("REPLY, executed"), executed);

@@ -28,6 +28,7 @@ fn request_of_a_stranger_or_with_a_forged_signature_is_refused_at_the_door() {
             session: Session::new(1),
             timestamp: Timestamp::new(1),
             acknowledged_below: Timestamp::new(1),
+            replier: None,
             body: RequestBody::Operations(vec![operation]),
         };
         Message::Request(Arc::new(SignedRequest::sign(&config.domain, &client_key(key), request)))
@@ -43,6 +44,27 @@ fn request_of_a_stranger_or_with_a_forged_signature_is_refused_at_the_door() {
     assert_eq!(from_replica(signed_as(9, 9, 8)), Err(Reject::UnknownClient));
     let too_long = config.parameters.request_bytes_max;
     assert_eq!(from_client(0, signed_as(0, 0, too_long)), Err(Reject::OverLimit));
+}
+
+/// [DR3] Who is named answers alone only when a request is executed: sent again, it is answered in
+/// full by everybody.
+#[test]
+fn request_sent_again_is_answered_in_full_by_everybody() {
+    let mut cluster = Cluster::new(4);
+    let replier = Some(ReplicaId::new(2));
+    let plain = cluster.operation(0, 1, "a").request().clone();
+    let request = Request { replier, ..plain };
+    let domain = cluster.config.domain;
+    let request = Arc::new(SignedRequest::sign(&domain, &client_key(0), request));
+    cluster.send_request(Arc::clone(&request));
+    cluster.deliver_all();
+    let told = |cluster: &Cluster| -> Vec<_> {
+        cluster.replies.iter().map(|reply| reply.replier).collect()
+    };
+    assert_eq!(told(&cluster), [replier; 4]);
+    cluster.replies.clear();
+    cluster.send_request(request);
+    assert_eq!(told(&cluster), [None; 4]);
 }
 
 /// [RQ2] An executed request is answered, not ordered again, and makes nobody wait.
@@ -236,6 +258,7 @@ fn requests_of_a_fenced_session_are_refused_everywhere() {
         session: Session::new(2),
         timestamp: Timestamp::ZERO,
         acknowledged_below: Timestamp::ZERO,
+        replier: None,
         body: RequestBody::OpenSession,
     };
     let config = Arc::clone(&cluster.config);

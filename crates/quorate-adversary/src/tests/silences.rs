@@ -11,6 +11,7 @@ fn request(client: u32) -> Message {
         session: Session::new(1),
         timestamp: Timestamp::new(1),
         acknowledged_below: Timestamp::new(1),
+        replier: None,
         body: RequestBody::Operations(vec![operation]),
     };
     let domain = identity(4, 0).config.domain;

@@ -139,6 +139,7 @@ impl Row {
             also.extend(papers.iter().copied());
         }
         let longest_gap = samples.iter().filter_map(|sample| sample.longest_gap).max();
+        let parameters = Parameters::default();
         Ok(Self {
             id,
             key: point.key,
@@ -155,7 +156,10 @@ impl Row {
             ratio_of: ratio_of.to_owned(),
             durability: point.target.durability(),
             // What is measured runs with the default parameters.
-            switches: BTreeMap::from([("one_round_reads", Parameters::default().one_round_reads)]),
+            switches: BTreeMap::from([
+                ("digest_replies", parameters.digest_replies),
+                ("one_round_reads", parameters.one_round_reads),
+            ]),
             also,
         })
     }

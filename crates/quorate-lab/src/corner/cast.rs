@@ -156,6 +156,7 @@ fn opening(client: u32) -> Request {
         session: Session::new(1),
         timestamp: Timestamp::ZERO,
         acknowledged_below: Timestamp::ZERO,
+        replier: None,
         body: RequestBody::OpenSession,
     }
 }

@@ -383,6 +383,7 @@ fn executions(batch: &Batch) -> Vec<Execution> {
             session: content.session,
             timestamp: content.timestamp,
             outcome: Some(Outcome::SessionOpened),
+            replier: None,
             window: ClientWindow {
                 session: content.session,
                 low: Timestamp::new(1),

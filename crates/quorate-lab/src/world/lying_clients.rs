@@ -103,6 +103,7 @@ impl LyingClients {
             session: Session::new(1),
             timestamp,
             acknowledged_below: timestamp,
+            replier: None,
             body,
         };
         let signed = SignedRequest::sign(&config.domain, &liar.key, request);

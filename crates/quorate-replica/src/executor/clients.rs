@@ -78,21 +78,25 @@ impl<'a> ClientTable<'a> {
     }
 
     /// Notes that a request [admitted](Self::admit) as new was executed, and keeps its reply, or
-    /// the reply's digest if it is longer than `cached_bytes_max`.
+    /// the reply's digest if it is longer than `cached_bytes_max`. Says how many bytes the reply
+    /// takes if it is kept whole.
     pub(super) fn note_executed(
         &mut self,
         timestamp: Timestamp,
         outcome: &Outcome,
         cached_bytes_max: usize,
-    ) {
+    ) -> Option<usize> {
         let mut reply = encode(outcome);
         let is_result = matches!(outcome, Outcome::Executed(_));
-        if is_result && reply.len() > cached_bytes_max.min(VALUE_BYTES_MAX) {
+        let is_too_long = is_result && reply.len() > cached_bytes_max.min(VALUE_BYTES_MAX);
+        let kept = (!is_too_long).then_some(reply.len());
+        if is_too_long {
             reply = encode(&Outcome::ExecutedBefore(outcome.digest()));
         }
         self.tree.put(&reply_key(self.client, timestamp), reply);
         self.window.executed.insert(timestamp);
         self.write_window();
+        kept
     }
 
     fn acknowledge(&mut self, below: Timestamp) {

@@ -82,6 +82,34 @@ fn request_ordered_twice_executes_once_and_is_answered_alike() {
     assert_eq!(executor.cached_outcome(client, session, Timestamp::new(2)), None);
 }
 
+/// [DR2] And what is kept is the same whoever is named.
+#[test]
+fn replier_is_alone_only_with_an_outcome_that_is_long_and_kept() {
+    let named = Some(ReplicaId::new(2));
+    let run = |digest_replies, cached_reply_bytes_max, bytes: usize, replier| {
+        let parameters =
+            Parameters { digest_replies, cached_reply_bytes_max, ..Parameters::default() };
+        let mut executor = Executor::genesis(config_with(parameters), recorder());
+        run(&mut executor, &[open_session(0, 1)]);
+        // The recorder answers in the words of a list, at least two bytes for each of these.
+        let request = Request { replier, ..request(0, 1, 1, 0, &vec![7; bytes]) };
+        let first = run(&mut executor, &[request.clone()]).remove(0);
+        let (client, session, timestamp) = (ClientId::new(0), Session::new(1), Timestamp::new(1));
+        let kept = executor.cached_outcome(client, session, timestamp);
+        let again = run(&mut executor, &[request]).remove(0);
+        assert_eq!(again.replier, None, "from the cache everybody answers in full");
+        (first.replier, kept)
+    };
+    let (long, whole) = run(true, 4096, 1000, named);
+    assert_eq!(long, named);
+    assert_eq!(run(true, 4096, 1000, None), (None, whole));
+    assert_eq!(run(false, 4096, 1000, named).0, None, "it is not offered");
+    assert_eq!(run(true, 4096, 10, named).0, None, "a digest would save nothing");
+    let (not_kept, before) = run(true, 2000, 1000, named);
+    assert_eq!(not_kept, None, "nobody could be asked for it again");
+    assert!(matches!(before, Some(Outcome::ExecutedBefore(_))));
+}
+
 /// [CL4]
 #[test]
 fn newer_session_fences_older_ones_and_forgets_their_replies() {

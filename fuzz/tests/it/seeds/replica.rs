@@ -124,6 +124,7 @@ fn request(timestamp: u64, body: RequestBody) -> Arc<SignedRequest> {
         session: Session::new(1),
         timestamp: Timestamp::new(timestamp),
         acknowledged_below: Timestamp::new(timestamp),
+        replier: (timestamp > 0).then_some(ReplicaId::new(2)),
         body,
     };
     Arc::new(SignedRequest::sign(&domain(), &key(101), request))

@@ -27,6 +27,7 @@ fn request(config: &Config, signer: u8) -> SignedRequest {
         session: Session::new(1),
         timestamp: Timestamp::new(1),
         acknowledged_below: Timestamp::new(1),
+        replier: None,
         body: RequestBody::Operations(vec![operation]),
     };
     SignedRequest::sign(&config.domain, &key(signer), request)
@@ -86,6 +87,31 @@ fn whoever_verifies_is_asked_about_signatures_and_nothing_else() {
     assert_eq!(config.admit(own, message), Err(Reject::BadSignature));
     assert_eq!(admit(own, forged.clone()), Ok(()));
     assert_eq!(admit(Sender::Client(ClientId::new(1)), forged), Err(Reject::ForgedSender));
+}
+
+/// [DR1] By its client's hand, or another's, or inside a batch.
+#[test]
+fn request_that_names_a_replier_who_is_not_there_is_refused() {
+    let config = config();
+    let admit = |replier: Option<u32>| {
+        let named = Request {
+            replier: replier.map(ReplicaId::new),
+            ..request(&config, 4).request().clone()
+        };
+        let signed = Arc::new(SignedRequest::sign(&config.domain, &key(4), named));
+        let batch = Batch { requests: vec![Arc::clone(&signed)], ..Batch::default() };
+        let [own, relayed, ordered] = [
+            (Sender::Client(ClientId::new(0)), Message::Request(Arc::clone(&signed))),
+            (Sender::Replica(ReplicaId::new(1)), Message::Request(signed)),
+            (Sender::Replica(ReplicaId::new(1)), Message::Batch(Arc::new(batch))),
+        ]
+        .map(|(sender, message)| config.admit(sender, message).map(|_| ()));
+        assert!(own == relayed && own == ordered);
+        own
+    };
+    assert_eq!((admit(None), admit(Some(3))), (Ok(()), Ok(())));
+    assert_eq!(admit(Some(4)), Err(Reject::OutOfRange));
+    assert_eq!(admit(Some(u32::MAX)), Err(Reject::OutOfRange));
 }
 
 #[test]

@@ -46,6 +46,8 @@ enum Lie {
     OutsideWindow,
     SessionOpened,
     Before(u8),
+    /// That the true result was lost.
+    TrueBefore,
     TooFew,
 }
 
@@ -58,6 +60,7 @@ fn lie() -> impl Strategy<Value = Lie> {
         Just(Lie::OutsideWindow),
         Just(Lie::SessionOpened),
         any::<u8>().prop_map(Lie::Before),
+        Just(Lie::TrueBefore),
         Just(Lie::TooFew),
     ]
 }
@@ -202,20 +205,19 @@ impl World {
         let last = self.sent.last().map_or(0, |request| request.timestamp.get());
         let timestamp = Timestamp::new((last + 1).saturating_sub(back));
         let about = self.sent.iter().find(|request| request.timestamp == timestamp);
-        let true_outcome = about.map(truth);
+        let true_digest = about.map(truth).map_or(Digest::default(), |outcome| outcome.digest());
         let full = ReplyBody::Full;
         let body = match lie {
             Lie::Executed(count) => {
                 full(Outcome::Executed(vec![b"lie".to_vec(); usize::from(*count)]))
             }
-            Lie::TrueDigest => ReplyBody::Digest(
-                true_outcome.map_or(Digest::default(), |outcome| outcome.digest()),
-            ),
+            Lie::TrueDigest => ReplyBody::Digest(true_digest),
             Lie::Digest(byte) => ReplyBody::Digest(Digest::from_bytes([*byte; 32])),
             Lie::Fenced(session) => full(Outcome::Fenced { current: Session::new(*session) }),
             Lie::OutsideWindow => full(Outcome::OutsideWindow),
             Lie::SessionOpened => full(Outcome::SessionOpened),
             Lie::Before(byte) => full(Outcome::ExecutedBefore(Digest::from_bytes([*byte; 32]))),
+            Lie::TrueBefore => full(Outcome::ExecutedBefore(true_digest)),
             Lie::TooFew => full(Outcome::Executed(Vec::new())),
         };
         let reply = Reply { view: View::new(view), ..Self::reply(timestamp, tentative, body) };
@@ -269,7 +271,7 @@ impl World {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) })]
 
-    /// [CL1] [CL3] [CL5] [CL8]
+    /// [CL1] [CL3] [CL5] [CL8] [DR4]
     #[test]
     fn client_believes_the_truth_or_nothing_in_spite_of_f_liars(
         n in prop_oneof![Just(4_u32), Just(7)],

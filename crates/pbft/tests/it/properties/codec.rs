@@ -88,13 +88,15 @@ fn request() -> impl Strategy<Value = Arc<SignedRequest>> {
         Just(RequestBody::OpenSession),
         vec(operation(), 0..4).prop_map(RequestBody::Operations),
     ];
-    (any::<(u32, u64, u64, u64)>(), body, signature()).prop_map(|(numbers, body, signature)| {
-        let (client, session, timestamp, below) = numbers;
+    let numbers = any::<(u32, u64, u64, u64, Option<u32>)>();
+    (numbers, body, signature()).prop_map(|(numbers, body, signature)| {
+        let (client, session, timestamp, below, replier) = numbers;
         let request = Request {
             client: ClientId::new(client),
             session: Session::new(session),
             timestamp: Timestamp::new(timestamp),
             acknowledged_below: Timestamp::new(below),
+            replier: replier.map(ReplicaId::new),
             body,
         };
         // Only a client makes a signed request from its parts; bytes are anybody's.

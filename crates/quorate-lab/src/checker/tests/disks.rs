@@ -14,6 +14,7 @@ fn batch(byte: u8) -> Arc<Batch> {
         session: Session::new(1),
         timestamp: Timestamp::new(byte.into()),
         acknowledged_below: Timestamp::new(1),
+        replier: None,
         body: RequestBody::OpenSession,
     };
     let key = SigningKey::from_seed([7; 32].into());

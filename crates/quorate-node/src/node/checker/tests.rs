@@ -47,6 +47,7 @@ fn signed_request(config: &Config, client: u32, timestamp: u64, signer: u32) -> 
         session: Session::new(1),
         timestamp: Timestamp::new(timestamp),
         acknowledged_below: Timestamp::new(1),
+        replier: None,
         body: RequestBody::Operations(vec![operation]),
     };
     Arc::new(SignedRequest::sign(&config.domain, &key(signer), request))

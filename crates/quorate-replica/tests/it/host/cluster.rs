@@ -58,6 +58,8 @@ pub(crate) struct Cluster {
     requests: BTreeMap<u64, Arc<SignedRequest>>,
     /// The outcomes each replica gave for each request.
     replies: BTreeMap<u64, BTreeMap<ReplicaId, BTreeSet<Outcome>>>,
+    /// Who answered a request with the digest of its outcome, in order.
+    pub(crate) digests: Vec<(u64, ReplicaId, Digest)>,
     /// Everything that ever left a replica for another.
     pub(crate) sent: Vec<Sent>,
     pub(crate) events: Vec<(ReplicaId, Event)>,
@@ -126,6 +128,7 @@ impl Cluster {
             acknowledged_below: 0,
             requests: BTreeMap::new(),
             replies: BTreeMap::new(),
+            digests: Vec::new(),
             sent: Vec::new(),
             events: Vec::new(),
             halts: Vec::new(),
@@ -258,21 +261,27 @@ impl Cluster {
     }
 
     fn request(&mut self, body: RequestBody) -> Outcome {
-        let timestamp = self.submit(body);
+        let timestamp = self.submit(None, body);
         self.await_outcome(timestamp)
     }
 
     /// Asks for the client's session without waiting for it.
     pub(crate) fn submit_open_session(&mut self) -> u64 {
-        self.submit(RequestBody::OpenSession)
+        self.submit(None, RequestBody::OpenSession)
     }
 
     pub(crate) fn submit_operation(&mut self) -> u64 {
         let body = vec![self.next_timestamp as u8];
-        self.submit(RequestBody::Operations(vec![Operation { service: LOG, body }]))
+        self.submit(None, RequestBody::Operations(vec![Operation { service: LOG, body }]))
     }
 
-    fn submit(&mut self, body: RequestBody) -> u64 {
+    /// The same, with so long a result, and one replica named to send it.
+    pub(crate) fn submit_long_operation(&mut self, replier: u32, bytes: usize) -> u64 {
+        let operation = Operation { service: LOG, body: vec![b'x'; bytes] };
+        self.submit(Some(replica(replier)), RequestBody::Operations(vec![operation]))
+    }
+
+    fn submit(&mut self, replier: Option<ReplicaId>, body: RequestBody) -> u64 {
         let timestamp = self.next_timestamp;
         self.next_timestamp += 1;
         let request = Request {
@@ -280,6 +289,7 @@ impl Cluster {
             session: Session::new(1),
             timestamp: Timestamp::new(timestamp),
             acknowledged_below: Timestamp::new(self.acknowledged_below),
+            replier,
             body,
         };
         let request = SignedRequest::sign(&self.config.domain, &client_key(), request);
@@ -462,9 +472,16 @@ impl Cluster {
                 Effect::Send { to, message } => self.send(id, to, &message),
                 Effect::Reply { client: _, message } => {
                     let Message::Reply(reply) = message else { panic!("{message:?}") };
-                    let ReplyBody::Full(outcome) = reply.body else { panic!("a digest") };
-                    let of_request = self.replies.entry(reply.timestamp.get()).or_default();
-                    of_request.entry(replica(id)).or_default().insert(outcome);
+                    let timestamp = reply.timestamp.get();
+                    match reply.body {
+                        ReplyBody::Full(outcome) => {
+                            let of_request = self.replies.entry(timestamp).or_default();
+                            of_request.entry(replica(id)).or_default().insert(outcome);
+                        }
+                        ReplyBody::Digest(digest) => {
+                            self.digests.push((timestamp, replica(id), digest));
+                        }
+                    }
                 }
                 Effect::Evidence(evidence) => self.evidence.push(evidence),
                 Effect::Event(event) => self.events.push((replica(id), event)),

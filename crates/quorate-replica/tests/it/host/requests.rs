@@ -1,6 +1,6 @@
 //! Clients and their windows.
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, replica};
 use pbft::message::Outcome;
 use std::time::Duration;
 
@@ -37,4 +37,34 @@ fn repeated_request_is_answered_from_the_cache_and_not_executed_again() {
     assert_eq!(cluster.await_outcome(timestamp), outcome);
     assert_eq!(cluster.status(0).last_executed, executed);
     assert_eq!(cluster.log_of(0).len(), 1);
+}
+
+/// [DR2] [DR3] One replica sends the whole result and the others its digest, until they are asked
+/// again.
+#[test]
+fn long_result_comes_whole_from_the_replica_named_and_from_all_if_they_are_asked_again() {
+    let mut cluster = Cluster::new();
+    cluster.start_all();
+    let timestamp = cluster.submit_long_operation(2, 600);
+    cluster.settle();
+    let whole_of = |cluster: &Cluster| -> Vec<u32> {
+        let gave = |id: &u32| cluster.outcomes_of(*id).contains_key(&timestamp);
+        (0..4).filter(gave).collect()
+    };
+    assert_eq!(whole_of(&cluster), [2]);
+    let outcomes = cluster.outcomes_of(2)[&timestamp].clone();
+    let outcome = outcomes.first().unwrap();
+    assert!(matches!(outcome, Outcome::Executed(results) if results[0].len() > 600));
+    let mut digests = std::mem::take(&mut cluster.digests);
+    digests.sort_unstable();
+    let vouched = [0, 1, 3].map(|id| (timestamp, replica(id), outcome.digest()));
+    assert_eq!(digests, vouched);
+    cluster.transmit(timestamp, &[0, 1, 2, 3]);
+    cluster.settle();
+    assert_eq!((whole_of(&cluster), cluster.digests.len()), (vec![0, 1, 2, 3], 0));
+    assert!((0..4).all(|id| cluster.outcomes_of(id)[&timestamp] == outcomes));
+    cluster.submit_long_operation(2, 100);
+    cluster.submit_long_operation(2, cluster.config.parameters.cached_reply_bytes_max);
+    cluster.settle();
+    assert_eq!(cluster.digests, [], "one is too short for it, and one too long to be kept");
 }
