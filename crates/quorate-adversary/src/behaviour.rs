@@ -6,7 +6,9 @@ mod sets;
 mod span;
 mod text;
 
-pub use choice::{Disproof, Fabricated, Field, Jump, Phase, Repeated, Slowed, StateLie, Step};
+pub use choice::{
+    Disproof, Fabricated, Field, Jump, Phase, Repeated, ReplyLie, Slowed, StateLie, Step,
+};
 pub use sets::{KindSet, ReplicaSet};
 pub use span::parse_time;
 pub use text::UnknownBehaviour;
@@ -35,8 +37,11 @@ pub enum Behaviour {
         /// Which.
         phase: Phase,
     },
-    /// Answers clients with a wrong result, the same as every other replica that behaves so.
-    FaultyReplies,
+    /// Lies to clients about results, in the same way as every other replica that behaves so.
+    FaultyReplies {
+        /// How.
+        lie: ReplyLie,
+    },
     /// At random, message by message: slow, silent, or with a wrong digest in PREPARE and COMMIT.
     Byzantine,
     /// Sends everything this many times.
@@ -141,7 +146,7 @@ impl Behaviour {
         Self::NonResponding,
         Self::FaultyPrimary,
         Self::FaultyNode { phase: Phase::Prepare },
-        Self::FaultyReplies,
+        Self::FaultyReplies { lie: ReplyLie::Changed },
         Self::Byzantine,
         Self::DosAttacker { factor: Self::FACTOR },
         Self::EquivocatingPrimary { second: None, both: false },
@@ -212,7 +217,7 @@ impl Behaviour {
             Self::NonResponding => "non_responding_node",
             Self::FaultyPrimary => "faulty_primary",
             Self::FaultyNode { .. } => "faulty_node",
-            Self::FaultyReplies => "faulty_replies_node",
+            Self::FaultyReplies { .. } => "faulty_replies_node",
             Self::Byzantine => "byzantine_node",
             Self::DosAttacker { .. } => "dos_attacker",
             Self::EquivocatingPrimary { .. } => "equivocating_primary",

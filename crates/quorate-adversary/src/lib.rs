@@ -15,8 +15,8 @@ mod dice;
 mod vice;
 
 pub use behaviour::{
-    Behaviour, Disproof, Fabricated, Field, Jump, KindSet, Phase, Repeated, ReplicaSet, Slowed,
-    StateLie, Step, UnknownBehaviour, parse_time,
+    Behaviour, Disproof, Fabricated, Field, Jump, KindSet, Phase, Repeated, ReplicaSet, ReplyLie,
+    Slowed, StateLie, Step, UnknownBehaviour, parse_time,
 };
 pub use vice::mutants;
 

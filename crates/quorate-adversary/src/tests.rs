@@ -160,12 +160,45 @@ fn false_replies_differ_from_the_truth_and_agree_among_liars() {
     let client = Endpoint::Client(ClientId::new(0));
     let lies: Vec<Message> = (0..2)
         .map(|id| {
-            let mut liar = Adversary::new(Behaviour::FaultyReplies, identity(4, id), 1);
+            let behaviour = Behaviour::FaultyReplies { lie: ReplyLie::Changed };
+            let mut liar = Adversary::new(behaviour, identity(4, id), 1);
             only(liar.on_send(client, reply(&[b"one", b""])))
         })
         .collect();
     assert_eq!(lies[0], lies[1]);
     assert_ne!(lies[0], reply(&[b"one", b""]));
+}
+
+/// Whichever way, the digest that it vouches for is the right one.
+#[test]
+fn a_liar_about_results_withholds_contradicts_or_disowns_them() {
+    let client = Endpoint::Client(ClientId::new(0));
+    let whole = reply(&[b"one"]);
+    let Message::Reply(Reply { body: ReplyBody::Full(outcome), .. }) = &whole else { panic!() };
+    let digest = outcome.digest();
+    let said = |lie, message: &Message| -> Vec<ReplyBody> {
+        let mut liar = adversary(Behaviour::FaultyReplies { lie });
+        let said = messages(liar.on_send(client, message.clone()));
+        let body = |message| match message {
+            Message::Reply(reply) => reply.body,
+            other => panic!("{other:?}"),
+        };
+        said.into_iter().map(body).collect()
+    };
+    let lost = ReplyBody::Full(Outcome::ExecutedBefore(digest));
+    assert_eq!(said(ReplyLie::Withheld, &whole), [ReplyBody::Digest(digest)]);
+    assert_eq!(said(ReplyLie::Lost, &whole), [lost.clone()]);
+    let contradicted = said(ReplyLie::Contradicted, &whole);
+    let [ReplyBody::Digest(first), ReplyBody::Full(second)] = &contradicted[..] else {
+        panic!("{contradicted:?}")
+    };
+    assert!(*first == digest && second != outcome);
+    let Message::Reply(by_digest) = whole else { panic!() };
+    let by_digest = Message::Reply(Reply { body: ReplyBody::Digest(digest), ..by_digest });
+    for lie in [ReplyLie::Changed, ReplyLie::Withheld, ReplyLie::Contradicted] {
+        assert_eq!(said(lie, &by_digest), [ReplyBody::Digest(digest)]);
+    }
+    assert_eq!(said(ReplyLie::Lost, &by_digest), [lost]);
 }
 
 #[test]

@@ -61,7 +61,7 @@ pub(crate) fn of(behaviour: Behaviour, identity: Identity, seed: u64) -> Box<dyn
         Behaviour::NonResponding => Box::new(silence::Silence),
         Behaviour::FaultyPrimary => Box::new(wrong_digest::WrongPrePrepare(identity)),
         Behaviour::FaultyNode { phase } => Box::new(wrong_digest::WrongVote(phase)),
-        Behaviour::FaultyReplies => Box::new(false_replies::FalseReplies(identity)),
+        Behaviour::FaultyReplies { lie } => Box::new(false_replies::FalseReplies { identity, lie }),
         Behaviour::Byzantine => Box::new(byzantine::Byzantine::new(&identity, seed)),
         Behaviour::DosAttacker { factor } => Box::new(dos_attacker::DosAttacker { factor }),
         Behaviour::EquivocatingPrimary { second, both } => {

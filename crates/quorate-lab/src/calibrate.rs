@@ -220,7 +220,7 @@ impl Bench {
         self.settle()?;
         let mut rng = Seed::new(1).stream("calibration");
         for serial in 0..OPERATIONS {
-            let (key, call) = any_call(&mut rng, 1_000, serial);
+            let (key, call) = any_call(&mut rng, 1_000, 0, serial);
             let operation = Operation { service: SERVICE, body: encode(serial, &key, &call) };
             self.client.submit(operation).expect("the queue of a client has room for one call");
             let mut outputs = Vec::new();

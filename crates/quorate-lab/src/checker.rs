@@ -26,7 +26,7 @@ use crate::watched::Step;
 use crate::world::Options;
 use core::fmt;
 use core::time::Duration;
-use pbft::message::{Request, ViewChange};
+use pbft::message::{Reply, Request, ViewChange};
 use pbft::{ClientId, Digest, Event, Held, Message, Parameters, Record, ReplicaId, SeqNum, Time};
 use quorate_adversary::Endpoint;
 use std::collections::BTreeMap;
@@ -137,6 +137,20 @@ pub(crate) enum Observation<'a> {
     Requested {
         /// Which.
         request: &'a Request,
+    },
+    /// A REPLY of any replica, correct or not, arrives at a correct client.
+    Replied {
+        /// Which client.
+        client: ClientId,
+        /// What it is told.
+        reply: &'a Reply,
+    },
+    /// A correct client was told that its operation was executed and the result is lost.
+    GivenUp {
+        /// Which client.
+        client: ClientId,
+        /// Which operation.
+        operation: &'a [u8],
     },
     /// A correct client accepted a result.
     Accepted {

@@ -6,12 +6,12 @@
 
 use crate::trace::{Fate, Subject, is_agreement, subject};
 use pbft::message::{Batch, Kind, RequestBody};
-use pbft::{Digest, Message, ReplicaId, SeqNum, View};
+use pbft::{Digest, Epoch, Message, ReplicaId, SeqNum, View, wire};
 use quorate_adversary::Endpoint;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What was handled in a run. Every number is a number of lines of its trace.
+/// What was handled in a run. Every number but one is a number of lines of its trace.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct MessageCounts {
     /// PRE-PREPAREs that came over the network.
@@ -22,6 +22,8 @@ pub struct MessageCounts {
     pub commit: u64,
     /// REPLYs handled by clients.
     pub reply: u64,
+    /// How many bytes those were on the wire.
+    pub reply_bytes: u64,
     /// CHECKPOINTs.
     pub checkpoint: u64,
     /// VIEW-CHANGEs.
@@ -65,6 +67,8 @@ pub(crate) struct Counter {
     /// Everything else.
     others: BTreeMap<Kind, u64>,
     sessions: u64,
+    /// The length of all REPLYs that did not serve to open sessions.
+    reply_bytes: u64,
     /// Bytes that are no messages.
     garbage: u64,
     /// Batches that do nothing but open sessions.
@@ -100,6 +104,9 @@ impl Counter {
             *self.others.entry(kind).or_default() += 1;
         } else if !self.opens_sessions(message) {
             *self.agreement.entry((kind, from, to)).or_default() += 1;
+            if kind == Kind::Reply {
+                self.reply_bytes += wire::encode(Epoch::ZERO, message).len() as u64;
+            }
         } else if from != to {
             self.sessions += 1;
         }
@@ -129,6 +136,7 @@ impl Counter {
     pub(crate) fn finish(&self, replica_count: u32, requests_completed: u64) -> MessageCounts {
         let other = |kind: Kind| self.others.get(&kind).copied().unwrap_or(0);
         let mut counts = MessageCounts {
+            reply_bytes: self.reply_bytes,
             checkpoint: other(Kind::Checkpoint),
             view_change: other(Kind::ViewChange),
             new_view: other(Kind::NewView),

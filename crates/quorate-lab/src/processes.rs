@@ -277,6 +277,9 @@ impl Judge<'_> {
                 let (message, times) = (self.decode(frame), (sent.unwrap_or(at), at));
                 self.handled(times, ends, message.as_ref(), Fate::Handled, None);
                 self.suspicions.replied(at, client, *from, message.as_ref());
+                if let Some(Message::Reply(reply)) = &message {
+                    self.check(at, &Observation::Replied { client, reply });
+                }
             }
             ClientSaw::Called { operation, what } => {
                 self.called.insert(*operation, at);

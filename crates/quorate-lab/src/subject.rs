@@ -5,6 +5,7 @@ use crate::rng::Stream;
 use crate::watched::steps::Readable;
 use crate::watched::{ExecutionLog, Watched};
 use crate::workload::{self, forge_store_outcome};
+use crate::world::Workload;
 use pbft::{ClientId, Service};
 use quorate_services::store::Store;
 use std::rc::Rc;
@@ -55,11 +56,13 @@ impl Subject {
         }
     }
 
-    /// Draws the next operation of a correct client, on one of `keys` keys of the store.
-    pub(crate) fn draw(&self, rng: &mut Stream, keys: u64, serial: u64) -> Drawn {
+    /// Draws the next operation of a correct client, on the keys of the store and with values as
+    /// the workload says.
+    pub(crate) fn draw(&self, rng: &mut Stream, workload: &Workload, serial: u64) -> Drawn {
         match self {
             Self::Store => {
-                let (key, call) = workload::any_call(rng, keys, serial);
+                let Workload { keys, value_bytes, .. } = *workload;
+                let (key, call) = workload::any_call(rng, keys, value_bytes, serial);
                 let bytes = workload::encode(serial, &key, &call);
                 Drawn { bytes, what: workload::describe(&key, &call), call: Some((key, call)) }
             }

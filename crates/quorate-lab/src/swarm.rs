@@ -16,7 +16,7 @@ use core::fmt;
 use core::time::Duration;
 use pbft::message::Kind;
 use pbft::{REJOIN_GAP, REJOIN_GAP_TOLERANCE, ReplicaId};
-use quorate_adversary::Behaviour;
+use quorate_adversary::{Behaviour, ReplyLie};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -134,6 +134,7 @@ pub fn options_of(seed: Seed) -> Options {
     add_traffic_faults(&mut seed.stream("traffic"), &mut options);
     add_reads(&mut seed.stream("reads"), &mut options);
     add_gathering(&mut seed.stream("gathering"), &mut options);
+    add_digest_replies(&mut seed.stream("digest replies"), &mut options);
     // Nothing is broken after the world has healed.
     let heals_at = options.heals_at;
     options.timeline.retain(|(at, fault)| *at < heals_at || matches!(fault, Fault::Behave(..)));
@@ -316,6 +317,21 @@ fn add_reads(rng: &mut Stream, options: &mut Options) {
     }
 }
 
+/// In a third of the worlds values are long enough for digests of results, and in a third of the
+/// others nobody offers them. Whoever lies to clients does so in any way.
+fn add_digest_replies(rng: &mut Stream, options: &mut Options) {
+    if rng.chance(330_000) {
+        options.workload.value_bytes = rng.index(1_200) + 200;
+    } else {
+        options.parameters.digest_replies = rng.chance(670_000);
+    }
+    for (_, fault) in &mut options.timeline {
+        if let Fault::Behave(_, Behaviour::FaultyReplies { lie }) = fault {
+            *lie = rng.pick(ReplyLie::ALL).copied().unwrap_or(*lie);
+        }
+    }
+}
+
 /// Now and then some kinds of messages are lost, or late, between some replicas.
 fn add_traffic_faults(rng: &mut Stream, options: &mut Options) {
     if rng.chance(700_000) {
@@ -485,6 +501,7 @@ fn coverage(options: &Options, counts: &Counts) -> Vec<(&'static str, bool)> {
         ("a read that was not ordered", counts.reads > 0),
         ("a read in two rounds", counts.reads_again > 0),
         ("a read that had to be ordered after all", counts.reads_ordered > 0),
+        ("a result sent by its digest", counts.digest_replies > 0),
         ("a window race at a checkpoint", counts.window_races > 0),
         ("a torn tail", counts.torn_tails > 0),
         ("a state transfer", happened("state transferred")),

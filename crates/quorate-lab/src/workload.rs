@@ -15,16 +15,21 @@ use quorate_services::store::{
 };
 
 /// Draws the next call on one of `keys` keys. Values are unique, so that a reader knows which
-/// write it saw.
-pub fn any_call(rng: &mut Stream, keys: u64, serial: u64) -> (Vec<u8>, Call) {
+/// write it saw, and have `value_bytes` bytes at least.
+pub fn any_call(rng: &mut Stream, keys: u64, value_bytes: usize, serial: u64) -> (Vec<u8>, Call) {
     let key = format!("key-{}", rng.below(keys)).into_bytes();
-    let value = format!("value-{serial}").into_bytes();
+    let value_of = |serial: u64| {
+        let mut value = format!("value-{serial}").into_bytes();
+        value.resize(value.len().max(value_bytes), FILLER);
+        value
+    };
+    let value = value_of(serial);
     let call = match rng.below(10) {
         0..=3 => Call::Get,
         4..=6 => Call::Put(value),
         7 => Call::Delete,
         8 => {
-            let expected = format!("value-{}", rng.below(serial + 1)).into_bytes();
+            let expected = value_of(rng.below(serial + 1));
             Call::CompareAndSwap { expected: Expected::Value(expected), value }
         }
         _ => Call::CompareAndSwap { expected: Expected::ModRevision(0), value },
@@ -32,9 +37,15 @@ pub fn any_call(rng: &mut Stream, keys: u64, serial: u64) -> (Vec<u8>, Call) {
     (key, call)
 }
 
+/// What makes values longer, and is not shown to people.
+const FILLER: u8 = b'.';
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim_end_matches(char::from(FILLER)).to_owned()
+}
+
 /// A call in words.
 pub fn describe(key: &[u8], call: &Call) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let key = text(key);
     match call {
         Call::Get => format!("get {key}"),
@@ -115,7 +126,7 @@ pub fn describe_answer(result: &[u8]) -> String {
     };
     let what = match response {
         Response::Got(None) => "nothing there".to_owned(),
-        Response::Got(Some(found)) => String::from_utf8_lossy(&found.value).into_owned(),
+        Response::Got(Some(found)) => text(&found.value),
         Response::Put | Response::Deleted(true) | Response::Swapped(true) => "done".to_owned(),
         Response::Deleted(false) => "nothing was there".to_owned(),
         Response::Swapped(false) => "not done, since it was not as expected".to_owned(),

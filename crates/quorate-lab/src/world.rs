@@ -488,6 +488,9 @@ impl<'a> World<'a> {
             self.show(|| Line::Answered { at, client: client.get(), operation, result: what() });
             self.check(&Observation::Accepted { client, operation: bytes, result });
         }
+        for bytes in &doings.given_up {
+            self.check(&Observation::GivenUp { client, operation: bytes });
+        }
         for (number, result) in &doings.read {
             let (at, operation) = (self.now.as_micros(), *number);
             let what = || workload::describe_answer(result);

@@ -47,6 +47,20 @@ choice! {
 }
 
 choice! {
+    /// What a replica that lies to clients says of results.
+    ReplyLie {
+        /// Another result.
+        Changed = "changed",
+        /// The right digest only, although it is to send the result whole.
+        Withheld = "withheld",
+        /// First the right digest, and then another result.
+        Contradicted = "contradicted",
+        /// That it did not keep the result.
+        Lost = "lost",
+    }
+}
+
+choice! {
     /// In which of its words on a batch a faulty replica names a wrong digest.
     Phase {
         /// PREPARE.

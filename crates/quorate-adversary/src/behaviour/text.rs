@@ -2,8 +2,8 @@
 
 use super::nearest::meant;
 use super::{
-    Behaviour, Disproof, Fabricated, Field, Jump, KindSet, Phase, Repeated, ReplicaSet, Slowed,
-    StateLie, Step, parse_time,
+    Behaviour, Disproof, Fabricated, Field, Jump, KindSet, Phase, Repeated, ReplicaSet, ReplyLie,
+    Slowed, StateLie, Step, parse_time,
 };
 use core::fmt;
 use core::str::FromStr;
@@ -16,6 +16,7 @@ impl Behaviour {
         match self {
             Self::Slow { .. } => "delay=20s, where=all|reply",
             Self::FaultyNode { .. } => "phase=prepare|commit|committed",
+            Self::FaultyReplies { .. } => "lie=changed|withheld|contradicted|lost",
             Self::DosAttacker { .. } | Self::Flooding { .. } => "factor=20",
             Self::EquivocatingPrimary { .. } => "second=2+3, both=true|false",
             Self::IsolatingPrimary { .. } => "dark=3",
@@ -33,7 +34,6 @@ impl Behaviour {
             Self::Honest
             | Self::NonResponding
             | Self::FaultyPrimary
-            | Self::FaultyReplies
             | Self::Byzantine
             | Self::Accomplice
             | Self::Replaying
@@ -54,6 +54,7 @@ impl Behaviour {
         match (self, key) {
             (Self::Slow { .. }, "where") => Slowed::names(),
             (Self::FaultyNode { .. }, _) => Phase::names(),
+            (Self::FaultyReplies { .. }, _) => ReplyLie::names(),
             (Self::JumpingPrimary { .. }, _) => Jump::names(),
             (Self::RepeatingPrimary { .. }, _) => Repeated::names(),
             (Self::Fabricating { .. }, _) => Fabricated::names(),
@@ -90,6 +91,7 @@ impl Behaviour {
             (Self::Slow { delay, .. }, "delay") => *delay = parse_delay(value)?,
             (Self::Slow { slowed, .. }, "where") => *slowed = Slowed::parse(value)?,
             (Self::FaultyNode { phase }, "phase") => *phase = Phase::parse(value)?,
+            (Self::FaultyReplies { lie }, "lie") => *lie = ReplyLie::parse(value)?,
             (Self::DosAttacker { factor } | Self::Flooding { factor }, "factor") => {
                 *factor = value.parse().ok().filter(|f| (1..=Self::FACTOR_MAX).contains(f))?;
             }
@@ -132,6 +134,7 @@ impl Behaviour {
                 vec![("delay", delay_text(delay)), ("where", slowed.name().to_owned())]
             }
             Self::FaultyNode { phase } => vec![("phase", phase.name().to_owned())],
+            Self::FaultyReplies { lie } => vec![("lie", lie.name().to_owned())],
             Self::DosAttacker { factor } | Self::Flooding { factor } => {
                 vec![("factor", factor.to_string())]
             }
@@ -159,7 +162,6 @@ impl Behaviour {
             Self::Honest
             | Self::NonResponding
             | Self::FaultyPrimary
-            | Self::FaultyReplies
             | Self::Byzantine
             | Self::Accomplice
             | Self::Replaying

@@ -1,6 +1,6 @@
 //! What is to happen when: decided by the seed alone, before anything runs.
 
-use quorate_adversary::Behaviour;
+use quorate_adversary::{Behaviour, ReplyLie};
 use quorate_lab::rng::Seed;
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ impl Schedule {
     pub(super) fn beyond_budget(seed: Seed, f: u32, duration: Duration) -> Self {
         let mut stream = seed.stream("demo schedule");
         let lie = duration * stream.within(120..=220) as u32 / 1000;
-        let behaviour = Behaviour::FaultyReplies;
+        let behaviour = Behaviour::FaultyReplies { lie: ReplyLie::Changed };
         let acts = vec![(lie, Act::Corrupt { behaviour, count: f + 1 })];
         Self { acts, is_beyond_budget: true }
     }

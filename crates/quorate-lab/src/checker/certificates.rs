@@ -1,10 +1,11 @@
-//! What a client accepts, a correct replica answered; and correct replicas answer alike.
+//! What a client accepts, a correct replica answered, or vouched for by its digest; and correct
+//! replicas answer alike. No client gives up what they keep.
 
 use super::{Checker, Observation};
 use pbft::message::{Outcome, ReplyBody, RequestBody};
 use pbft::{ClientId, Digest, Message, ReplicaId, Session, Timestamp};
 use quorate_adversary::Endpoint;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 type RequestName = (ClientId, Session, Timestamp);
 
@@ -12,8 +13,10 @@ type RequestName = (ClientId, Session, Timestamp);
 pub(super) struct ReplyCertificates {
     /// The outcome of each request, as the first correct replica told it.
     outcomes: BTreeMap<RequestName, (Digest, ReplicaId)>,
-    /// The results in it, where it was told whole.
-    results: BTreeMap<RequestName, Vec<Vec<u8>>>,
+    /// The results that were told whole, by anybody, under the digest that they have.
+    results: BTreeMap<(RequestName, Digest), Vec<Vec<u8>>>,
+    /// The requests of which a correct replica did not keep the results.
+    not_kept: BTreeSet<RequestName>,
     /// In which request, and at which place in it, an operation went out.
     carried: BTreeMap<Digest, (RequestName, usize)>,
 }
@@ -39,11 +42,26 @@ impl Checker for ReplyCertificates {
                 to: Endpoint::Client(client),
                 message: Message::Reply(reply),
             } => self.hear((*client, reply.session, reply.timestamp), *from, &reply.body),
+            Observation::Replied { client, reply } => {
+                if let ReplyBody::Full(outcome @ Outcome::Executed(results)) = &reply.body {
+                    let name = (*client, reply.session, reply.timestamp);
+                    let whole = self.results.entry((name, outcome.digest()));
+                    whole.or_insert_with(|| results.clone());
+                }
+                Ok(())
+            }
+            Observation::GivenUp { client, operation } => {
+                let carried = self.carried.get(&name_of(operation));
+                if carried.is_some_and(|(name, _)| self.not_kept.contains(name)) {
+                    return Ok(());
+                }
+                Err(format!("client {client} gave up a result that correct replicas keep"))
+            }
             Observation::Accepted { client, operation, result } => {
-                let told = self
-                    .carried
-                    .get(&name_of(operation))
-                    .and_then(|(name, place)| self.results.get(name)?.get(*place));
+                let told = self.carried.get(&name_of(operation)).and_then(|(name, place)| {
+                    let (digest, _) = self.outcomes.get(name)?;
+                    self.results.get(&(*name, *digest))?.get(*place)
+                });
                 if told.is_some_and(|told| told == result) {
                     return Ok(());
                 }
@@ -62,8 +80,8 @@ impl ReplyCertificates {
             ReplyBody::Full(Outcome::Fenced { .. } | Outcome::OutsideWindow) => return Ok(()),
             ReplyBody::Full(outcome) => outcome.digest(),
         };
-        if let ReplyBody::Full(Outcome::Executed(results)) = body {
-            self.results.entry(name).or_insert_with(|| results.clone());
+        if let ReplyBody::Full(Outcome::ExecutedBefore(_)) = body {
+            self.not_kept.insert(name);
         }
         let (known, first) = self.outcomes.entry(name).or_insert((digest, from));
         if *known == digest {

@@ -219,18 +219,20 @@ fn a_result_that_no_correct_replica_gave_is_noticed() {
         session: Session::new(1),
         timestamp: Timestamp::new(1),
         acknowledged_below: Timestamp::new(1),
+        replier: None,
         body: RequestBody::Operations(vec![operation]),
     };
-    let reply = |result: &[u8]| {
-        Message::Reply(Reply {
-            view: View::ZERO,
-            session: Session::new(1),
-            timestamp: Timestamp::new(1),
-            tentative: false,
-            designated: replica(0),
-            body: ReplyBody::Full(Outcome::Executed(vec![result.to_vec()])),
-        })
+    let outcome = |result: &[u8]| Outcome::Executed(vec![result.to_vec()]);
+    let told = |body| Reply {
+        view: View::ZERO,
+        session: Session::new(1),
+        timestamp: Timestamp::new(1),
+        tentative: false,
+        designated: replica(0),
+        body,
     };
+    let whole = |result| told(ReplyBody::Full(outcome(result)));
+    let digest_of = |result| Message::Reply(told(ReplyBody::Digest(outcome(result).digest())));
     let answered = |from, message| Observation::Sent {
         from: replica(from),
         to: Endpoint::Client(CLIENT),
@@ -238,12 +240,22 @@ fn a_result_that_no_correct_replica_gave_is_noticed() {
     };
     let accepted = |result| Observation::Accepted { client: CLIENT, operation: b"op", result };
     let requested = Observation::Requested { request: &request };
-    let (truth, lie) = (reply(b"truth"), reply(b"lie"));
+    let replied = |reply| Observation::Replied { client: CLIENT, reply };
+    let (truth, lie) = (whole(b"truth"), whole(b"lie"));
+    let (vouched, other) = (digest_of(b"truth"), digest_of(b"lie"));
     let property = Some("accepted results are results of correct replicas");
-    assert_eq!(judge(&[requested, answered(0, &truth), accepted(b"truth")]), None);
-    assert_eq!(judge(&[requested, answered(0, &truth), accepted(b"lie")]), property);
-    assert_eq!(judge(&[requested, accepted(b"truth")]), property);
-    assert_eq!(judge(&[requested, answered(0, &truth), answered(1, &lie)]), property);
+    let from_a_liar = [requested, answered(0, &vouched), replied(&lie), replied(&truth)];
+    let then = |last| [&from_a_liar[..], &[last]].concat();
+    assert_eq!(judge(&then(accepted(b"truth"))), None);
+    assert_eq!(judge(&then(accepted(b"lie"))), property);
+    assert_eq!(judge(&[requested, replied(&truth), accepted(b"truth")]), property);
+    assert_eq!(judge(&[requested, answered(0, &vouched), accepted(b"truth")]), property);
+    assert_eq!(judge(&[requested, answered(0, &vouched), answered(1, &other)]), property);
+    let given_up = Observation::GivenUp { client: CLIENT, operation: b"op" };
+    let digest = outcome(b"truth").digest();
+    let lost = Message::Reply(told(ReplyBody::Full(Outcome::ExecutedBefore(digest))));
+    assert_eq!(judge(&then(given_up)), property);
+    assert_eq!(judge(&[requested, answered(0, &lost), given_up]), None);
 }
 
 #[test]

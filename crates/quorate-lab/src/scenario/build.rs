@@ -180,11 +180,16 @@ fn set_cluster(file: &File, options: &mut Options) -> Result<(), Refused> {
     if let Some(Time(after)) = cluster.checkpoint_fill_after {
         parameters.checkpoint_fill_after = after;
     }
+    parameters.digest_replies = cluster.digest_replies.unwrap_or(parameters.digest_replies);
     Ok(())
 }
 
 /// When clients call first unless told otherwise: the replicas have let one another in by then.
 const BEGINS_AT: Duration = Duration::from_secs(1);
+
+/// The longest value that a workload may write: two of them, and what else a compare and swap says,
+/// fit into a request.
+const VALUE_BYTES_MAX: usize = 512 << 10;
 
 fn set_work(file: &File, options: &mut Options) -> Result<(), Refused> {
     let workload = &mut options.workload;
@@ -207,6 +212,13 @@ fn set_work(file: &File, options: &mut Options) -> Result<(), Refused> {
     }
     if let Some(keys) = &file.workload.keys {
         workload.keys = *above_zero(keys, "keys")?;
+    }
+    if let Some(bytes) = &file.workload.value_bytes {
+        if *bytes.get_ref() > VALUE_BYTES_MAX {
+            let message = format!("value_bytes is at most {VALUE_BYTES_MAX}");
+            return Err((place(bytes), message));
+        }
+        workload.value_bytes = *bytes.get_ref();
     }
     if let Some(Time(think)) = file.workload.think {
         workload.think_max = think;

@@ -56,6 +56,7 @@ pub(super) struct Cluster {
     pub(super) client_window: Option<Spanned<u64>>,
     pub(super) view_change_timeout: Option<Spanned<Time>>,
     pub(super) checkpoint_fill_after: Option<Time>,
+    pub(super) digest_replies: Option<bool>,
     pub(super) proportion: Option<Spanned<f64>>,
 }
 
@@ -87,6 +88,7 @@ pub(super) struct Workload {
     pub(super) operations: Option<Spanned<u64>>,
     pub(super) outstanding: Option<Spanned<u32>>,
     pub(super) keys: Option<Spanned<u64>>,
+    pub(super) value_bytes: Option<Spanned<usize>>,
     pub(super) think: Option<Time>,
     #[serde(default)]
     pub(super) lying_clients: Vec<ClientLie>,

@@ -45,7 +45,7 @@ fn write_parts(out: &mut String, options: &Options) {
         out,
         "\n[cluster]\ncheckpoint_period = {}\nlog_window = {}\ninstances_in_flight = {}\n\
          batch_requests = {}\ngathering = {}\nclient_window = {}\nview_change_timeout = {}\n\
-         checkpoint_fill_after = {}",
+         checkpoint_fill_after = {}\ndigest_replies = {}",
         p.checkpoint_period,
         p.log_window,
         p.instances_in_flight_max,
@@ -54,6 +54,7 @@ fn write_parts(out: &mut String, options: &Options) {
         p.client_window,
         time(p.view_change_timeout),
         time(p.checkpoint_fill_after),
+        p.digest_replies,
     );
     let believes = match options.client.reply_rule {
         ReplyRule::AlwaysQuorum => "quorum",
@@ -72,12 +73,14 @@ fn write_parts(out: &mut String, options: &Options) {
     let w = &options.workload;
     let _ = writeln!(
         out,
-        "\n[workload]\nclients = {}\nbegins_at = {}\noperations = {}\noutstanding = {}\nkeys = {}\nthink = {}",
+        "\n[workload]\nclients = {}\nbegins_at = {}\noperations = {}\noutstanding = {}\nkeys = {}\n\
+         value_bytes = {}\nthink = {}",
         w.clients,
         time(w.begins_at),
         w.operations,
         w.concurrency,
         w.keys,
+        w.value_bytes,
         time(w.think_max),
     );
     if !options.lying_clients.is_empty() {

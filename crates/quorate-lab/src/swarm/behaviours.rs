@@ -74,7 +74,7 @@ pub(super) fn any_behaviour(rng: &mut Stream, options: &Options) -> Behaviour {
         plain @ (Behaviour::Honest
         | Behaviour::NonResponding
         | Behaviour::FaultyPrimary
-        | Behaviour::FaultyReplies
+        | Behaviour::FaultyReplies { .. }
         | Behaviour::Byzantine
         | Behaviour::Accomplice
         | Behaviour::Replaying

@@ -82,6 +82,8 @@ pub(crate) struct Doings {
     pub(crate) called: Vec<(usize, String)>,
     /// Results accepted: which operation of the run, the operation itself, and its result.
     pub(crate) accepted: Vec<(usize, Vec<u8>, Vec<u8>)>,
+    /// Operations whose results are said to be lost.
+    pub(crate) given_up: Vec<Vec<u8>>,
     /// What was read without being ordered: which operation of the run, and its result.
     pub(crate) read: Vec<(usize, Vec<u8>)>,
     /// When it will call again.
@@ -188,7 +190,7 @@ impl Clients {
             let number = (self.workload.operations - self.left) as usize;
             self.left -= 1;
             self.serial += 1;
-            let drawn = self.subject.draw(&mut caller.rng, self.workload.keys, self.serial);
+            let drawn = self.subject.draw(&mut caller.rng, &self.workload, self.serial);
             let Drawn { bytes, what, call } = drawn;
             let is_read = matches!(call, Some((_, Call::Get)));
             let way =
@@ -303,6 +305,7 @@ impl Clients {
                             }
                             doings.read.push((call.number, result));
                         }
+                        Completion::ResultLost => doings.given_up.push(call.bytes),
                         _ => {}
                     }
                     let think = caller.rng.within(0..=super::micros(self.workload.think_max));

@@ -61,6 +61,8 @@ pub struct Workload {
     pub concurrency: u32,
     /// How many keys they share.
     pub keys: u64,
+    /// How long the values are that they write, at least.
+    pub value_bytes: usize,
     /// Whether gets are read in one round trip and not ordered, where replicas agree.
     pub one_round_reads: bool,
     /// How long a client thinks at most before each call.
@@ -185,6 +187,7 @@ impl Options {
                 operations: 120,
                 concurrency: 2,
                 keys: 4,
+                value_bytes: 0,
                 one_round_reads: false,
                 think_max: Duration::from_millis(20),
             },
@@ -250,7 +253,8 @@ impl Options {
         let work = &self.workload;
         let at_once = u64::from(work.clients).saturating_mul(u64::from(work.concurrency));
         let replica = 1 << 20;
-        let per_operation = 2_048 + 512 * n;
+        // A value is in the history, in every replica's store and, if it was read, in its replies.
+        let per_operation = 2_048 + 512 * n + (1 + 2 * n) * work.value_bytes as u64;
         let in_flight = at_once.saturating_mul(n * n).saturating_mul(256);
         (n * replica)
             .saturating_add(work.operations.saturating_mul(per_operation))

@@ -10,7 +10,7 @@ use crate::linearizability::{self, History};
 use crate::pace::Pace;
 use crate::trace::{Fate, Subject, event_name, subject};
 use core::fmt;
-use pbft::message::{Batch, Kind};
+use pbft::message::{Batch, Kind, Reply, ReplyBody};
 use pbft::{Config, Conviction, Event, Evidence, Message, Reject, ReplicaId, SeqNum, Time, View};
 use quorate_adversary::Endpoint;
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,6 +78,8 @@ pub struct Counts {
     pub reads_again: u64,
     /// Operations that were to be read, and had to be ordered after all.
     pub reads_ordered: u64,
+    /// REPLYs of correct replicas with the digest of a result in its place.
+    pub digest_replies: u64,
     /// Messages of agreement that met a correct replica whose window had not come up yet.
     pub window_races: u64,
     /// Machines that found a write which a crash had interrupted.
@@ -201,9 +203,15 @@ impl Trace {
 
     /// A correct replica sent a message.
     pub(super) fn said(&mut self, message: &Message) {
-        if let Message::NewView(proof) = message {
-            let chooses_null = proof.new_view.body.chosen.contains(&Batch::NULL);
-            self.counts.null_choices += u64::from(chooses_null);
+        match message {
+            Message::NewView(proof) => {
+                let chooses_null = proof.new_view.body.chosen.contains(&Batch::NULL);
+                self.counts.null_choices += u64::from(chooses_null);
+            }
+            Message::Reply(Reply { body: ReplyBody::Digest(_), .. }) => {
+                self.counts.digest_replies += 1;
+            }
+            _ => {}
         }
     }
 

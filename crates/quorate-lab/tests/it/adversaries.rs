@@ -3,7 +3,7 @@
 use super::{pass, replica};
 use core::time::Duration;
 use pbft::ReplyRule;
-use quorate_adversary::{Behaviour, Phase, Slowed};
+use quorate_adversary::{Behaviour, Phase, ReplyLie, Slowed};
 use quorate_lab::rng::Seed;
 use quorate_lab::world::{Fault, Options, Verdict, run};
 
@@ -76,7 +76,8 @@ fn a_slow_replica_below_the_timeout_causes_no_view_change() {
 #[test]
 fn more_liars_than_are_tolerated_are_caught_when_clients_believe_f_plus_1() {
     for (replica_count, liars) in [(4, vec![1, 2]), (7, vec![1, 2, 4])] {
-        let mut options = with(replica_count, &liars, Behaviour::FaultyReplies);
+        let mut options =
+            with(replica_count, &liars, Behaviour::FaultyReplies { lie: ReplyLie::Changed });
         options.workload.operations = 600;
         options.client.reply_rule = ReplyRule::WeakUnlessTentative;
         let outcome = run(Seed::new(1), &options);

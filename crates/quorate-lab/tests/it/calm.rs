@@ -39,3 +39,21 @@ fn an_idle_cluster_changes_no_view_and_stops_talking_much() {
     // A STATUS of each replica to each other every second, and little else.
     assert!(sent < 60 * 12 * 2, "{:?}", outcome.counts.sent);
 }
+
+/// [DR2] With results of 4 KB one whole REPLY to each request, where there were four. What is sent,
+/// and how often, is the same, and where results are short everything is.
+#[test]
+fn digest_replies_save_most_bytes_of_long_results_and_change_no_count() {
+    let counted = |digest_replies, value_bytes| {
+        let mut options = Options::calm(4);
+        options.parameters.digest_replies = digest_replies;
+        options.workload.value_bytes = value_bytes;
+        let outcome = pass(7, &options);
+        assert_eq!(outcome.counts.digest_replies > 0, digest_replies && value_bytes > 0);
+        outcome.messages
+    };
+    let (off, on) = (counted(false, 4096), counted(true, 4096));
+    assert!(on.reply_bytes * 3 < off.reply_bytes, "{} of {}", on.reply_bytes, off.reply_bytes);
+    assert_eq!((on.reply, on.total), (off.reply, off.total));
+    counted(true, 0);
+}

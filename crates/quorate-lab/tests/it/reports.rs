@@ -60,7 +60,7 @@ fn page_about_an_equivocation_says_what_the_primary_did_wrong() {
         &slide(&page),
         &[
             "Replica 0, the primary of view 0, gives number 1 to two batches",
-            "A (38aedb97, 1 request) to replica 1 and B (7ca8bb0b, empty) to replicas 2 and 3",
+            "A (680f5170, 1 request) to replica 1 and B (7ca8bb0b, empty) to replicas 2 and 3",
             "The same with numbers 2 and 3, each with batches of its own",
             "Replica 2, which was given B, gets replica 1's PREPARE for A",
             "Replica 2 can prove the lie to anybody: two PRE-PREPAREs for one sequence number, 1, \
@@ -126,7 +126,7 @@ fn picture_of_an_equivocation_shows_the_lie_and_the_number_that_makes_good_for_i
         &[
             "f+1 = 2, so that one is correct",
             "a client opens a session with request 0, and believes a quorum, 3, of equal REPLYs",
-            "replica 2, +1.52 ms; number 1: A 38aedb97 and B 7ca8bb0b, forwarded by replica 1",
+            "replica 2, +1.52 ms; number 1: A 680f5170 and B 7ca8bb0b, forwarded by replica 1",
             "quorate lab replay somewhere",
             "quorate verify FILE --cluster cluster.toml",
             "no correct replica equivocatesnone signs two messages for one place",

@@ -15,9 +15,16 @@ fn another_digest_in_votes_and_claims_is_masked() {
 
 #[test]
 fn wrong_replies_of_f_replicas_are_masked() {
-    for replica_count in [4, 7] {
-        masked(&world(replica_count, &primaries(replica_count), "faulty_replies_node"));
-        masked(&world(replica_count, &backups(replica_count), "faulty_replies_node"));
+    for lie in ["changed", "withheld", "contradicted", "lost"] {
+        for replica_count in [4, 7] {
+            for liars in [primaries(replica_count), backups(replica_count)] {
+                let mut options =
+                    world(replica_count, &liars, &format!("faulty_replies_node:lie={lie}"));
+                masked(&options);
+                options.workload.value_bytes = 600;
+                assert!(masked(&options).counts.digest_replies > 0);
+            }
+        }
     }
 }
 

@@ -102,6 +102,7 @@ impl Callers {
                     stream: Arc::clone(&stream),
                     shared: Arc::clone(&self.shared),
                     keys: self.workload.keys,
+                    value_bytes: self.workload.value_bytes,
                     think_max: self.workload.think_max,
                     deadline,
                 };
@@ -151,6 +152,7 @@ struct Caller {
     stream: Arc<Mutex<Stream>>,
     shared: Arc<Mutex<Shared>>,
     keys: u64,
+    value_bytes: usize,
     think_max: Duration,
     deadline: Instant,
 }
@@ -179,7 +181,8 @@ impl Caller {
             shared.left -= 1;
             shared.serial += 1;
             shared.waiting += 1;
-            let (key, call) = workload::any_call(&mut self.stream(), self.keys, shared.serial);
+            let (key, call) =
+                workload::any_call(&mut self.stream(), self.keys, self.value_bytes, shared.serial);
             let bytes = workload::encode(shared.serial, &key, &call);
             let what = workload::describe(&key, &call);
             let number = shared.history.operations().len();
