@@ -7,7 +7,7 @@ use super::report::Against;
 use super::state;
 use super::work::{Asked, Work};
 use crate::args::bench::{Bench, Suite};
-use quorate_adversary::{Behaviour, Phase};
+use quorate_adversary::{Behaviour, Phase, ReplyLie};
 use quorate_node::cluster::Durability;
 
 /// One row before it is measured.
@@ -233,7 +233,10 @@ const FAULTS: [(&str, Fault); 5] = [
         "f backups vote for what nobody proposed",
         Fault::Backups(Behaviour::FaultyNode { phase: Phase::Commit }),
     ),
-    ("f backups give wrong results", Fault::Backups(Behaviour::FaultyReplies)),
+    (
+        "f backups give wrong results",
+        Fault::Backups(Behaviour::FaultyReplies { lie: ReplyLie::Changed }),
+    ),
     ("primary at 90 % of the time-out", Fault::Primary(Behaviour::SlowPrimary { percent: 90 })),
     ("one client more floods", Fault::Flood),
 ];
