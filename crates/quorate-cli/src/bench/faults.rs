@@ -8,7 +8,7 @@ use crate::commands::cluster::status::Report;
 use crate::services::NULL;
 use anyhow::{Context, Result, ensure};
 use pbft::message::{Operation, Request, RequestBody};
-use pbft::{Message, ReplicaId, Session, SignedRequest, Timestamp, wire};
+use pbft::{Message, Session, SignedRequest, Timestamp, wire};
 use quorate_adversary::Behaviour;
 use quorate_net::Client;
 use quorate_services::null;
@@ -133,7 +133,7 @@ fn forged_request(replicas: &Replicas, client: u32) -> Result<Vec<u8>> {
         session: Session::new(1),
         timestamp: Timestamp::new(1),
         acknowledged_below: Timestamp::new(1),
-        replier: ReplicaId::ZERO,
+        replier: None,
         body: RequestBody::Operations(vec![operation]),
     };
     let signed = SignedRequest::sign(&domain, &membership.signing_key(), request);
