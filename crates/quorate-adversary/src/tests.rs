@@ -187,7 +187,7 @@ fn a_liar_about_results_withholds_contradicts_or_disowns_them() {
     };
     let lost = ReplyBody::Full(Outcome::ExecutedBefore(digest));
     assert_eq!(said(ReplyLie::Withheld, &whole), [ReplyBody::Digest(digest)]);
-    assert_eq!(said(ReplyLie::Lost, &whole), [lost.clone()]);
+    assert_eq!(said(ReplyLie::Lost, &whole), std::slice::from_ref(&lost));
     let contradicted = said(ReplyLie::Contradicted, &whole);
     let [ReplyBody::Digest(first), ReplyBody::Full(second)] = &contradicted[..] else {
         panic!("{contradicted:?}")

@@ -93,7 +93,7 @@ fn replier_is_alone_only_with_an_outcome_that_is_long_and_kept() {
         run(&mut executor, &[open_session(0, 1)]);
         // The recorder answers in the words of a list, at least two bytes for each of these.
         let request = Request { replier, ..request(0, 1, 1, 0, &vec![7; bytes]) };
-        let first = run(&mut executor, &[request.clone()]).remove(0);
+        let first = run(&mut executor, std::slice::from_ref(&request)).remove(0);
         let (client, session, timestamp) = (ClientId::new(0), Session::new(1), Timestamp::new(1));
         let kept = executor.cached_outcome(client, session, timestamp);
         let again = run(&mut executor, &[request]).remove(0);

@@ -1,8 +1,8 @@
 use super::super::tests::{completions, open_client, operation, reply, result, sent_requests};
 use super::*;
+use crate::Timestamp;
 use crate::client::{Client, ClientOutput, Completion, ReplyRule};
 use crate::message::{Outcome, Reply, ReplyBody};
-use crate::{Digest, Timestamp};
 use alloc::vec::Vec;
 
 const LATELY: Duration = Duration::from_secs(2);
