@@ -87,13 +87,18 @@ impl Host {
 
     /// Takes one step and answers what it asks, like a host whose service does nothing.
     fn feed(&mut self, input: Input) {
-        let mut inputs = VecDeque::from([input]);
+        let (mut inputs, mut has_ticked) = (VecDeque::from([input]), false);
         while let Some(input) = inputs.pop_front() {
             let mut outputs = Vec::new();
             let wall = WallTime::from_millis(self.now.as_micros() / 1000);
             self.replica.step(Now { monotonic: self.now, wall }, input, &mut outputs);
             assert_eq!(self.replica.broken_invariant(), None);
             inputs.extend(outputs.into_iter().filter_map(answer));
+            // What is due at once, as the proposal of a request that has just come.
+            let is_due = self.replica.next_deadline().is_some_and(|due| due <= self.now);
+            if inputs.is_empty() && is_due && !std::mem::replace(&mut has_ticked, true) {
+                inputs.push_back(Input::Tick);
+            }
         }
     }
 }

@@ -30,12 +30,18 @@ impl Life {
 
     /// Gives the replica these inputs, and then the answers to what it asks for.
     fn go_on(&mut self, now: Now, mut inputs: VecDeque<HostInput>) {
+        let mut has_ticked = false;
         while let Some(input) = inputs.pop_front() {
             let recorded = RecordedInput::of(&CONFIG, &input);
             self.entries.push(Entry::Input { now, input: recorded });
             let mut effects = Vec::new();
             self.host.handle(now, input, &mut effects);
             inputs.extend(self.carry_out(effects));
+            // What is due at once, as the proposal of a request that has just come.
+            let is_due = self.host.next_deadline().is_some_and(|due| due <= now.monotonic);
+            if inputs.is_empty() && is_due && !std::mem::replace(&mut has_ticked, true) {
+                inputs.push_back(HostInput::Tick);
+            }
         }
     }
 
