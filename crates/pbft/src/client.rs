@@ -279,7 +279,14 @@ impl Client {
             let latest = now.since(outstanding.first_sent).min(self.parameters.retransmit_max);
             self.latency = (latency * 7 + latest) / 8;
         }
-        let Some(outcome) = outstanding.accepted(quorums, rule) else { return };
+        let Some(outcome) = outstanding.accepted(quorums, rule) else {
+            // Whoever executed it tentatively has committed it soon, and says so if asked again.
+            if outstanding.is_split(quorums, rule) {
+                let soon = now.after(latency / 4);
+                outstanding.resend_at = outstanding.resend_at.min(soon);
+            }
+            return;
+        };
         let Some(done) = self.outstanding.remove(&timestamp) else { return };
         self.complete(now, done, outcome, outputs);
     }

@@ -133,6 +133,9 @@ pub struct Parameters {
     /// Whether only the replica that a request names sends a longer result whole, and the others
     /// its digest [DR2].
     pub digest_replies: bool,
+    /// Whether replicas execute a batch as soon as it has prepared, and answer one message delay
+    /// earlier; what is not committed after all is rolled back [TE1].
+    pub tentative_execution: bool,
     /// How many requests of one client may be outstanding: the width of its window.
     pub client_window: u64,
     /// Bytes of requests of one client that may wait; a single larger one still may.
@@ -184,6 +187,7 @@ impl Default for Parameters {
             results_bytes_max: 4 << 20,
             one_round_reads: true,
             digest_replies: true,
+            tentative_execution: false,
             client_window: 64,
             client_waiting_bytes_max: 4 << 20,
             waiting_bytes_max: 64 << 20,

@@ -133,6 +133,22 @@ pub enum Event {
         /// The counter of the highest such start.
         seen: u64,
     },
+    /// A batch was executed before it was known to be committed [TE1].
+    ExecutedTentatively {
+        /// Prepared in this view.
+        view: View,
+        /// At this number.
+        seq: SeqNum,
+        /// With this digest.
+        digest: Digest,
+        /// Requests in the batch.
+        requests: usize,
+    },
+    /// What was executed tentatively was undone [TE4].
+    RolledBack {
+        /// At this number.
+        seq: SeqNum,
+    },
 }
 
 /// Why a replica leaves a view.

@@ -20,7 +20,9 @@ pub use hello::{
     StartId,
 };
 pub use read::{Read, ReadReply};
-pub use request::{Operation, Outcome, Rejoin, Reply, ReplyBody, Request, RequestBody, ServiceId};
+pub use request::{
+    Certainty, Operation, Outcome, Rejoin, Reply, ReplyBody, Request, RequestBody, ServiceId,
+};
 pub use status::{SlotSet, Status};
 pub use view_change::{NewView, NewViewProof, PreparedEntry, ViewChange};
 

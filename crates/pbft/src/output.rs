@@ -12,7 +12,7 @@
 
 use crate::event::Event;
 use crate::fault::{Evidence, HaltReason};
-use crate::message::{Batch, CheckpointId, Message, Outcome, Read};
+use crate::message::{Batch, Certainty, CheckpointId, Message, Outcome, Read};
 use crate::record::Record;
 use crate::{ClientId, Digest, Position, ReplicaId, SeqNum, Session, Timestamp, View};
 use alloc::sync::Arc;
@@ -46,6 +46,8 @@ pub enum Output {
         timestamp: Timestamp,
         /// In which view.
         view: View,
+        /// What is known of its batch.
+        certainty: Certainty,
         /// What became of it; `None` asks the host to look it up in the replicated reply cache.
         outcome: Option<Outcome>,
         /// Who alone sends the whole outcome, the others its digest; `None` if this replica sends
@@ -67,7 +69,7 @@ pub enum Output {
     /// [`Input::Chosen`](crate::Input::Chosen).
     Choose,
     /// Execute this batch; answered by [`Input::Executed`](crate::Input::Executed). Numbers come
-    /// in order and without a gap.
+    /// in order and without a gap, but for one that was rolled back.
     Execute {
         /// The number.
         seq: SeqNum,
@@ -76,6 +78,19 @@ pub enum Output {
         /// The batch; `None` for the null request, which executes nothing but is part of the
         /// history.
         batch: Option<Arc<Batch>>,
+        /// Whether it is not known to be committed yet: keep what brings the state back to what it
+        /// is now, until [`Output::Settled`] or [`Output::RollBack`] says what became of it.
+        tentative: bool,
+    },
+    /// The batch that was executed tentatively is committed: it stays.
+    Settled {
+        /// Its number.
+        seq: SeqNum,
+    },
+    /// Undo the execution of the batch that was executed tentatively, as if it had never been.
+    RollBack {
+        /// Its number.
+        seq: SeqNum,
     },
     /// Take a checkpoint of the state as it is now, after `seq`; answered by
     /// [`Input::CheckpointTaken`](crate::Input::CheckpointTaken), possibly much later.

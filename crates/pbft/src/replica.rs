@@ -17,6 +17,7 @@ mod rejoin_pace;
 mod request;
 mod state_transfer;
 mod status;
+mod tentative;
 mod timer;
 mod view_change;
 
@@ -51,6 +52,7 @@ pub use rejoin_pace::{REJOIN_GAP, REJOIN_GAP_TOLERANCE};
 use request::RequestQueue;
 use state_transfer::Transfer;
 use status::Repair;
+use tentative::{Executing, Tentative};
 use timer::Timers;
 
 /// A replica. See the crate's documentation for the contract with its host.
@@ -104,16 +106,20 @@ pub struct Replica {
     /// correct primary has in flight; empty when active.
     early_pre_prepares: BTreeMap<SeqNum, (Signed<PrePrepare>, Arc<Batch>)>,
 
-    /// The last number executed. **Invariant:** at least h, except while a restart re-executes.
+    /// The last number executed and committed. **Invariant:** at least h, except while a restart
+    /// re-executes.
     last_executed: SeqNum,
-    /// Whether an `Execute` waits for its answer.
-    executing: bool,
+    /// The `Execute` that waits for its answer, if one does.
+    executing: Option<Executing>,
+    /// What was executed tentatively, with the number after `last_executed` [TE1]. **Invariant:**
+    /// it prepared here in the view in which this replica is active, and nobody fetches a state.
+    tentative: Option<Tentative>,
     /// What replies must wait for: the P entry or COMMITTED mark of every executed number.
     executed_after: Position,
     /// Numbers up to this one were committed before a restart: their clients were answered then.
     replay_until: SeqNum,
-    /// Numbers up to this one may have been executed, and their effects shown, before a restart
-    /// [RO4].
+    /// The effects of numbers up to this one may have been shown: before a restart [RO4], or
+    /// because they were executed tentatively, be it in vain [TE5].
     shown_until: SeqNum,
     /// Committed numbers below h that a restart executes again from an older snapshot.
     replay: BTreeMap<SeqNum, Digest>,
@@ -352,6 +358,7 @@ impl Replica {
     }
 
     fn halt(&mut self, step: &mut Step<'_>, reason: HaltReason) {
+        self.roll_back(step);
         self.halted = Some(reason);
         step.event(Event::Halted(reason));
         step.outputs.push(Output::Halt(reason));
@@ -400,7 +407,7 @@ impl Replica {
             || self.view_changes.contains_key(&self.id)
             || !self.prepared.is_empty()
             || !self.own_signed.is_empty();
-        let rules: [(bool, &'static str); 10] = [
+        let rules: [(bool, &'static str); 13] = [
             (
                 self.admission.amnesia.is_none() || !has_promised,
                 "a replica without its memory promises nothing",
@@ -430,6 +437,19 @@ impl Replica {
             (
                 !self.active || self.early_pre_prepares.is_empty(),
                 "early PRE-PREPAREs wait only for a NEW-VIEW",
+            ),
+            (
+                self.awaited_tentatively().is_none_or(|digest| self.may_commit_next(digest)),
+                "what is executed tentatively has prepared in this view, and may commit",
+            ),
+            (
+                self.awaited_tentatively().is_none() || self.shown_until > self.last_executed,
+                "nothing is read while something is executed tentatively",
+            ),
+            (
+                self.awaited_tentatively().is_none()
+                    || !self.own_checkpoints.contains_key(&self.last_executed.next()),
+                "checkpoints are taken of what is committed",
             ),
         ];
         rules.into_iter().find(|(holds, _)| !holds).map(|(_, rule)| rule)

@@ -103,10 +103,22 @@ pub trait Service: Send {
         Vec::new()
     }
 
-    /// The state was replaced (at start, after a state transfer or a rollback): rebuild whatever
-    /// is derived from it. This is never in the middle of a batch, so what a service remembers of
-    /// the batch at [`Context::seq`] need not be in the state.
+    /// The state was replaced (at start, or after a state transfer): rebuild whatever is derived
+    /// from it. This is never in the middle of a batch, so what a service remembers of the batch at
+    /// [`Context::seq`] need not be in the state; but it is forgotten now, since a batch with the
+    /// same number may come again.
     fn restored(&mut self, state: &dyn StateRead);
+
+    /// The batch with number `_seq`, the last one that was executed, was undone, and `state` is what
+    /// it was before; the next batch has that number again. It may be called for a batch that had no
+    /// operation of this service.
+    ///
+    /// It comes with a view change, in which many clients wait. So a service that keeps much in
+    /// memory should take back what that one batch made of it, rather than rebuild all, as is done
+    /// if this is not implemented.
+    fn rolled_back(&mut self, _seq: SeqNum, state: &dyn StateRead) {
+        self.restored(state);
+    }
 }
 
 /// The longest [`Service::choose`] may return, in bytes; longer ones are cut.

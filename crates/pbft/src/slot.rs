@@ -66,6 +66,11 @@ impl Slot {
         by_commits.or_else(by_claims)
     }
 
+    /// How many replicas were last seen to commit this digest in this view.
+    pub(crate) fn commit_count(&self, view: View, digest: Digest) -> usize {
+        self.commits.values().filter(|commit| **commit == (view, digest)).count()
+    }
+
     /// Forgets what belongs to the view that was left. P and Q entries live elsewhere; COMMITs
     /// and what is committed are good in any view.
     pub(crate) fn leave_view(&mut self) {

@@ -2,7 +2,7 @@
 //! decodes re-encodes to the same bytes. The formats are written down in `docs/wire.md` and pinned
 //! by golden files.
 
-use crate::message::{Message, encode as encode_value};
+use crate::message::{Certainty, Message, encode as encode_value};
 use crate::{Epoch, Reject, ReplicaId, Session, Timestamp, View};
 use alloc::vec::Vec;
 use borsh::{BorshDeserialize, io};
@@ -105,7 +105,7 @@ fn read_reply_head(rest: &mut &[u8]) -> io::Result<ReplyHead> {
     View::deserialize(rest)?;
     let session = Session::deserialize(rest)?;
     let timestamp = Timestamp::deserialize(rest)?;
-    <(bool, ReplicaId)>::deserialize(rest)?;
+    <(Certainty, ReplicaId)>::deserialize(rest)?;
     let is_whole = u8::deserialize(rest)? == WHOLE_TAG;
     let result_count = match is_whole && u8::deserialize(rest)? == EXECUTED_TAG {
         true => u32::deserialize(rest)?,

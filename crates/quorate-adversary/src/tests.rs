@@ -4,7 +4,7 @@ mod lies;
 mod silences;
 
 use super::*;
-use pbft::message::{Batch, Committed, Outcome, PrePrepare, Reply, ReplyBody, Vote};
+use pbft::message::{Batch, Certainty, Committed, Outcome, PrePrepare, Reply, ReplyBody, Vote};
 use pbft::{
     Digest, Domain, Epoch, Parameters, Sender, SeqNum, Session, Signed, Timestamp, View, WallTime,
 };
@@ -72,7 +72,7 @@ fn reply(results: &[&[u8]]) -> Message {
         view: View::ZERO,
         session: Session::new(1),
         timestamp: Timestamp::new(1),
-        tentative: false,
+        certainty: Certainty::Committed,
         designated: ReplicaId::new(0),
         body: ReplyBody::Full(Outcome::Executed(results.iter().map(|r| r.to_vec()).collect())),
     })

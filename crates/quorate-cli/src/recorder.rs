@@ -5,7 +5,7 @@ use pbft::message::ServiceId;
 use pbft::{Recipients, Sender};
 use quorate_lab::record::{Arrival, Entry, What, mark};
 use quorate_lab::trace::Party;
-use quorate_lab::watched::{Execution, ExecutionLog, Watched};
+use quorate_lab::watched::{Execution, ExecutionLog, Noted, Watched};
 use quorate_lab::workload;
 use quorate_node::node::laboratory::{self, Seen, Watcher};
 use quorate_services::store::Store;
@@ -47,8 +47,13 @@ impl Recorder {
     fn see(&self, seen: Seen<'_>) {
         let executed =
             std::mem::take(&mut *self.log.lock().unwrap_or_else(PoisonError::into_inner));
-        for Execution { generation, seq, client, operation, .. } in executed {
-            self.write(What::Executed { generation, seq, client, operation });
+        for noted in executed {
+            self.write(match noted {
+                Noted::Executed(Execution { generation, seq, client, operation, .. }) => {
+                    What::Executed { generation, seq, client, operation }
+                }
+                Noted::Undone(from) => What::Undone(from),
+            });
         }
         self.write(match seen {
             Seen::Arrives { from, frame, fate } => {

@@ -9,8 +9,8 @@ use core::time::Duration;
 use pbft::message::{Operation, PrePrepare};
 use pbft::{
     Client, ClientId, ClientOutput, Config, Context, Digest, Epoch, Message, Now, Position,
-    Reading, Recipients, ReplicaId, Sender, Service, Session, Signed, SigningKey, State, StateRead,
-    Time, WallTime, wire,
+    Reading, Recipients, ReplicaId, Sender, SeqNum, Service, Session, Signed, SigningKey, State,
+    StateRead, Time, WallTime, wire,
 };
 use quorate_replica::{
     Backend, Effect, Folder, FolderError, Host, HostInput, JournalConfig, JournalIdentity,
@@ -125,6 +125,10 @@ impl Service for Timed {
 
     fn restored(&mut self, state: &dyn StateRead) {
         self.store.restored(state);
+    }
+
+    fn rolled_back(&mut self, seq: SeqNum, state: &dyn StateRead) {
+        self.store.rolled_back(seq, state);
     }
 }
 

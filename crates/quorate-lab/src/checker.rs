@@ -4,6 +4,7 @@
 //! accept, and judge it with arithmetic of their own: no threshold and no predicate comes from the
 //! code under test.
 
+mod acceptances;
 mod agreement;
 mod amnesia;
 mod certificates;
@@ -27,7 +28,9 @@ use crate::world::Options;
 use core::fmt;
 use core::time::Duration;
 use pbft::message::{Reply, Request, ViewChange};
-use pbft::{ClientId, Digest, Event, Held, Message, Parameters, Record, ReplicaId, SeqNum, Time};
+use pbft::{
+    ClientId, Digest, Event, Held, Message, Parameters, Record, ReplicaId, ReplyRule, SeqNum, Time,
+};
 use quorate_adversary::Endpoint;
 use std::collections::BTreeMap;
 
@@ -122,7 +125,7 @@ pub(crate) enum Observation<'a> {
     Executed {
         /// Which replica.
         at: ReplicaId,
-        /// Which generation of its state: a restart or a transfer makes a new one.
+        /// Which generation of its state: a restart, a transfer or a rollback makes a new one.
         generation: u64,
         /// In the batch with this number.
         seq: SeqNum,
@@ -133,16 +136,26 @@ pub(crate) enum Observation<'a> {
         /// What the service did; empty where that was not noted.
         steps: &'a [Step],
     },
+    /// What a replica's service executed in batches from this number on was undone, or counts no
+    /// longer since its state was replaced.
+    Undone {
+        /// Which replica.
+        at: ReplicaId,
+        /// The number.
+        from: SeqNum,
+    },
     /// A correct client sends a request.
     Requested {
         /// Which.
         request: &'a Request,
     },
-    /// A REPLY of any replica, correct or not, arrives at a correct client.
-    Replied {
+    /// A correct client is handed a REPLY, of whomever.
+    Told {
         /// Which client.
         client: ClientId,
-        /// What it is told.
+        /// By which replica.
+        from: ReplicaId,
+        /// What it says.
         reply: &'a Reply,
     },
     /// A correct client was told that its operation was executed and the result is lost.
@@ -229,7 +242,11 @@ impl Checkers {
     /// All that can be judged of a world with these options.
     pub(crate) fn of_a_world(options: &Options) -> Self {
         let Options { replica_count, parameters, sync: (_, slowest_sync), .. } = options;
-        Self::new(*replica_count, parameters).with_promises(*replica_count).with_bounds(
+        let believes_weak_quorums = options.client.reply_rule == ReplyRule::WeakUnlessTentative;
+        let acceptances = acceptances::Acceptances::new(*replica_count, believes_weak_quorums);
+        let mut checkers = Self::new(*replica_count, parameters);
+        checkers.all.push(Box::new(acceptances));
+        checkers.with_promises(*replica_count).with_bounds(
             *replica_count,
             options.client_count(),
             parameters,

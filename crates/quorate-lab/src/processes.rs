@@ -164,6 +164,10 @@ impl Judge<'_> {
                 self.flights.leaves(Party::Replica(id), *to, *mark, leaves);
             }
             What::Happened(event) => self.on_event(at, id, event, is_correct),
+            What::Undone(from) if is_correct => {
+                self.check(at, &Observation::Undone { at: id, from: *from });
+            }
+            What::Undone(_) => {}
             What::Executed { generation, seq, client, operation } => {
                 let (generation, seq, client) = (*generation, *seq, *client);
                 if is_correct {
@@ -278,7 +282,7 @@ impl Judge<'_> {
                 self.handled(times, ends, message.as_ref(), Fate::Handled, None);
                 self.suspicions.replied(at, client, *from, message.as_ref());
                 if let Some(Message::Reply(reply)) = &message {
-                    self.check(at, &Observation::Replied { client, reply });
+                    self.check(at, &Observation::Told { client, from: *from, reply });
                 }
             }
             ClientSaw::Called { operation, what } => {

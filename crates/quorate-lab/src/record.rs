@@ -62,6 +62,9 @@ pub enum What {
         /// What.
         operation: Vec<u8>,
     },
+    /// What that service executed in batches from this number on was undone, or counts no longer
+    /// since its state was replaced.
+    Undone(SeqNum),
 }
 
 /// What became of a frame that arrived.

@@ -135,6 +135,7 @@ pub fn options_of(seed: Seed) -> Options {
     add_reads(&mut seed.stream("reads"), &mut options);
     add_gathering(&mut seed.stream("gathering"), &mut options);
     add_digest_replies(&mut seed.stream("digest replies"), &mut options);
+    add_tentative(&mut seed.stream("tentative"), &mut options);
     // Nothing is broken after the world has healed.
     let heals_at = options.heals_at;
     options.timeline.retain(|(at, fault)| *at < heals_at || matches!(fault, Fault::Behave(..)));
@@ -332,6 +333,34 @@ fn add_digest_replies(rng: &mut Stream, options: &mut Options) {
     }
 }
 
+/// In most worlds replicas execute tentatively; and then now and then, for a while, COMMITs are lost
+/// or late between many of them, and PREPAREs between some: so batches prepare at a few, are not
+/// committed, and are lost with their view.
+fn add_tentative(rng: &mut Stream, options: &mut Options) {
+    options.parameters.tentative_execution = rng.chance(800_000);
+    if !options.parameters.tentative_execution || rng.chance(600_000) {
+        return;
+    }
+    let all: Vec<ReplicaId> = (0..options.replica_count).map(ReplicaId::new).collect();
+    for _ in 0..rng.within(1..=4) {
+        let at = any_time(rng, options);
+        let late = Duration::from_millis(rng.within(100..=3_000));
+        let commits = Traffic { from: all.clone(), to: all.clone(), kinds: vec![Kind::Commit] };
+        let fault = if rng.chance(500_000) {
+            Fault::Drop(commits)
+        } else {
+            Fault::Delay(commits, late / 4, late)
+        };
+        options.timeline.push((at, fault));
+        let some: Vec<ReplicaId> = all.iter().copied().filter(|_| rng.chance(600_000)).collect();
+        if !some.is_empty() && rng.chance(600_000) {
+            let prepares = Traffic { from: all.clone(), to: some, kinds: vec![Kind::Prepare] };
+            options.timeline.push((at, Fault::Drop(prepares)));
+        }
+        options.timeline.push((at + any_span(rng), Fault::Mend));
+    }
+}
+
 /// Now and then some kinds of messages are lost, or late, between some replicas.
 fn add_traffic_faults(rng: &mut Stream, options: &mut Options) {
     if rng.chance(700_000) {
@@ -498,6 +527,8 @@ fn coverage(options: &Options, counts: &Counts) -> Vec<(&'static str, bool)> {
         ("a view change", happened("view change started")),
         ("two view changes in a row", counts.views_skipped > 0),
         ("a null request in a new view", counts.null_choices > 0),
+        ("a batch executed tentatively", happened("executed tentatively")),
+        ("a batch rolled back", happened("rolled back")),
         ("a read that was not ordered", counts.reads > 0),
         ("a read in two rounds", counts.reads_again > 0),
         ("a read that had to be ordered after all", counts.reads_ordered > 0),

@@ -295,6 +295,12 @@ impl EventLine {
                 line.about(Some(view), Some(seq), Some(digest));
             }
             Event::Committed { seq, digest } => line.about(None, Some(seq), Some(digest)),
+            Event::ExecutedTentatively { view, seq, digest, requests } => {
+                line.about(Some(view), Some(seq), Some(digest));
+                line.detail = Some(format!("{requests} requests"));
+                line.requests = Some(requests);
+            }
+            Event::RolledBack { seq } => line.about(None, Some(seq), None),
             Event::Executed { seq, digest, requests } => {
                 line.about(None, Some(seq), Some(digest));
                 line.detail = Some(format!("{requests} requests"));
@@ -361,7 +367,7 @@ fn cause_text(cause: ViewChangeCause) -> &'static str {
 }
 
 /// Every name of an event.
-pub const EVENT_NAMES: [&str; 18] = [
+pub const EVENT_NAMES: [&str; 20] = [
     "admitted",
     "rejected",
     "request waiting",
@@ -380,6 +386,8 @@ pub const EVENT_NAMES: [&str; 18] = [
     "evidence found",
     "halted",
     "start not known",
+    "executed tentatively",
+    "rolled back",
 ];
 
 /// The name of an event.
@@ -403,6 +411,8 @@ pub(crate) fn event_name(event: &Event) -> &'static str {
         Event::EvidenceFound { .. } => "evidence found",
         Event::Halted(_) => "halted",
         Event::StartNotKnown { .. } => "start not known",
+        Event::ExecutedTentatively { .. } => "executed tentatively",
+        Event::RolledBack { .. } => "rolled back",
     }
 }
 

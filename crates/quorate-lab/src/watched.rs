@@ -13,7 +13,7 @@ use steps::Witness;
 pub struct Watched {
     inner: Box<dyn Service>,
     log: ExecutionLog,
-    /// How often the state was replaced.
+    /// How often the state was replaced or a batch undone.
     generation: u64,
     flip: BitFlip,
     notes_steps: bool,
@@ -22,8 +22,18 @@ pub struct Watched {
 /// Whether a bit of the state is to flip at the next execution.
 pub(crate) type BitFlip = Arc<AtomicBool>;
 
-/// What watched services executed and nobody has looked at yet.
-pub type ExecutionLog = Arc<Mutex<Vec<Execution>>>;
+/// What watched services executed and nobody has looked at yet, in its order.
+pub type ExecutionLog = Arc<Mutex<Vec<Noted>>>;
+
+/// What happened to a watched service.
+#[derive(Debug)]
+pub enum Noted {
+    /// It executed an operation.
+    Executed(Execution),
+    /// What it executed in batches from this number on was undone, or its state was replaced and
+    /// what it executed before no longer counts.
+    Undone(SeqNum),
+}
 
 /// One execution of one operation.
 #[derive(Debug)]
@@ -54,6 +64,10 @@ impl Watched {
     /// Notes every step of an execution too.
     pub(crate) fn noting_steps(self) -> Self {
         Self { notes_steps: true, ..self }
+    }
+
+    fn note(&self, noted: Noted) {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).push(noted);
     }
 
     /// Has the service execute an operation, and returns the result and the steps noted.
@@ -101,7 +115,7 @@ impl Service for Watched {
             operation: operation.to_vec(),
             steps,
         };
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).push(execution);
+        self.note(Noted::Executed(execution));
         if self.flip.swap(false, Ordering::Relaxed) {
             flip_a_bit(state);
         }
@@ -123,6 +137,13 @@ impl Service for Watched {
 
     fn restored(&mut self, state: &dyn StateRead) {
         self.generation += 1;
+        self.note(Noted::Undone(SeqNum::ZERO));
         self.inner.restored(state);
+    }
+
+    fn rolled_back(&mut self, seq: SeqNum, state: &dyn StateRead) {
+        self.generation += 1;
+        self.note(Noted::Undone(seq));
+        self.inner.rolled_back(seq, state);
     }
 }

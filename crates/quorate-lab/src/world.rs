@@ -27,6 +27,7 @@ use crate::rng::Seed;
 use crate::small_scope::Tampering;
 use crate::subject::Subject;
 use crate::trace::{EventLine, Fate, Line};
+use crate::watched::Noted;
 use crate::workload;
 use clients::Clients;
 pub(crate) use cluster::cluster;
@@ -342,19 +343,21 @@ impl<'a> World<'a> {
         if self.processors.is_some() {
             let messages = sent.iter().filter_map(Sent::message);
             let signatures = processor::signatures_made(at, messages);
-            self.spend(executions.len(), signatures);
+            let is_execution = |noted: &&Noted| matches!(noted, Noted::Executed(_));
+            self.spend(executions.iter().filter(is_execution).count(), signatures);
         }
-        for execution in executions {
-            if is_correct {
-                self.check(&Observation::Executed {
+        for noted in executions.iter().filter(|_| is_correct) {
+            self.check(&match noted {
+                Noted::Executed(execution) => Observation::Executed {
                     at,
                     generation: execution.generation,
                     seq: execution.seq,
                     client: execution.client,
                     operation: &execution.operation,
                     steps: &execution.steps,
-                });
-            }
+                },
+                Noted::Undone(from) => Observation::Undone { at, from: *from },
+            });
         }
         if let Some(why) = self.machine(at).take_stop() {
             let now = self.now.as_micros();

@@ -57,6 +57,17 @@ pub(crate) struct Executor {
     time: WallTime,
     /// Mirror of the records in `tree`.
     rejoins: Rejoins,
+    /// What the state was before the batch that was executed tentatively, *(while one is)*.
+    committed: Option<Committed>,
+}
+
+/// A state that is rolled back to. Kept in constant time, since the tree is shared as for a
+/// checkpoint.
+struct Committed {
+    tree: Tree,
+    history: History,
+    time: WallTime,
+    rejoins: Rejoins,
 }
 
 /// What became of a batch.
@@ -103,7 +114,7 @@ impl Executor {
         layout::write_history(&mut tree, &history);
         layout::write_time(&mut tree, time);
         let rejoins = Rejoins::default();
-        let mut executor = Self { config, tree, services, history, time, rejoins };
+        let mut executor = Self { config, tree, services, history, time, rejoins, committed: None };
         executor.restore_services();
         executor
     }
@@ -127,6 +138,7 @@ impl Executor {
         let time = layout::read_time(&tree)?;
         self.rejoins = layout::read_rejoined(&tree)?.into_iter().collect();
         (self.tree, self.history, self.time) = (tree, history, time);
+        self.committed = None;
         self.restore_services();
         Ok(())
     }
@@ -163,6 +175,41 @@ impl Executor {
         executed
     }
 
+    /// As [`Executor::execute`], and keeps what it takes to roll that back.
+    pub(crate) fn execute_tentatively(
+        &mut self,
+        seq: SeqNum,
+        digest: Digest,
+        batch: Option<&Batch>,
+    ) -> Executed {
+        assert!(self.committed.is_none(), "at most one batch is executed tentatively");
+        self.committed = Some(Committed {
+            tree: self.tree.clone(),
+            history: self.history.clone(),
+            time: self.time,
+            rejoins: self.rejoins.clone(),
+        });
+        self.execute(seq, digest, batch)
+    }
+
+    /// What was executed tentatively is committed.
+    pub(crate) fn settle(&mut self) {
+        self.committed = None;
+    }
+
+    /// The state is again what it was before the batch that was executed tentatively [TE4].
+    pub(crate) fn roll_back(&mut self) {
+        let seq = self.last_executed();
+        let Some(Committed { tree, history, time, rejoins }) = self.committed.take() else {
+            return;
+        };
+        (self.tree, self.history, self.time, self.rejoins) = (tree, history, time, rejoins);
+        for (id, service) in &mut self.services {
+            let prefix = layout::service_prefix(*id);
+            service.rolled_back(seq, &Namespace::new(&self.tree, &prefix));
+        }
+    }
+
     /// The number of the last batch executed.
     pub(crate) fn last_executed(&self) -> SeqNum {
         self.history.last()
@@ -183,14 +230,15 @@ impl Executor {
         StateMirror { clients, rejoined, time: self.time }
     }
 
-    /// The outcome of a request executed earlier, as far as it is kept.
+    /// The outcome of a request whose batch is committed, as far as it is kept.
     pub(crate) fn cached_outcome(
         &self,
         client: ClientId,
         session: Session,
         timestamp: Timestamp,
     ) -> Option<Outcome> {
-        clients::cached_outcome(&self.tree, client, session, timestamp)
+        let tree = self.committed.as_ref().map_or(&self.tree, |committed| &committed.tree);
+        clients::cached_outcome(tree, client, session, timestamp)
     }
 
     /// The primary's choice for a batch: one for each service that makes one.

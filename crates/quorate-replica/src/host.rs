@@ -306,7 +306,16 @@ impl Host {
             Output::Send { to, message, after } => {
                 self.outbox.release(after, Effect::Send { to, message }, effects);
             }
-            Output::Reply { client, session, timestamp, view, outcome, replier, after } => {
+            Output::Reply {
+                client,
+                session,
+                timestamp,
+                view,
+                certainty,
+                outcome,
+                replier,
+                after,
+            } => {
                 let kept = || self.executor.cached_outcome(client, session, timestamp);
                 if let Some(outcome) = outcome.or_else(kept) {
                     let designated = replier.unwrap_or(self.id);
@@ -314,8 +323,7 @@ impl Host {
                         true => ReplyBody::Full(outcome),
                         false => ReplyBody::Digest(outcome.digest()),
                     };
-                    let tentative = false;
-                    let reply = Reply { view, session, timestamp, tentative, designated, body };
+                    let reply = Reply { view, session, timestamp, certainty, designated, body };
                     let message = Message::Reply(reply);
                     self.outbox.release(after, Effect::Reply { client, message }, effects);
                 }
@@ -325,11 +333,17 @@ impl Host {
                 self.outbox.release(after, Effect::Reply { client, message }, effects);
             }
             Output::Choose => answers.push_back(Input::Chosen(self.executor.choose())),
-            Output::Execute { seq, digest, batch } => {
-                let Executed { executions, rejoined } =
-                    self.executor.execute(seq, digest, batch.as_deref());
+            Output::Execute { seq, digest, batch, tentative } => {
+                let batch = batch.as_deref();
+                let Executed { executions, rejoined } = if tentative {
+                    self.executor.execute_tentatively(seq, digest, batch)
+                } else {
+                    self.executor.execute(seq, digest, batch)
+                };
                 answers.push_back(Input::Executed { seq, executions, rejoined });
             }
+            Output::Settled { .. } => self.executor.settle(),
+            Output::RollBack { .. } => self.executor.roll_back(),
             Output::TakeCheckpoint { seq } => {
                 let state = self.executor.checkpoint();
                 assert_eq!(state.seq(), seq, "a checkpoint is taken before the next execution");

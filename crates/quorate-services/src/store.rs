@@ -20,7 +20,9 @@
 //!
 //! What an operation answers and writes depends on the state and the operation alone, neither on
 //! the index's history nor on when a replica started: [`Store::restored`](Service::restored) gives
-//! the very index that executing all operations would have given. Malformed input is an answer too.
+//! the very index that executing all operations would have given, and
+//! [`Store::rolled_back`](Service::rolled_back) takes one batch out of it again. Malformed input is an
+//! answer too.
 //!
 //! One thing more may count: how much work the operations before it in the same batch were (module
 //! `budget`). All replicas execute the same batches, and none begins in the middle of one.
@@ -33,6 +35,7 @@ mod operation;
 mod outcome;
 mod read;
 mod record;
+mod undo;
 mod write;
 
 use pbft::{Context, Reading, SeqNum, Service, State, StateRead};
@@ -52,6 +55,7 @@ pub use outcome::{
 };
 use read::View;
 use record::{Counters, Point, Record, scan_records};
+use undo::Undo;
 use write::Writer;
 
 /// The store as one replica runs it. Between two batches everything that matters in it is a
@@ -64,6 +68,8 @@ pub struct Store {
     totals: Totals,
     /// What is left to the batch being executed, *(while it is)*.
     batch: BatchBudget,
+    /// What that batch, or the last one, has changed of the index and the totals.
+    undo: Undo,
 }
 
 /// The size of all records.
@@ -81,6 +87,7 @@ impl Store {
             index: Index::default(),
             totals: Totals::default(),
             batch: BatchBudget::new(SeqNum::ZERO),
+            undo: Undo::default(),
         }
     }
 
@@ -101,7 +108,7 @@ impl Store {
         state: &mut dyn State,
     ) -> Result<Response, StoreError> {
         let (result, written) = match operation {
-            Err(error) => (Err(error), 0),
+            Err(error) => (Err(error), Vec::new()),
             Ok(operation) => {
                 let mut budget = self.batch.operation();
                 let writer = Writer {
@@ -116,8 +123,10 @@ impl Store {
                 applied
             }
         };
-        let Self { counters, index, totals, batch } = self;
-        compaction::sweep(counters, index, totals, state, batch, written);
+        let Self { counters, index, totals, batch, undo } = self;
+        let written_count = written.len();
+        undo.note_written(written);
+        compaction::sweep(counters, index, totals, state, batch, undo, written_count);
         result
     }
 }
@@ -136,7 +145,10 @@ impl Service for Store {
         operation: &[u8],
         state: &mut dyn State,
     ) -> Vec<u8> {
-        self.batch = self.batch.at(context.seq);
+        if !self.batch.is_of(context.seq) {
+            self.batch = BatchBudget::new(context.seq);
+            self.undo = Undo::begin(self.totals);
+        }
         let counters_before = self.counters;
         let result = self.apply(checked(operation), state);
         if self.counters != counters_before {
@@ -167,6 +179,16 @@ impl Service for Store {
             self.index.append(Record::decode(point, bytes).key, point);
             true
         });
+    }
+
+    fn rolled_back(&mut self, seq: SeqNum, state: &dyn StateRead) {
+        if !self.batch.is_of(seq) {
+            return;
+        }
+        std::mem::take(&mut self.undo).apply(&mut self.index, &mut self.totals);
+        self.counters = Counters::load(state);
+        // The next batch has the same number, and its own budget.
+        self.batch = BatchBudget::new(SeqNum::ZERO);
     }
 }
 

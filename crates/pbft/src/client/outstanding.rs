@@ -2,10 +2,10 @@
 
 use super::{ClientParameters, OperationId, ReplyRule, comparable};
 use crate::auth::SignedRequest;
-use crate::message::{Outcome, Reply, ReplyBody};
+use crate::message::{Certainty, Outcome, Reply, ReplyBody};
 use crate::quorum::Quorums;
 use crate::wire::ReplyHead;
-use crate::{ClientId, Digest, ReplicaId, Time, Timestamp};
+use crate::{ClientId, Digest, ReplicaId, Time, Timestamp, View};
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -32,7 +32,8 @@ pub(super) struct Outstanding {
 #[derive(Clone, Copy, Debug)]
 struct Answer {
     digest: Digest,
-    tentative: bool,
+    view: View,
+    certainty: Certainty,
     /// Whether it says that the result was too long to be kept.
     is_lost: bool,
 }
@@ -73,16 +74,17 @@ impl Outstanding {
         self.answers.len()
     }
 
-    /// An honest replica sends one whole outcome each time it is asked, so what goes beyond that is
-    /// not worth its price.
+    /// An honest replica sends one whole outcome each time it is asked, and once more if the batch was
+    /// rolled back and executed in another view; so what goes beyond that is not worth its price.
     pub(super) fn wants(&self, from: ReplicaId, head: &ReplyHead) -> bool {
         let taken = self.wholes.get(&from).copied().unwrap_or(0);
         head.result_count as usize <= self.operations.len()
-            && (!head.is_whole || taken <= self.repetitions)
+            && (!head.is_whole || taken <= self.repetitions + 1)
     }
 
     pub(super) fn add_reply(&mut self, from: ReplicaId, reply: Reply) {
-        let (digest, is_lost) = match reply.body {
+        let Reply { view, certainty, body, .. } = reply;
+        let (digest, is_lost) = match body {
             ReplyBody::Digest(digest) => (digest, false),
             ReplyBody::Full(outcome) => {
                 *self.wholes.entry(from).or_default() += 1;
@@ -94,7 +96,7 @@ impl Outstanding {
                 (digest, is_lost)
             }
         };
-        self.answers.insert(from, Answer { digest, tentative: reply.tentative, is_lost });
+        self.answers.insert(from, Answer { digest, view, certainty, is_lost });
         let answers = &self.answers;
         self.outcomes.retain(|digest, _| answers.values().any(|answer| answer.digest == *digest));
     }
@@ -134,16 +136,11 @@ impl Outstanding {
     }
 
     fn is_vouched_for(&self, digest: Digest, quorums: Quorums, rule: ReplyRule) -> bool {
-        let committed = self.equal(digest).filter(|answer| !answer.tentative).count();
         let needed = match rule {
-            ReplyRule::WeakUnlessTentative if committed >= quorums.weak() => quorums.weak(),
-            _ => quorums.quorum(),
+            ReplyRule::WeakUnlessTentative => quorums.weak(),
+            ReplyRule::AlwaysQuorum => quorums.quorum(),
         };
-        self.equal(digest).count() >= needed
-    }
-
-    fn equal(&self, digest: Digest) -> impl Iterator<Item = &Answer> {
-        self.answers.values().filter(move |answer| answer.digest == digest)
+        self.committed_count(digest) >= needed || self.most_of_a_view(digest) >= quorums.quorum()
     }
 
     /// Whether the whole result is overdue, so that it is now to be asked of all: once.
@@ -161,6 +158,35 @@ impl Outstanding {
             Whole::Vouched { until } => until.min(self.resend_at),
             Whole::Unknown | Whole::AskedOfAll => self.resend_at,
         }
+    }
+
+    /// Whether a quorum says the same, but in ways that do not go together [TE6].
+    pub(super) fn is_split(&self, quorums: Quorums, rule: ReplyRule) -> bool {
+        let mut digests = self.answers.values().map(|answer| answer.digest);
+        digests.any(|digest| {
+            self.equal(digest).count() >= quorums.quorum()
+                && !self.is_vouched_for(digest, quorums, rule)
+        })
+    }
+
+    fn equal(&self, digest: Digest) -> impl Iterator<Item = &Answer> {
+        self.answers.values().filter(move |answer| answer.digest == digest)
+    }
+
+    /// How many replicas say that this outcome is committed.
+    fn committed_count(&self, digest: Digest) -> usize {
+        self.equal(digest).filter(|answer| answer.certainty.is_committed()).count()
+    }
+
+    /// How many replicas, at most, vouch for this outcome in one view. What is tentative in two views
+    /// was rolled back between them, and what is committed without a word of its view may be so
+    /// because of another one: these do not add up [TE6].
+    fn most_of_a_view(&self, digest: Digest) -> usize {
+        let mut counts: BTreeMap<View, usize> = BTreeMap::new();
+        for answer in self.equal(digest).filter(|answer| answer.certainty.is_of_a_view()) {
+            *counts.entry(answer.view).or_default() += 1;
+        }
+        counts.into_values().max().unwrap_or(0)
     }
 
     /// Doubles the wait, up to the maximum, and spreads it by up to a quarter so that clients that

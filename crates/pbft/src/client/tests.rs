@@ -1,6 +1,6 @@
 use super::*;
 use crate::auth::{Domain, SigningKey, VerificationKey};
-use crate::message::{ReplyBody, ServiceId};
+use crate::message::{Certainty, ReplyBody, ServiceId};
 use crate::wire::ReplyHead;
 use crate::{Epoch, Parameters};
 use alloc::vec;
@@ -33,7 +33,7 @@ pub(super) fn reply(session: u64, timestamp: u64, outcome: Outcome) -> Reply {
         view: View::ZERO,
         session: Session::new(session),
         timestamp: Timestamp::new(timestamp),
-        tentative: false,
+        certainty: Certainty::Committed,
         designated: ReplicaId::ZERO,
         body: ReplyBody::Full(outcome),
     }
@@ -108,13 +108,81 @@ fn weak_rule_needs_f_plus_1_committed_or_a_quorum_of_tentative_replies() {
     client.submit(operation(b"a")).unwrap();
     client.flush(Time::ZERO, &mut Vec::new());
     let mut outputs = Vec::new();
-    let tentative = Reply { tentative: true, ..reply(5, 1, result(b"r")) };
+    let tentative = Reply { certainty: Certainty::Tentative, ..reply(5, 1, result(b"r")) };
     client.on_reply(Time::ZERO, ReplicaId::new(0), tentative.clone(), &mut outputs);
     client.on_reply(Time::ZERO, ReplicaId::new(1), tentative, &mut outputs);
     assert_eq!(completions(&outputs), []);
     client.on_reply(Time::ZERO, ReplicaId::new(0), reply(5, 1, result(b"r")), &mut outputs);
     client.on_reply(Time::ZERO, ReplicaId::new(1), reply(5, 1, result(b"r")), &mut outputs);
     assert_eq!(completions(&outputs), [Completion::Executed(b"r".to_vec())]);
+}
+
+/// What a replica says of one result.
+fn said(certainty: Certainty, view: u64) -> Reply {
+    Reply { certainty, view: View::new(view), ..reply(5, 1, result(b"r")) }
+}
+
+/// Whether a client of four replicas believes what they say, one after the other.
+fn is_believed(replies: &[(u32, Reply)]) -> bool {
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    client.submit(operation(b"a")).unwrap();
+    client.flush(Time::ZERO, &mut Vec::new());
+    let mut outputs = Vec::new();
+    for (replica, reply) in replies {
+        client.on_reply(Time::ZERO, ReplicaId::new(*replica), reply.clone(), &mut outputs);
+    }
+    completions(&outputs) == [Completion::Executed(b"r".to_vec())]
+}
+
+/// [TE6] Replica 0 answers in view 0, which is left, and 0 rolls the batch back. Then 1 executes it
+/// tentatively in view 1, and 2 lies. Only one correct replica has it prepared in view 1, so that
+/// view may be lost, and the batch with it.
+#[test]
+fn tentative_answers_of_two_views_do_not_add_up() {
+    use Certainty::Tentative;
+    let of_view = |view| said(Tentative, view);
+    assert!(is_believed(&[(0, of_view(0)), (1, of_view(0)), (2, of_view(0))]));
+    assert!(!is_believed(&[(0, of_view(0)), (1, of_view(1)), (2, of_view(1))]));
+    // What a replica says last counts, so none stands in two quorums.
+    let first = [(0, of_view(0)), (1, of_view(0)), (1, of_view(1)), (2, of_view(0))];
+    assert!(!is_believed(&first));
+    assert!(is_believed(&[&first[..], &[(3, of_view(0))]].concat()));
+}
+
+/// [TE6] Replica 0 answers in view 0 and rolls back; the request is committed elsewhere in view 1,
+/// at a number of which 0 knows nothing. The result is right, but 0 would show readers a state without
+/// it: so 0 is no member of the quorum that must know of it.
+#[test]
+fn tentative_answers_go_together_with_committed_ones_of_their_view_only() {
+    use Certainty::{Committed, CommittedInView, Tentative};
+    let tentative = (0, said(Tentative, 0));
+    let with = |certainty, view| {
+        is_believed(&[tentative.clone(), (1, said(certainty, view)), (2, said(certainty, view))])
+    };
+    assert!(!with(Committed, 0));
+    assert!(!with(CommittedInView, 1));
+    assert!(with(CommittedInView, 0));
+    // So it asks again, much sooner than if nobody had answered.
+    let mut client = open_client(ReplyRule::AlwaysQuorum);
+    client.submit(operation(b"a")).unwrap();
+    client.flush(Time::ZERO, &mut Vec::new());
+    let unanswered = client.next_deadline();
+    let mut outputs = Vec::new();
+    for (replica, certainty) in [(0, Tentative), (1, Tentative), (2, Committed)] {
+        assert_eq!(client.next_deadline(), unanswered);
+        client.on_reply(Time::ZERO, ReplicaId::new(replica), said(certainty, 0), &mut outputs);
+    }
+    let soon = client.next_deadline().unwrap();
+    assert!(soon < Time::ZERO.after(Duration::from_millis(20)), "{soon:?}");
+    client.on_tick(soon, &mut outputs);
+    assert_eq!(sent_requests(&outputs).len(), 1);
+    for replica in [0, 1] {
+        client.on_reply(soon, ReplicaId::new(replica), said(Committed, 0), &mut outputs);
+    }
+    assert_eq!(completions(&outputs), [Completion::Executed(b"r".to_vec())]);
+    // Committed ones alone go together whatever they say of views.
+    let committed = [(0, said(CommittedInView, 0)), (1, said(CommittedInView, 1))];
+    assert!(is_believed(&[&committed[..], &[(2, said(Committed, 0))]].concat()));
 }
 
 /// [CL3] The rule for clusters with one-round reads believes nothing less than a quorum.
@@ -376,7 +444,7 @@ fn reply_is_worth_decoding_only_while_somebody_waits_for_what_it_holds() {
 }
 
 #[test]
-fn replica_is_heard_with_a_whole_outcome_once_each_time_it_was_asked() {
+fn replica_is_heard_with_a_whole_outcome_once_each_time_it_was_asked_and_once_more() {
     let mut client = open_client(ReplyRule::AlwaysQuorum);
     let _ = client.submit(operation(b"a")).unwrap();
     let mut outputs = Vec::new();
@@ -385,6 +453,8 @@ fn replica_is_heard_with_a_whole_outcome_once_each_time_it_was_asked() {
     let lie = reply(5, 1, result(b"lie"));
     let bytes = crate::wire::encode(Epoch::ZERO, &Message::Reply(lie.clone()));
     let whole = crate::wire::head(Epoch::ZERO, &bytes).unwrap();
+    client.on_reply(Time::ZERO, liar, lie.clone(), &mut outputs);
+    assert!(client.wants(liar, &whole), "what it said before may have been rolled back");
     client.on_reply(Time::ZERO, liar, lie, &mut outputs);
     assert!(!client.wants(liar, &whole) && client.wants(other, &whole));
     let Head::Reply(head) = whole else { panic!("{whole:?}") };

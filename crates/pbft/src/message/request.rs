@@ -85,17 +85,46 @@ pub enum ReplyBody {
     Digest(Digest),
 }
 
+/// What the sender of a REPLY knows of the batch in which it executed the request.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, BorshSerialize, BorshDeserialize,
+)]
+pub enum Certainty {
+    /// It is committed.
+    #[default]
+    Committed,
+    /// It has prepared in the sender's view, and everything before it is committed (TOCS 2002
+    /// section 5.1).
+    Tentative,
+    /// It is committed; and it has prepared, or was committed, in the sender's view, so that this
+    /// goes together with what is tentative in that view [TE6].
+    CommittedInView,
+}
+
+impl Certainty {
+    /// Whether the batch is committed at the sender.
+    pub const fn is_committed(self) -> bool {
+        matches!(self, Self::Committed | Self::CommittedInView)
+    }
+
+    /// Whether the sender's view belongs to what it says.
+    pub const fn is_of_a_view(self) -> bool {
+        matches!(self, Self::Tentative | Self::CommittedInView)
+    }
+}
+
 /// REPLY.
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub struct Reply {
-    /// The sender's view, from which the client learns the primary; not part of what must match.
+    /// The sender's view, from which the client learns the primary. It must match where `certainty`
+    /// is of a view.
     pub view: View,
     /// The client's session.
     pub session: Session,
     /// Which request.
     pub timestamp: Timestamp,
-    /// The batch was prepared but not yet committed at the sender (TOCS 2002 section 5.1).
-    pub tentative: bool,
+    /// What the sender knows of the batch.
+    pub certainty: Certainty,
     /// The replica that sends the whole result: the one that the request named, where the others
     /// send its digest, and else the sender itself.
     pub designated: ReplicaId,

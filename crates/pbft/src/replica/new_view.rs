@@ -69,6 +69,7 @@ impl Replica {
             return Err(Reject::Unjustified);
         }
         if view > self.view {
+            self.roll_back(step);
             self.move_to_view(view, step.now.monotonic);
         }
         self.adopt(step, proof);

@@ -254,6 +254,7 @@ impl Replica {
         slot.commits.insert(id, (view, digest));
         step.broadcast(Message::Commit(Vote { view, seq, digest }), position);
         self.check_committed(step, seq);
+        self.try_execute(step);
     }
 
     /// A COMMIT counts in any view, inside the window; of each replica the one of the highest view

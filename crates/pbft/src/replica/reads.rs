@@ -1,9 +1,9 @@
 //! Reads that are not ordered: the read-only optimization (OSDI '99 section 5.1.3).
 //!
-//! A replica answers from what it has executed, all of which is committed: it executes nothing
-//! tentatively. Whatever a client was told, a quorum has executed, so of any quorum that answers a
-//! later READ at least one correct replica shows it, and the client believes only what the whole
-//! quorum shows [RO2].
+//! A replica answers from what it has executed, all of which is committed: while something is
+//! executed tentatively, or may have been and was rolled back, nothing is read [TE5]. Whatever a
+//! client was told, a quorum has executed, so of any quorum that answers a later READ at least one
+//! correct replica shows it, and the client believes only what the whole quorum shows [RO2].
 
 use super::{Replica, Step};
 use crate::message::Read;
@@ -38,10 +38,13 @@ const READS_WAITING_PER_CLIENT_MAX: usize = 64;
 /// How long one waits: much longer than correct replicas are apart, much shorter than a client's
 /// patience.
 const READ_PATIENCE: Duration = Duration::from_millis(50);
+/// How long one waits for what was executed tentatively: longer, since that most often commits
+/// after one more message delay, however long those are.
+const READ_PATIENCE_TENTATIVE: Duration = Duration::from_millis(500);
 
 impl WaitingReads {
-    /// Adds one, if there is room.
-    fn push(&mut self, client: ClientId, read: Read, gives_up_at: Time) {
+    /// Adds one that waits until `seq` is executed, if there is room.
+    fn push(&mut self, seq: SeqNum, client: ClientId, read: Read, gives_up_at: Time) {
         let bytes = byte_count(&read);
         let of_client = self.reads.values().filter(|waiting| waiting.client == client).count();
         if self.reads.len() >= READS_WAITING_MAX
@@ -52,8 +55,7 @@ impl WaitingReads {
         }
         self.bytes += bytes;
         self.count += 1;
-        let waiting = Waiting { client, read, gives_up_at };
-        self.reads.insert((waiting.read.not_before, self.count), waiting);
+        self.reads.insert((seq, self.count), Waiting { client, read, gives_up_at });
     }
 
     /// Takes the first one out whose number is executed.
@@ -79,22 +81,25 @@ fn byte_count(read: &Read) -> usize {
 }
 
 impl Replica {
-    /// READ: answered at once, or when the number that it names is executed, if that is soon
-    /// [RO3]; or not at all.
+    /// READ: answered at once, or when the number that it names [RO3] and all that may have been
+    /// shown, before a restart [RO4] or because it was executed tentatively [TE5], are executed and
+    /// committed, if that is soon; or not at all.
     pub(super) fn on_read(&mut self, step: &mut Step<'_>, client: ClientId, read: Read) {
-        if read.not_before <= self.last_executed {
+        let seq = read.not_before.max(self.shown_until);
+        if seq <= self.last_executed {
             self.answer_read(step, client, read);
         } else {
-            let gives_up_at = step.now.monotonic.after(READ_PATIENCE);
-            self.waiting_reads.push(client, read, gives_up_at);
+            let is_there = read.not_before <= self.last_executed;
+            let patience = if is_there { READ_PATIENCE_TENTATIVE } else { READ_PATIENCE };
+            let gives_up_at = step.now.monotonic.after(patience);
+            self.waiting_reads.push(seq, client, read, gives_up_at);
             self.timers.reads = self.waiting_reads.next_deadline();
         }
     }
 
-    /// A replica shows its state only while its peers know that it is itself, and, after a restart,
-    /// only once it has executed again whatever it may have shown before [RO4].
+    /// A replica shows its state only while its peers know that it is itself [RO4].
     fn answer_read(&mut self, step: &mut Step<'_>, client: ClientId, read: Read) {
-        if self.admission.is_admitted() && self.last_executed >= self.shown_until {
+        if self.admission.is_admitted() {
             step.outputs.push(Output::Read { client, read, after: self.executed_after });
         }
     }

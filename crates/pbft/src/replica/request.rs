@@ -3,7 +3,7 @@
 use super::{Replica, RequestKey, Step, request_key};
 use crate::auth::SignedRequest;
 use crate::event::Event;
-use crate::message::{Batch, Message, Outcome, RequestBody};
+use crate::message::{Batch, Certainty, Message, Outcome, RequestBody};
 use crate::output::Output;
 use crate::{CHOICE_BYTES_MAX, ClientId, Position, SeqNum, Session, Time, Timestamp, WallTime};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -183,6 +183,7 @@ impl Replica {
         match self.standing(&request) {
             Standing::New => {
                 let key = request_key(&request);
+                self.answer_tentatively(step, &key);
                 if self.enqueue(request) {
                     let (client, session, timestamp) = key;
                     step.event(Event::RequestWaiting { client, session, timestamp });
@@ -201,6 +202,7 @@ impl Replica {
                     session,
                     timestamp,
                     view: self.view,
+                    certainty: Certainty::Committed,
                     outcome,
                     // Asked again, everybody answers in full [DR3].
                     replier: None,
@@ -316,7 +318,11 @@ impl Replica {
         let parameters = &self.config.parameters;
         let waiting = self.requests.unproposed_count;
         let in_flight = self.requests.len() - waiting;
-        if self.last_assigned <= self.last_executed
+        // Those that were executed tentatively are answered.
+        let answered = self.tentative.as_ref().map(|tentative| tentative.executions.len());
+        let last_answered = self.last_executed.plus(u64::from(answered.is_some()));
+        let in_flight = in_flight.saturating_sub(answered.unwrap_or(0));
+        if self.last_assigned <= last_answered
             || self.rejoin_queue.has_unproposed()
             || waiting >= in_flight.min(parameters.batch_requests_max)
         {

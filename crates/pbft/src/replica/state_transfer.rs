@@ -84,6 +84,7 @@ impl Replica {
             return;
         }
         self.catching_up_since.get_or_insert(now);
+        self.roll_back(step);
         self.transfer = Some(Transfer { seq, aimed: now });
         step.event(Event::StateTransferStarted { seq });
         step.outputs.push(Output::FetchState { seq, id });
@@ -111,7 +112,7 @@ impl Replica {
             return self.try_execute(step);
         }
         self.last_executed = seq;
-        self.executing = false;
+        self.executing = None;
         self.replay.clear();
         self.clients = state.clients.into_iter().collect();
         self.note_agreed_time(state.time);

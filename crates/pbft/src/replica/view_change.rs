@@ -26,6 +26,7 @@ impl Replica {
         if !self.admission.is_admitted() {
             return;
         }
+        self.roll_back(step);
         self.move_to_view(new_view, step.now.monotonic);
         let body = self.view_change(new_view);
         let signed = Arc::new(Signed::sign(&self.config.domain, &self.key, self.id, body));

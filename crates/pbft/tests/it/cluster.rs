@@ -2,7 +2,7 @@
 //! replays them, time stands still until the test moves it, and disks survive crashes.
 
 use pbft::message::{
-    Batch, CheckpointId, Kind, Operation, Outcome, Read, Request, RequestBody, ServiceId,
+    Batch, Certainty, CheckpointId, Kind, Operation, Outcome, Read, Request, RequestBody, ServiceId,
 };
 use pbft::{
     ClientId, ClientWindow, Config, Digest, Domain, Epoch, Event, Evidence, Execution, HaltReason,
@@ -35,6 +35,8 @@ pub(crate) struct GivenReply {
     pub(crate) replica: u32,
     pub(crate) client: u32,
     pub(crate) timestamp: u64,
+    pub(crate) view: u64,
+    pub(crate) certainty: Certainty,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) replier: Option<ReplicaId>,
 }
@@ -52,6 +54,8 @@ struct Machine {
     syncs_at_once: bool,
     held: Vec<(Position, Output)>,
     state: ToyState,
+    /// What it was before the batch that is executed tentatively, if one is.
+    committed: Option<ToyState>,
     /// Whether the next start is told that the memory is lost.
     is_lost: bool,
     /// The last state that was fetched: a durable snapshot.
@@ -232,6 +236,7 @@ impl Cluster {
             syncs_at_once: true,
             held: Vec::new(),
             state: ToyState::default(),
+            committed: None,
             is_lost: false,
             snapshot: (SeqNum::ZERO, ToyState::default()),
             starts: 0,
@@ -289,6 +294,7 @@ impl Cluster {
         machine.base = machine.durable;
         machine.held.clear();
         machine.state = machine.snapshot.1.clone();
+        machine.committed = None;
         machine.starts += 1;
         let is_lost = std::mem::take(&mut machine.is_lost);
         let recovered = Recovered {
@@ -421,7 +427,8 @@ impl Cluster {
     }
 
     pub(crate) fn history(&self, replica: u32) -> &[(SeqNum, Digest)] {
-        &self.machines[replica as usize].state.history
+        let machine = &self.machines[replica as usize];
+        &machine.committed.as_ref().unwrap_or(&machine.state).history
     }
 
     /// Hands one input to a replica and carries out what it asks for, and what is due at once then.
@@ -471,11 +478,18 @@ impl Cluster {
                     }
                 }
                 Output::Choose => answers.push_back(Input::Chosen(Vec::new())),
-                Output::Execute { seq, digest, batch } => {
+                Output::Execute { seq, digest, batch, tentative } => {
                     let (config, batch) = (&self.config, batch.as_deref());
+                    let committed = tentative.then(|| machine.state.clone());
+                    assert!(std::mem::replace(&mut machine.committed, committed).is_none());
                     answers.push_back(machine.state.execute(config, seq, digest, batch));
                 }
+                Output::Settled { .. } => machine.committed = None,
+                Output::RollBack { .. } => {
+                    machine.state = machine.committed.take().expect("something to undo");
+                }
                 Output::TakeCheckpoint { seq } => {
+                    assert!(machine.committed.is_none(), "a checkpoint of committed state");
                     let id = machine.state.id();
                     answers.push_back(Input::CheckpointTaken { seq, id });
                 }
@@ -527,14 +541,16 @@ impl Cluster {
                     self.network.push_back(Envelope { from, to, message: Arc::clone(&message) });
                 }
             }
-            Output::Reply { client, timestamp, outcome, replier, .. } => {
+            Output::Reply { client, timestamp, outcome, view, certainty, replier, .. } => {
                 self.replies.push(GivenReply {
                     replica: from,
                     client: client.get(),
                     timestamp: timestamp.get(),
+                    view: view.get(),
+                    certainty,
                     outcome,
                     replier,
-                });
+                })
             }
             Output::Read { read, .. } => self.shown.push((from, read.number)),
             _ => {}
@@ -665,18 +681,38 @@ impl Cluster {
         self.send_request(request);
     }
 
-    /// Replicas that gave a client this result.
+    /// Replicas that gave a client this result, at which it is committed.
     pub(crate) fn answered(&self, client: u32, timestamp: u64, body: &str) -> Vec<u32> {
-        let expected = Some(Outcome::Executed(vec![body.as_bytes().to_vec()]));
-        let mut replicas: Vec<u32> = self
-            .replies
-            .iter()
-            .filter(|r| r.client == client && r.timestamp == timestamp && r.outcome == expected)
+        let told = self.told(client, timestamp, body);
+        let mut replicas: Vec<u32> = told
+            .filter(|r| r.certainty.is_committed() || self.is_settled(r))
             .map(|r| r.replica)
             .collect();
         replicas.sort_unstable();
         replicas.dedup();
         replicas
+    }
+
+    /// The replies that gave a client this result, tentative ones too.
+    pub(crate) fn told(
+        &self,
+        client: u32,
+        timestamp: u64,
+        body: &str,
+    ) -> impl Iterator<Item = &GivenReply> {
+        let expected = Some(Outcome::Executed(vec![body.as_bytes().to_vec()]));
+        self.replies
+            .iter()
+            .filter(move |r| r.client == client && r.timestamp == timestamp)
+            .filter(move |r| r.outcome == expected)
+    }
+
+    /// Whether the request that was answered is executed and committed at its replica.
+    fn is_settled(&self, reply: &GivenReply) -> bool {
+        let machine = &self.machines[reply.replica as usize];
+        let state = machine.committed.as_ref().unwrap_or(&machine.state);
+        let window = state.clients.get(&ClientId::new(reply.client));
+        window.is_some_and(|window| window.executed.contains(&Timestamp::new(reply.timestamp)))
     }
 
     /// Signs something in the name of a replica: for playing a faulty one with its real key.

@@ -4,10 +4,10 @@
 
 use crate::cluster::{client_key, config_with, replica_key};
 use pbft::message::{
-    Answer, Batch, Checkpoint, CheckpointId, Committed, Hello, HelloReply, Introduction, NewView,
-    NewViewProof, Operation, Outcome, PartId, PrePrepare, PreparedEntry, Question, Read, ReadReply,
-    Rejoin, Remembered, Reply, ReplyBody, Request, RequestBody, ServiceId, SignedBody, SlotSet,
-    StableProof, Start, StartId, StatePart, StatePartRequest, Status, ViewChange, Vote,
+    Answer, Batch, Certainty, Checkpoint, CheckpointId, Committed, Hello, HelloReply, Introduction,
+    NewView, NewViewProof, Operation, Outcome, PartId, PrePrepare, PreparedEntry, Question, Read,
+    ReadReply, Rejoin, Remembered, Reply, ReplyBody, Request, RequestBody, ServiceId, SignedBody,
+    SlotSet, StableProof, Start, StartId, StatePart, StatePartRequest, Status, ViewChange, Vote,
 };
 use pbft::{
     ClientId, Config, Digest, Epoch, Evidence, Incarnation, Message, Parameters, Reading, Record,
@@ -143,12 +143,12 @@ fn status() -> Status {
     }
 }
 
-fn reply(tentative: bool, body: ReplyBody) -> Message {
+fn reply(certainty: Certainty, body: ReplyBody) -> Message {
     Message::Reply(Reply {
         view: View::new(5),
         session: Session::new(0x5e),
         timestamp: Timestamp::new(0x11),
-        tentative,
+        certainty,
         designated: ReplicaId::new(3),
         body,
     })
@@ -211,12 +211,18 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("HELLO-REPLY, starts", Message::HelloReply(hello_reply(Answer::Starts(remembered)))),
         ("REQUEST, open session", Message::Request(request(RequestBody::OpenSession))),
         ("REQUEST, operations", Message::Request(operations())),
-        ("REPLY, session opened", reply(false, full(Outcome::SessionOpened))),
-        ("REPLY, executed", reply(false, full(executed.clone()))),
-        ("REPLY, executed before", reply(false, full(Outcome::ExecutedBefore(executed.digest())))),
-        ("REPLY, fenced", reply(false, full(fenced))),
-        ("REPLY, outside the window", reply(false, full(Outcome::OutsideWindow))),
-        ("REPLY, tentative, by digest", reply(true, ReplyBody::Digest(executed.digest()))),
+        ("REPLY, session opened", reply(Certainty::Committed, full(Outcome::SessionOpened))),
+        ("REPLY, executed", reply(Certainty::Committed, full(executed.clone()))),
+        (
+            "REPLY, executed before",
+            reply(Certainty::Committed, full(Outcome::ExecutedBefore(executed.digest()))),
+        ),
+        ("REPLY, fenced", reply(Certainty::Committed, full(fenced))),
+        ("REPLY, outside the window", reply(Certainty::Committed, full(Outcome::OutsideWindow))),
+        (
+            "REPLY, tentative, by digest",
+            reply(Certainty::Tentative, ReplyBody::Digest(executed.digest())),
+        ),
         ("PRE-PREPARE", Message::PrePrepare(sign(1, pre_prepare(5)), batch())),
         ("PREPARE", Message::Prepare(vote())),
         ("COMMIT", Message::Commit(vote())),

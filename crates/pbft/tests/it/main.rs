@@ -21,4 +21,5 @@ mod scenarios;
 mod signatures;
 mod standstills;
 mod stories;
+mod tentative;
 mod view_changes;

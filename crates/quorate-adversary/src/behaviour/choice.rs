@@ -168,8 +168,8 @@ choice! {
         ReplySession = "reply.session",
         /// REPLY: the timestamp.
         ReplyTimestamp = "reply.timestamp",
-        /// REPLY: whether it is tentative.
-        ReplyTentative = "reply.tentative",
+        /// REPLY: whether it is tentative, committed, or committed in its view.
+        ReplyCertainty = "reply.certainty",
         /// REPLY: the designated replier.
         ReplyDesignated = "reply.designated",
         /// PRE-PREPARE: the view.

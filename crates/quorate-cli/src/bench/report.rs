@@ -159,6 +159,7 @@ impl Row {
             switches: BTreeMap::from([
                 ("digest_replies", parameters.digest_replies),
                 ("one_round_reads", parameters.one_round_reads),
+                ("tentative_execution", parameters.tentative_execution),
             ]),
             also,
         })

@@ -2,7 +2,9 @@
 //! executes what it is asked at once: there is one client here, so the order is its own.
 
 use crate::harness::{Memory, PATIENCE, TestGateway, gateway_with};
-use pbft::message::{Outcome, Read, ReadReply, Reply, ReplyBody, Request, RequestBody, ServiceId};
+use pbft::message::{
+    Certainty, Outcome, Read, ReadReply, Reply, ReplyBody, Request, RequestBody, ServiceId,
+};
 use pbft::{
     ClientId, ClientParameters, Config, Context, Digest, Domain, Epoch, Message, Parameters,
     ReplicaId, SeqNum, Service, VerificationKey, View, WallTime, wire,
@@ -119,7 +121,7 @@ async fn answer_all(
             view: VIEW,
             session: request.session,
             timestamp: request.timestamp,
-            tentative: false,
+            certainty: Certainty::Committed,
             designated: id,
             body: ReplyBody::Full(outcome(request, script, &mut store, &mut state)),
         };

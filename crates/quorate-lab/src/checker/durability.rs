@@ -171,7 +171,19 @@ impl Durability {
 
     /// Whether everything up to the request's number is on disk. A request that was never executed
     /// is told so by its session or its window alone.
+    ///
+    /// Where it was executed tentatively the P entry of the reply's view is there, and everything
+    /// below.
     fn may_reply(&mut self, own: ReplicaId, client: ClientId, reply: &Reply) -> bool {
+        if !reply.certainty.is_committed() {
+            let name = (client, reply.session, reply.timestamp);
+            let batches = self.carried.get(&name).map_or(&[][..], Vec::as_slice);
+            let disk = self.disks.entry(own).or_default();
+            let lowest = disk.lowest_prepared_in(reply.view, batches);
+            return lowest.is_some_and(|seq| {
+                seq.get() == 0 || disk.has_covered(&self.executed, SeqNum::new(seq.get() - 1))
+            }) && !disk.is_amnesiac();
+        }
         let batches = self.carried.get(&(client, reply.session, reply.timestamp));
         let numbers = batches.into_iter().flatten().filter_map(|it| self.executed_at.get(it));
         let Some(seq) = numbers.min().copied() else { return true };

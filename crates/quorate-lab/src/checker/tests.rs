@@ -6,8 +6,8 @@ mod promises;
 
 use super::*;
 use pbft::message::{
-    Batch, Checkpoint, CheckpointId, Operation, Outcome, PrePrepare, PreparedEntry, ReadReply,
-    Reply, ReplyBody, Request, RequestBody, ServiceId, ViewChange, Vote,
+    Batch, Certainty, Checkpoint, CheckpointId, Operation, Outcome, PrePrepare, PreparedEntry,
+    ReadReply, Reply, ReplyBody, Request, RequestBody, ServiceId, ViewChange, Vote,
 };
 use pbft::{
     Digest, Domain, Epoch, Incarnation, Session, Signed, SigningKey, Timestamp, View, WallTime,
@@ -195,20 +195,40 @@ fn a_commit_that_the_view_change_lists_may_be_said_again() {
     assert_eq!(judge(&[sent(0, &leaving), sent(0, &prepare)]), property);
 }
 
-#[test]
-fn a_second_execution_is_noticed_but_a_replay_is_not() {
-    let executed = |generation: u64, seq: u64| Observation::Executed {
+/// Replica 0 executes the operation in this generation of its state, at this number.
+fn executes(generation: u64, seq: u64) -> Observation<'static> {
+    Observation::Executed {
         at: replica(0),
         generation,
         seq: SeqNum::new(seq),
         client: CLIENT,
         operation: b"once",
         steps: &[],
-    };
+    }
+}
+
+/// That the batch with this number is executed and committed.
+fn executed(seq: u64) -> Event {
+    Event::Executed { seq: SeqNum::new(seq), digest: digest(1), requests: 1 }
+}
+
+#[test]
+fn a_second_execution_is_noticed_but_a_replay_is_not() {
+    let (third, fourth) = (executed(3), executed(4));
+    let happened = |event| Observation::Happened { at: replica(0), event };
     let property = Some("one execution of each operation");
-    assert_eq!(judge(&[executed(1, 3), executed(2, 3)]), None);
-    assert_eq!(judge(&[executed(1, 3), executed(1, 3)]), property);
-    assert_eq!(judge(&[executed(1, 3), executed(2, 4)]), property);
+    let replay = [executes(1, 3), happened(&third), executes(2, 3), happened(&third)];
+    assert_eq!(judge(&replay), None);
+    assert_eq!(judge(&[executes(1, 3), executes(1, 3), happened(&third)]), property);
+    let elsewhere = [executes(1, 3), happened(&third), executes(1, 4), happened(&fourth)];
+    assert_eq!(judge(&elsewhere), property);
+    // What is rolled back takes no effect, whatever comes in its place.
+    let undone = Observation::Undone { at: replica(0), from: SeqNum::new(3) };
+    let lost = [executes(1, 3), undone, happened(&third), executes(2, 4), happened(&fourth)];
+    assert_eq!(judge(&lost), None);
+    assert_eq!(judge(&[executes(1, 3), undone, executes(2, 3), happened(&third)]), None);
+    let kept = [executes(1, 3), happened(&third), executes(2, 4), happened(&fourth)];
+    assert_eq!(judge(&kept), property);
 }
 
 #[test]
@@ -227,7 +247,7 @@ fn a_result_that_no_correct_replica_gave_is_noticed() {
         view: View::ZERO,
         session: Session::new(1),
         timestamp: Timestamp::new(1),
-        tentative: false,
+        certainty: Certainty::Committed,
         designated: replica(0),
         body,
     };
@@ -240,7 +260,7 @@ fn a_result_that_no_correct_replica_gave_is_noticed() {
     };
     let accepted = |result| Observation::Accepted { client: CLIENT, operation: b"op", result };
     let requested = Observation::Requested { request: &request };
-    let replied = |reply| Observation::Replied { client: CLIENT, reply };
+    let replied = |reply| Observation::Told { client: CLIENT, from: replica(0), reply };
     let (truth, lie) = (whole(b"truth"), whole(b"lie"));
     let (vouched, other) = (digest_of(b"truth"), digest_of(b"lie"));
     let property = Some("accepted results are results of correct replicas");
@@ -256,6 +276,66 @@ fn a_result_that_no_correct_replica_gave_is_noticed() {
     let lost = Message::Reply(told(ReplyBody::Full(Outcome::ExecutedBefore(digest))));
     assert_eq!(judge(&then(given_up)), property);
     assert_eq!(judge(&[requested, answered(0, &lost), given_up]), None);
+    // What was told tentatively may be undone, if nobody has accepted it.
+    let undone = told(ReplyBody::Full(outcome(b"undone")));
+    let tentative = Message::Reply(Reply { certainty: Certainty::Tentative, ..undone.clone() });
+    let begun = [requested, answered(0, &tentative), replied(&undone), replied(&truth)];
+    let then = |last: [Observation<'_>; 2]| judge(&[&begun[..], &last].concat());
+    assert_eq!(then([answered(1, &vouched), accepted(b"truth")]), None);
+    assert_eq!(then([accepted(b"undone"), answered(1, &vouched)]), property);
+    assert_eq!(then([answered(1, &vouched), accepted(b"undone")]), property);
+}
+
+/// What replicas say of a result, one after the other, and that the client accepts it then.
+fn judge_acceptance(said: &[(u32, Certainty, u64)]) -> Option<&'static str> {
+    let request = Request {
+        client: CLIENT,
+        session: Session::new(1),
+        timestamp: Timestamp::new(1),
+        acknowledged_below: Timestamp::new(1),
+        replier: None,
+        body: RequestBody::Operations(vec![Operation {
+            service: ServiceId(0),
+            body: b"op".to_vec(),
+        }]),
+    };
+    let reply = |certainty, view| Reply {
+        view: View::new(view),
+        session: Session::new(1),
+        timestamp: Timestamp::new(1),
+        certainty,
+        designated: replica(0),
+        body: ReplyBody::Full(Outcome::Executed(vec![b"r".to_vec()])),
+    };
+    let mut checker = acceptances::Acceptances::new(4, false);
+    let mut see = |observation: Observation<'_>| checker.observe(&observation).is_err();
+    assert!(!see(Observation::Requested { request: &request }));
+    for (from, certainty, view) in said {
+        let reply = &reply(*certainty, *view);
+        assert!(!see(Observation::Told { client: CLIENT, from: replica(*from), reply }));
+    }
+    let accepted = Observation::Accepted { client: CLIENT, operation: b"op", result: b"r" };
+    see(accepted).then_some(checker.property())
+}
+
+#[test]
+fn a_result_that_no_quorum_stands_for_is_noticed() {
+    use Certainty::{Committed, CommittedInView, Tentative};
+    let property = Some("clients believe quorums");
+    for (of_1, of_2, expected) in [
+        ((Committed, 0), (Committed, 1), None),
+        ((Committed, 0), (CommittedInView, 1), None),
+        ((Tentative, 1), (Committed, 1), property),
+        ((Tentative, 1), (Tentative, 2), property),
+    ] {
+        let said = [(0, Committed, 0), (1, of_1.0, of_1.1), (2, of_2.0, of_2.1)];
+        assert_eq!(judge_acceptance(&said), expected, "{said:?}");
+    }
+    let of_view = |certainty| [(0, Tentative, 1), (1, Tentative, 1), (2, certainty, 1)];
+    assert_eq!(judge_acceptance(&of_view(CommittedInView)), None);
+    assert_eq!(judge_acceptance(&of_view(Tentative)), None);
+    assert_eq!(judge_acceptance(&of_view(Committed)), property);
+    assert_eq!(judge_acceptance(&of_view(Tentative)[..2]), property, "too few");
 }
 
 #[test]

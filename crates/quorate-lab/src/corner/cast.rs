@@ -162,7 +162,8 @@ fn opening(client: u32) -> Request {
 }
 
 /// One request a batch, correct primaries propose exactly the numbers explored, and of the timers
-/// only those fire that lead out of a view; timeouts do not double.
+/// only those fire that lead out of a view; timeouts do not double. What replicas execute tentatively
+/// sways no vote and no decision.
 fn parameters(numbers: u64) -> Parameters {
     Parameters {
         checkpoint_period: numbers,
@@ -176,6 +177,7 @@ fn parameters(numbers: u64) -> Parameters {
         status_interval_idle: NEVER,
         checkpoint_fill_after: NEVER,
         state_transfer_patience: NEVER,
+        tentative_execution: false,
         ..Parameters::default()
     }
 }

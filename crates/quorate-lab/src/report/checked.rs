@@ -51,14 +51,18 @@ pub(super) fn meaning(property: &str) -> Option<&'static str> {
     Some(meaning)
 }
 
-const MEANINGS: [(&str, &str); 20] = [
+const MEANINGS: [(&str, &str); 21] = [
     ("agreement", "no two correct replicas execute different batches at one number"),
     ("equal states", "after the same number correct replicas have the same state"),
     ("one execution of each operation", "no operation of a client has its effect twice"),
     (LINEARIZABILITY, "the answers equal what one correct server would give"),
     (
         "accepted results are results of correct replicas",
-        "what a client believes, a correct replica answered",
+        "what a client believes, a correct replica answered, and it is not undone",
+    ),
+    (
+        "clients believe quorums",
+        "a quorum vouches for what a client believes, tentatively in one view only",
     ),
     ("no reading goes back", "no replica shows readers a state before one that it has shown"),
     (

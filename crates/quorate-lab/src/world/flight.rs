@@ -156,7 +156,7 @@ impl World<'_> {
         self.show_message((sent, self.now), ends, message, fate, None);
         if let (true, Endpoint::Replica(from), Some(message)) = (is_correct, from, message) {
             if let Message::Reply(reply) = message {
-                self.check(&Observation::Replied { client: to, reply });
+                self.check(&Observation::Told { client: to, from, reply });
             }
             let message = message.clone();
             self.client(to, |clients, now, client| clients.on_message(now, client, from, message));

@@ -6,7 +6,7 @@ use super::options::{CrashKind, Options};
 use crate::rng::{Seed, Stream};
 use crate::subject::Subject;
 use crate::trace::{Fate, is_agreement};
-use crate::watched::{BitFlip, Execution, ExecutionLog};
+use crate::watched::{BitFlip, ExecutionLog, Noted};
 use crate::workload::SERVICE;
 use core::time::Duration;
 use pbft::message::ViewChange;
@@ -416,7 +416,7 @@ impl Machine {
     }
 
     /// What the service executed since this was last asked.
-    pub(crate) fn take_executions(&mut self) -> Vec<Execution> {
+    pub(crate) fn take_executions(&mut self) -> Vec<Noted> {
         std::mem::take(&mut self.log.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -15,6 +15,7 @@ mod restarts;
 mod scenarios;
 mod small_scope;
 mod swarm;
+mod tentative;
 mod twins;
 mod vices;
 mod view_changes;

@@ -3,7 +3,7 @@
 use pbft::{
     ClientId, ClientParameters, Config, Digest, Domain, Epoch, Message, Parameters, ReplicaId,
     Session, VerificationKey, View,
-    message::{Operation, Outcome, Reply, ReplyBody, Request, RequestBody, ServiceId},
+    message::{Certainty, Operation, Outcome, Reply, ReplyBody, Request, RequestBody, ServiceId},
     wire,
 };
 use quorate_net::{
@@ -171,7 +171,7 @@ fn answer(id: ReplicaId, script: Script, frame: &[u8]) -> Option<Vec<u8>> {
         view: View::new(3),
         session: request.session,
         timestamp: request.timestamp,
-        tentative: false,
+        certainty: Certainty::Committed,
         designated: id,
         body: ReplyBody::Full(outcome),
     };

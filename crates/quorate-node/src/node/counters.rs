@@ -42,6 +42,11 @@ impl Counters {
                 self.add("batches_executed", 1);
                 self.add("requests_executed", *requests as u64);
             }
+            Event::ExecutedTentatively { .. } => self.add("batches_executed_tentatively", 1),
+            Event::RolledBack { seq } => {
+                self.add("batches_rolled_back", 1);
+                tracing::debug!(%seq, "a batch that was executed tentatively is rolled back");
+            }
             Event::CheckpointStable { seq, .. } => {
                 self.add("checkpoints_stable", 1);
                 tracing::debug!(%seq, "checkpoint stable");

@@ -41,6 +41,12 @@ fn run(executor: &mut Executor, requests: &[Request]) -> Vec<Execution> {
     executor.execute(executor.last_executed().next(), batch.digest(), Some(&batch)).executions
 }
 
+fn execute_tentatively(executor: &mut Executor, time: u64, requests: &[Request]) -> Vec<Execution> {
+    let batch = batch(time, &[], requests);
+    let seq = executor.last_executed().next();
+    executor.execute_tentatively(seq, batch.digest(), Some(&batch)).executions
+}
+
 fn run_one(executor: &mut Executor, request: Request) -> Option<Outcome> {
     run(executor, &[request]).remove(0).outcome
 }
@@ -420,6 +426,47 @@ proptest! {
         }
         prop_assert_eq!(one.mirror(), other.mirror());
     }
+
+    /// [TE4] What is rolled back leaves no trace: neither in the state, the client table and the
+    /// agreed time, nor in what services and this executor keep beside it.
+    #[test]
+    fn batch_that_is_rolled_back_was_never_executed(
+        batches in any_batches(),
+        lost in proptest::collection::vec(prop::option::of(any_batches()), 25),
+    ) {
+        let (mut one, mut other) = (executor(), executor());
+        for (number, (requests, lost)) in (1..).zip(batches.iter().zip(lost)) {
+            for requests in lost.into_iter().flatten().take(2) {
+                execute_tentatively(&mut other, number + 1000, &requests);
+                other.roll_back();
+            }
+            prop_assert_eq!(one.mirror(), other.mirror());
+            let executions = execute_tentatively(&mut other, 0, requests);
+            other.settle();
+            prop_assert_eq!(run(&mut one, requests), executions);
+            prop_assert_eq!(one.checkpoint().id(), other.checkpoint().id());
+        }
+        prop_assert_eq!(one.mirror(), other.mirror());
+    }
+}
+
+/// [TE2] Until it is settled, nobody is answered from what a batch left in the reply cache, and what
+/// it took from there is still answered.
+#[test]
+fn reply_cache_is_that_of_the_committed_state() {
+    let mut executor = executor();
+    run(&mut executor, &[open_session(0, 1), request(0, 1, 1, 0, b"a")]);
+    let kept = |executor: &Executor, timestamp| {
+        let (client, session) = (ClientId::new(0), Session::new(1));
+        executor.cached_outcome(client, session, Timestamp::new(timestamp)).is_some()
+    };
+    execute_tentatively(&mut executor, 0, &[request(0, 1, 2, 2, b"b")]);
+    assert!(kept(&executor, 1) && !kept(&executor, 2));
+    executor.roll_back();
+    assert!(kept(&executor, 1) && !kept(&executor, 2));
+    execute_tentatively(&mut executor, 0, &[request(0, 1, 2, 2, b"b")]);
+    executor.settle();
+    assert!(!kept(&executor, 1) && kept(&executor, 2));
 }
 
 #[test]

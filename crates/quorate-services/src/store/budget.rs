@@ -49,10 +49,9 @@ impl BatchBudget {
         Self { seq, work: BATCH_WORK_MAX, sweep: BATCH_SWEEP_MAX }
     }
 
-    /// The budget of the batch with number `seq`, if this is that of the one before it, or of
-    /// `seq` itself.
-    pub(super) fn at(self, seq: SeqNum) -> Self {
-        if self.seq == seq { self } else { Self::new(seq) }
+    /// Whether it is that of the batch with number `seq`.
+    pub(super) fn is_of(&self, seq: SeqNum) -> bool {
+        self.seq == seq
     }
 
     /// What its next operation may use.

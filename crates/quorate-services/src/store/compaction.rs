@@ -14,6 +14,7 @@ use pbft::{State, StateRead};
 use super::budget::BatchBudget;
 use super::index::Index;
 use super::record::{Counters, Point, Record, Sweep, scan_records};
+use super::undo::Undo;
 use super::{StoreError, Totals};
 
 /// The least number of records looked at after one operation, until its batch has had its share.
@@ -64,6 +65,7 @@ pub(super) fn sweep(
     totals: &mut Totals,
     state: &mut dyn State,
     batch: &mut BatchBudget,
+    undo: &mut Undo,
     written: usize,
 ) {
     let Some(sweep) = counters.sweep else { return };
@@ -74,6 +76,7 @@ pub(super) fn sweep(
         state.delete(&doomed.point.state_key());
         index.forget_oldest(&doomed.key);
         totals.subtract(doomed.record_bytes);
+        undo.note_forgotten(doomed.key, doomed.point);
     }
     counters.sweep = match step.next {
         Some(next) => Some(Sweep { next, ..sweep }),

@@ -47,6 +47,14 @@ impl Index {
         self.remove(key, VecDeque::pop_front);
     }
 
+    /// Takes back that the oldest point of `key` was forgotten.
+    pub(super) fn remember_oldest(&mut self, key: &[u8], point: Point) {
+        match self.keys.get_mut(key) {
+            Some(history) => history.push_front(point),
+            None => self.append(key, point),
+        }
+    }
+
     fn remove(&mut self, key: &[u8], pop: fn(&mut VecDeque<Point>) -> Option<Point>) {
         let history = self.keys.get_mut(key).expect("only points that were appended are removed");
         match history {
@@ -99,6 +107,13 @@ impl History {
         match self {
             Self::One(first) => *self = Self::Many(Box::new(Points([*first, point].into()))),
             Self::Many(points) => points.0.push_back(point),
+        }
+    }
+
+    fn push_front(&mut self, point: Point) {
+        match self {
+            Self::One(last) => *self = Self::Many(Box::new(Points([point, *last].into()))),
+            Self::Many(points) => points.0.push_front(point),
         }
     }
 

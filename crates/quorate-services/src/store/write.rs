@@ -24,18 +24,18 @@ pub(super) struct Writer<'a> {
 
 /// A record just made, in as much as is needed to take it back.
 pub(super) struct Written {
-    key: Box<[u8]>,
+    pub key: Box<[u8]>,
     point: Point,
     record_bytes: usize,
 }
 
 impl Writer<'_> {
-    /// Does `operation` and says how many records it wrote. A refused one wrote none.
+    /// Does `operation` and says what records it wrote. A refused one wrote none.
     pub(super) fn apply(
         mut self,
         operation: &Operation,
         budget: &mut Budget,
-    ) -> (Result<Response, StoreError>, usize) {
+    ) -> (Result<Response, StoreError>, Vec<Written>) {
         let result = match operation {
             Operation::Range(range) => self.view().range(range, budget).map(Response::Range),
             Operation::Put(put) => self.put(put, budget).map(Response::Put),
@@ -54,7 +54,7 @@ impl Writer<'_> {
         if !self.written.is_empty() {
             self.counters.revision = self.next_revision();
         }
-        (result, self.written.len())
+        (result, self.written)
     }
 
     fn put(&mut self, put: &PutRequest, budget: &mut Budget) -> Result<PutResponse, StoreError> {

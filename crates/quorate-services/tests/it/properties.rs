@@ -197,6 +197,30 @@ proptest! {
     }
 
     #[test]
+    fn a_batch_that_is_rolled_back_leaves_no_trace(
+        compacted in prop::option::of(100_i64..200),
+        batches in vec((vec(operation(), 0..6), any::<bool>()), 1..8),
+    ) {
+        let mut replica = Replica::default();
+        let compaction = compacted.map(|revision| CompactRequest { revision }.into());
+        for operation in long_past().chain(compaction) {
+            replica.execute(operation);
+        }
+        for (operations, is_lost) in batches {
+            let before = replica.state.clone();
+            replica.batch(operations.clone());
+            if is_lost {
+                replica.roll_back(before);
+                let mut restored = Replica::restored_from(&replica.state);
+                // They begin another batch with the same number.
+                replica.assert_same(&mut restored);
+                prop_assert_eq!(replica.batch(operations.clone()), restored.batch(operations));
+                replica.assert_same(&mut restored);
+            }
+        }
+    }
+
+    #[test]
     fn an_operation_has_one_encoding(operation in operation()) {
         let bytes = operation.encode();
         prop_assert_eq!(Operation::decode(&bytes), Ok(operation));

@@ -68,6 +68,13 @@ impl Replica {
         assert_eq!(format!("{:?}", self.store), format!("{:?}", restored.store));
     }
 
+    /// Undoes the last batch.
+    pub(crate) fn roll_back(&mut self, before: MapState) {
+        self.state = before;
+        self.store.rolled_back(SeqNum::new(self.seq), &self.state);
+        self.seq -= 1;
+    }
+
     /// The outcomes of operations that share a batch.
     pub(crate) fn batch(
         &mut self,

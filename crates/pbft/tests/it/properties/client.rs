@@ -3,7 +3,7 @@
 
 use crate::cluster::{client_key, test_config};
 use pbft::message::{
-    Message, Operation, Outcome, Reply, ReplyBody, Request, RequestBody, ServiceId,
+    Certainty, Message, Operation, Outcome, Reply, ReplyBody, Request, RequestBody, ServiceId,
 };
 use pbft::{
     Client, ClientId, ClientOutput, ClientParameters, Completion, Digest, OperationId, ReplicaId,
@@ -24,14 +24,14 @@ enum Step {
         replica: u32,
         which: usize,
         by_digest: bool,
-        tentative: bool,
+        certainty: Certainty,
     },
     /// A liar says anything about a recent or future request.
     Lie {
         liar: u32,
         back: u64,
         lie: Lie,
-        tentative: bool,
+        certainty: Certainty,
         view: u64,
     },
     Wait(u64),
@@ -65,16 +65,21 @@ fn lie() -> impl Strategy<Value = Lie> {
     ]
 }
 
+fn certainty() -> impl Strategy<Value = Certainty> {
+    use Certainty::{Committed, CommittedInView, Tentative};
+    prop_oneof![Just(Committed), Just(Tentative), Just(CommittedInView)]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => any::<u8>().prop_map(Step::Submit),
-        6 => (any::<u32>(), 0..4_usize, any::<bool>(), any::<bool>()).prop_map(
-            |(replica, which, by_digest, tentative)| Step::Answer {
-                replica, which, by_digest, tentative,
+        6 => (any::<u32>(), 0..4_usize, any::<bool>(), certainty()).prop_map(
+            |(replica, which, by_digest, certainty)| Step::Answer {
+                replica, which, by_digest, certainty,
             }
         ),
-        6 => (any::<u32>(), 0..4_u64, lie(), any::<bool>(), any::<u64>()).prop_map(
-            |(liar, back, lie, tentative, view)| Step::Lie { liar, back, lie, tentative, view }
+        6 => (any::<u32>(), 0..4_u64, lie(), certainty(), any::<u64>()).prop_map(
+            |(liar, back, lie, certainty, view)| Step::Lie { liar, back, lie, certainty, view }
         ),
         1 => (1..3000_u64).prop_map(Step::Wait),
     ]
@@ -163,12 +168,12 @@ impl World {
         self.absorb(outputs)
     }
 
-    fn reply(timestamp: Timestamp, tentative: bool, body: ReplyBody) -> Reply {
+    fn reply(timestamp: Timestamp, certainty: Certainty, body: ReplyBody) -> Reply {
         Reply {
             view: View::new(2),
             session: Session::new(5),
             timestamp,
-            tentative,
+            certainty,
             designated: ReplicaId::ZERO,
             body,
         }
@@ -179,7 +184,7 @@ impl World {
         replica: u32,
         which: usize,
         by_digest: bool,
-        tentative: bool,
+        certainty: Certainty,
     ) -> Result<(), TestCaseError> {
         let replica = self.correct[replica as usize % self.correct.len()];
         let waiting = self.unanswered.get_mut(&replica).expect("a correct replica");
@@ -190,7 +195,7 @@ impl World {
         let outcome = truth(&request);
         let body =
             if by_digest { ReplyBody::Digest(outcome.digest()) } else { ReplyBody::Full(outcome) };
-        self.hear(replica, Self::reply(request.timestamp, tentative, body))
+        self.hear(replica, Self::reply(request.timestamp, certainty, body))
     }
 
     fn lie(
@@ -198,7 +203,7 @@ impl World {
         liar: u32,
         back: u64,
         lie: &Lie,
-        tentative: bool,
+        certainty: Certainty,
         view: u64,
     ) -> Result<(), TestCaseError> {
         let liar = self.liars[liar as usize % self.liars.len()];
@@ -220,7 +225,7 @@ impl World {
             Lie::TrueBefore => full(Outcome::ExecutedBefore(true_digest)),
             Lie::TooFew => full(Outcome::Executed(Vec::new())),
         };
-        let reply = Reply { view: View::new(view), ..Self::reply(timestamp, tentative, body) };
+        let reply = Reply { view: View::new(view), ..Self::reply(timestamp, certainty, body) };
         self.hear(liar, reply)
     }
 
@@ -235,11 +240,11 @@ impl World {
                 self.client.flush(self.now, &mut outputs);
                 self.absorb(outputs)
             }
-            Step::Answer { replica, which, by_digest, tentative } => {
-                self.answer(*replica, *which, *by_digest, *tentative)
+            Step::Answer { replica, which, by_digest, certainty } => {
+                self.answer(*replica, *which, *by_digest, *certainty)
             }
-            Step::Lie { liar, back, lie, tentative, view } => {
-                self.lie(*liar, *back, lie, *tentative, *view)
+            Step::Lie { liar, back, lie, certainty, view } => {
+                self.lie(*liar, *back, lie, *certainty, *view)
             }
             Step::Wait(millis) => {
                 self.now = self.now.after(Duration::from_millis(*millis));
@@ -259,7 +264,7 @@ impl World {
             self.take(&Step::Wait(5000))?;
             for replica in 0..self.correct.len() as u32 {
                 while !self.unanswered[&self.correct[replica as usize]].is_empty() {
-                    self.answer(replica, 0, false, false)?;
+                    self.answer(replica, 0, false, Certainty::Committed)?;
                 }
             }
         }

@@ -2,10 +2,10 @@
 //! anything else without a panic and without reserving memory for what is only announced.
 
 use pbft::message::{
-    Answer, Batch, Checkpoint, CheckpointId, Committed, Hello, HelloReply, Introduction, NewView,
-    NewViewProof, Operation, Outcome, PartId, PrePrepare, PreparedEntry, Question, Read, ReadReply,
-    Rejoin, Remembered, Reply, ReplyBody, Request, RequestBody, ServiceId, SlotSet, Start, StartId,
-    StatePart, StatePartRequest, Status, ViewChange, Vote,
+    Answer, Batch, Certainty, Checkpoint, CheckpointId, Committed, Hello, HelloReply, Introduction,
+    NewView, NewViewProof, Operation, Outcome, PartId, PrePrepare, PreparedEntry, Question, Read,
+    ReadReply, Rejoin, Remembered, Reply, ReplyBody, Request, RequestBody, ServiceId, SlotSet,
+    Start, StartId, StatePart, StatePartRequest, Status, ViewChange, Vote,
 };
 use pbft::{
     ClientId, Digest, Epoch, Incarnation, Message, Reading, Record, Reject, ReplicaId, SeqNum,
@@ -219,12 +219,14 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 fn reply() -> impl Strategy<Value = Reply> {
     let body =
         prop_oneof![outcome().prop_map(ReplyBody::Full), digest().prop_map(ReplyBody::Digest),];
-    (view(), any::<(u64, u64)>(), any::<bool>(), replica(), body).prop_map(
-        |(view, (session, timestamp), tentative, designated, body)| Reply {
+    use Certainty::{Committed, CommittedInView, Tentative};
+    let certainty = prop_oneof![Just(Committed), Just(Tentative), Just(CommittedInView)];
+    (view(), any::<(u64, u64)>(), certainty, replica(), body).prop_map(
+        |(view, (session, timestamp), certainty, designated, body)| Reply {
             view,
             session: Session::new(session),
             timestamp: Timestamp::new(timestamp),
-            tentative,
+            certainty,
             designated,
             body,
         },

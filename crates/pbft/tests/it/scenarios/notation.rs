@@ -189,6 +189,10 @@ impl Names {
                 format!("convicts {replica:?} of a lie in v={view}")
             }
             Event::Halted(reason) => format!("stops: {reason}"),
+            Event::ExecutedTentatively { view, seq, digest, .. } => {
+                format!("executed n={seq} d={} tentatively in v={view}", self.of(*digest))
+            }
+            Event::RolledBack { seq } => format!("rolled n={seq} back"),
             Event::StartNotKnown { peer, seen } => {
                 format!("is told by {peer:?} of a start {seen} that it does not know")
             }
@@ -206,8 +210,10 @@ impl Names {
                 };
                 Some(format!("-> {to} {}", self.message(message)))
             }
-            Output::Reply { client, session, timestamp, view, outcome, .. } => {
+            Output::Reply { client, session, timestamp, view, certainty, outcome, .. } => {
                 let outcome = self.outcome(outcome.as_ref());
+                let tentative = if certainty.is_committed() { "" } else { " (tentative)" };
+                let outcome = format!("{outcome}{tentative}");
                 Some(reply_line(*client, *session, *timestamp, *view, &outcome))
             }
             Output::Read { client, read, .. } => {
@@ -220,6 +226,8 @@ impl Names {
             Output::Event(event) => Some(self.event(event)),
             Output::Choose
             | Output::Execute { .. }
+            | Output::Settled { .. }
+            | Output::RollBack { .. }
             | Output::TakeCheckpoint { .. }
             | Output::FetchState { .. }
             | Output::Stable { .. }

@@ -153,6 +153,7 @@ impl Stage {
         parameters.checkpoint_period = words.number_or("k", 4);
         parameters.log_window = words.number_or("l", 16);
         parameters.instances_in_flight_max = words.number_or("w", 4);
+        parameters.tentative_execution = words.number_or("tentative", 0) == 1;
         let quorums = config.quorums;
         let (k, l) = (config.parameters.checkpoint_period, config.parameters.log_window);
         *self = Self::default();

@@ -3,8 +3,8 @@
 use super::Edit;
 use crate::{Field, Step};
 use pbft::message::{
-    Answer, Batch, Checkpoint, Committed, HelloReply, NewView, PrePrepare, Reply, Start, Status,
-    ViewChange, Vote,
+    Answer, Batch, Certainty, Checkpoint, Committed, HelloReply, NewView, PrePrepare, Reply, Start,
+    Status, ViewChange, Vote,
 };
 use pbft::{Digest, ReplicaId, SeqNum, Session, Timestamp, View, WallTime};
 
@@ -37,7 +37,7 @@ pub(super) fn reply(reply: &mut Reply, edit: Edit) -> bool {
             reply.timestamp = Timestamp::new(stepped(reply.timestamp.get(), edit.by));
             true
         }
-        Field::ReplyTentative => opposite(&mut reply.tentative),
+        Field::ReplyCertainty => certainty(&mut reply.certainty, edit.by),
         Field::ReplyDesignated => replica(&mut reply.designated, edit.by),
         _ => false,
     }
@@ -186,6 +186,16 @@ fn first_byte<const COUNT: usize>(bytes: &mut [u8; COUNT], by: Step) -> bool {
 
 fn opposite(place: &mut bool) -> bool {
     *place = !*place;
+    true
+}
+
+fn certainty(place: &mut Certainty, by: Step) -> bool {
+    use Certainty::{Committed, CommittedInView, Tentative};
+    *place = match (*place, by) {
+        (Committed, Step::Up) | (CommittedInView, Step::Down) => Tentative,
+        (Tentative, Step::Up) | (Committed, Step::Down) => CommittedInView,
+        (CommittedInView, Step::Up) | (Tentative, Step::Down) => Committed,
+    };
     true
 }
 

@@ -124,6 +124,13 @@ impl Disk {
         self.prepared.range(all).next().is_some()
     }
 
+    /// The lowest number at which one of these batches has prepared in this view.
+    pub(super) fn lowest_prepared_in(&self, view: View, batches: &[Digest]) -> Option<SeqNum> {
+        let entries = self.prepared.iter();
+        let mut of_view = entries.filter(|(_, digest, v)| *v == view && batches.contains(digest));
+        of_view.next().map(|(seq, ..)| *seq)
+    }
+
     pub(super) fn has_checkpoint(&self, seq: SeqNum, id: CheckpointId) -> bool {
         self.checkpoints.contains(&(seq, id))
     }

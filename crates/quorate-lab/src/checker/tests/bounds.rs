@@ -1,7 +1,7 @@
 //! What a replica sends and holds, beyond its bounds.
 
 use super::*;
-use pbft::message::{Committed, SlotSet, Status};
+use pbft::message::{Certainty, Committed, SlotSet, Status};
 
 /// The property about time or memory that does not hold after these observations, each observation with its time in milliseconds.
 fn judge_bounds<'a>(
@@ -97,7 +97,7 @@ fn replies_without_end_are_noticed() {
         view: View::ZERO,
         session: Session::new(1),
         timestamp: Timestamp::new(1),
-        tentative: false,
+        certainty: Certainty::Committed,
         designated: replica(0),
         body: ReplyBody::Digest(digest(1)),
     });

@@ -4,8 +4,8 @@
 use super::*;
 use pbft::Incarnation;
 use pbft::message::{
-    Answer, BootId, Hello, HelloReply, Introduction, NewView, NewViewProof, Question, Rejoin,
-    Remembered, StableProof, Start, StartId,
+    Answer, BootId, Certainty, Hello, HelloReply, Introduction, NewView, NewViewProof, Question,
+    Rejoin, Remembered, StableProof, Start, StartId,
 };
 
 fn batch(byte: u8) -> Arc<Batch> {
@@ -113,7 +113,7 @@ fn answer(byte: u8) -> Message {
         view: View::ZERO,
         session: Session::new(1),
         timestamp: Timestamp::new(byte.into()),
-        tentative: false,
+        certainty: Certainty::Committed,
         designated: replica(1),
         body: ReplyBody::Full(Outcome::SessionOpened),
     })
