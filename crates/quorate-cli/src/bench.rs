@@ -43,11 +43,13 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
     let suites = if args.all { &Suite::ALL[..] } else { &args.suites };
     check_room(args, suites)?;
     let mut bench = Runner { args, rows: Vec::new(), baseline: BaselineRow::default() };
+    let mut report = Report::new(bench.baseline, Vec::new());
     for suite in suites {
         bench.measure(*suite)?;
+        // What was measured stays, whatever becomes of the next suite.
+        report = Report::new(bench.baseline, bench.rows.clone());
+        report.write(&args.out)?;
     }
-    let report = Report::new(bench.baseline, bench.rows);
-    report.write(&args.out)?;
     if args.json {
         return render::line(format_args!("{}", serde_json::to_string(&report)?));
     }
