@@ -187,7 +187,7 @@ impl Default for Parameters {
             results_bytes_max: 4 << 20,
             one_round_reads: true,
             digest_replies: true,
-            tentative_execution: false,
+            tentative_execution: true,
             client_window: 64,
             client_waiting_bytes_max: 4 << 20,
             waiting_bytes_max: 64 << 20,

@@ -89,6 +89,14 @@ impl<'a> Reading<'a> {
         self.events.iter().copied().filter(move |event| event.event == name)
     }
 
+    /// When batches were executed, tentatively or when they had committed, in order.
+    pub(super) fn executions(&self) -> impl Iterator<Item = &'a EventLine> {
+        let is_one = |event: &&EventLine| {
+            matches!(event.event, "executed" | "executed tentatively")
+        };
+        self.events.iter().copied().filter(is_one)
+    }
+
     /// For each number, what was executed there, and by which replicas.
     pub(super) fn executed(&self) -> BTreeMap<u64, BTreeMap<&'a str, BTreeSet<u32>>> {
         let mut executed: BTreeMap<u64, BTreeMap<&str, BTreeSet<u32>>> = BTreeMap::new();

@@ -23,8 +23,9 @@ fn nth(count: usize, moments: impl Iterator<Item = Duration>) -> Duration {
 }
 
 /// How long a request takes when nothing goes wrong, from its call to the quorum of its replies, in
-/// a cluster of 3f+1 replicas with the first as the primary. Nothing but the network takes time.
-fn expected(distances: &Distances, f: usize) -> Duration {
+/// a cluster of 3f+1 replicas with the first as the primary, which execute a batch when it has
+/// prepared if that is `tentative` [TE1]. Nothing but the network takes time.
+fn expected(distances: &Distances, f: usize, tentative: bool) -> Duration {
     let client = distances.clients;
     let place = |replica: usize| distances.replicas[replica % distances.replicas.len()];
     let n = 3 * f + 1;
@@ -39,10 +40,16 @@ fn expected(distances: &Distances, f: usize) -> Duration {
             nth(2 * f, prepares).max(pre_prepared[i])
         })
         .collect();
+    let answered = |executed: &[Duration]| {
+        nth(2 * f + 1, (0..n).map(|i| executed[i] + one_way(distances, place(i), client)))
+    };
+    if tentative {
+        return answered(&prepared);
+    }
     let committed: Vec<Duration> = (0..n)
         .map(|i| nth(2 * f + 1, (0..n).map(|j| prepared[j] + apart(j, i))).max(prepared[i]))
         .collect();
-    nth(2 * f + 1, (0..n).map(|i| committed[i] + one_way(distances, place(i), client)))
+    answered(&committed)
 }
 
 /// How long each operation took, in the order of calls.
@@ -68,18 +75,25 @@ fn a_request_takes_as_long_as_the_delays_on_its_way() {
     let mut scenario = parsed_file(FOUR_CONTINENTS);
     let distances = scenario.options.distances.as_mut().expect("the file has places");
     distances.jitter_per_million = 0;
-    let expected = expected(distances, 1);
-    let latencies = latencies(&scenario);
-    // The first call opens the client's session before, which is a request as well.
-    assert_eq!(latencies[0], expected * 2);
-    assert!(latencies[1..].iter().all(|took| *took == expected), "{expected:?}: {latencies:?}");
+    let distances = distances.clone();
+    let committed = expected(&distances, 1, false);
+    for tentative in [false, true] {
+        scenario.options.parameters.tentative_execution = tentative;
+        let expected = expected(&distances, 1, tentative);
+        assert_eq!(expected < committed, tentative);
+        let latencies = latencies(&scenario);
+        // The first call opens the client's session before, which is a request as well, and one
+        // that is never answered before it is committed.
+        assert_eq!(latencies[0], committed + expected);
+        assert!(latencies[1..].iter().all(|took| *took == expected), "{expected:?}: {latencies:?}");
+    }
 }
 
 #[test]
 fn jitter_makes_a_request_faster_or_slower_by_no_more() {
     let scenario = parsed_file(FOUR_CONTINENTS);
     assert_eq!(scenario.misses(&run(scenario.seed, &scenario.options)), [""; 0]);
-    let expected = expected(scenario.options.distances.as_ref().expect("it has places"), 1);
+    let expected = expected(scenario.options.distances.as_ref().expect("it has places"), 1, true);
     let latencies = latencies(&scenario);
     let bounds = expected.mul_f64(0.9)..=expected.mul_f64(1.1);
     assert!(latencies[1..].iter().all(|took| bounds.contains(took)), "{bounds:?}: {latencies:?}");

@@ -164,7 +164,7 @@ impl<'a> Frame<'a> {
 
     /// Whether an event is about a number that is shown only when somebody asks.
     fn is_more(&self, event: &EventLine) -> bool {
-        event.event == "executed" && !self.is_asked(event.seq)
+        event.event.starts_with("executed") && !self.is_asked(event.seq)
     }
 
     fn is_drawn_first(&self, arrow: &Arrow<'_>) -> bool {

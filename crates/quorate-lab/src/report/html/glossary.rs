@@ -15,6 +15,13 @@ pub(super) fn write(out: &mut String, scenario: &Scenario) {
             f + 1
         ),
     };
+    let tentative = match options.parameters.tentative_execution {
+        true => {
+            " A batch that has prepared is executed tentatively: clients are answered before it is \
+             committed, and it is undone if its view ends first."
+        }
+        false => "",
+    };
     let words = [
         (
             "Batch, digest",
@@ -34,7 +41,7 @@ pub(super) fn write(out: &mut String, scenario: &Scenario) {
             "Prepared, committed",
             format!(
                 "it holds the PRE-PREPARE and {} PREPAREs of backups for one batch; then {quorum} \
-                 COMMITs. Batches are executed in the order of their numbers.",
+                 COMMITs. Batches are executed in the order of their numbers.{tentative}",
                 quorum - 1
             ),
         ),

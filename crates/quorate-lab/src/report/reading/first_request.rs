@@ -21,8 +21,10 @@ impl<'a> Reading<'a> {
         let request = messages().find(|message| {
             (message.kind, message.from, message.request) == ("REQUEST", reply.to, reply.request)
         })?;
-        let executed = self.named("executed").filter(|event| event.at <= reply.sent);
-        let seq = executed.filter(|event| event.replica == reply.from).last()?.seq?;
+        let executed = self
+            .executions()
+            .filter(|event| event.replica == reply.from && event.at <= reply.sent);
+        let seq = executed.filter_map(|event| event.seq).max()?;
         let proposal = messages().find(|message| {
             message.kind == "PRE-PREPARE"
                 && message.seq == Some(seq)

@@ -28,6 +28,7 @@ pub(super) fn tell(reading: &Reading<'_>) -> Vec<Sentence> {
     ];
     let phases = [
         ("prepared", "PREPARE: each backup tells all others that it accepts this; prepared at"),
+        ("executed tentatively", "Executed tentatively, before it is committed, at"),
         ("committed", "COMMIT: each replica tells all others that it is prepared; committed at"),
         ("executed", "Executed, in the order of numbers, at"),
     ];

@@ -15,10 +15,12 @@ pub(in crate::report::html) struct Mark {
     pub(in crate::report::html) meaning: &'static str,
 }
 
-pub(in crate::report::html) const MARKS: [Mark; 7] = [
+pub(in crate::report::html) const MARKS: [Mark; 9] = [
     mark("evidence found", "⚑", "m-proof", "holds the proof of a lie"),
     mark("view change started", "↷", "m-leave", "leaves its view"),
     mark("view entered", "►", "m-enter", "is active in the new view"),
+    mark("executed tentatively", "▯", "m-done", "executes the batch before it is committed"),
+    mark("rolled back", "⤺", "m-leave", "undoes what it executed tentatively"),
     mark("executed", "▮", "m-done", "executes the batch of this number"),
     mark("state transfer started", "⇣", "m-move", "has fallen behind and asks for the state"),
     mark("state transferred", "⤓", "m-move", "has the state"),
@@ -71,7 +73,7 @@ pub(super) fn place(frame: &Frame<'_>, axis: &Axis, lanes: &Lanes) -> Vec<Placed
         let Some(mark) = of(event) else { continue };
         let text = match (mark.event, event.seq, event.view) {
             ("evidence found", ..) => format!("{} proof", mark.glyph),
-            ("executed", Some(seq), _) => {
+            ("executed" | "executed tentatively", Some(seq), _) => {
                 let digest = event.digest.as_deref().unwrap_or_default();
                 let letter = frame.reading.rivals.letter(seq, digest);
                 let size = size(event).filter(|_| sized.insert(seq)).unwrap_or_default();

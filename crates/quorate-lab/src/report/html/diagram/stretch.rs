@@ -136,7 +136,7 @@ fn first_answer(reading: &Reading<'_>, after: u64) -> Option<u64> {
 /// When the last REPLY came that was sent on execution of a number.
 fn last_reply(reading: &Reading<'_>, seq: Option<u64>) -> Option<u64> {
     let executed: BTreeMap<Party, u64> = reading
-        .named("executed")
+        .executions()
         .filter(|event| event.seq == seq)
         .map(|event| (event.replica, event.at))
         .collect();
