@@ -2,6 +2,7 @@
 //! replication. Absolute times of a shared machine are noise, so ratios within one run are the
 //! results.
 
+mod ablation;
 mod baseline;
 mod etcd;
 mod faults;

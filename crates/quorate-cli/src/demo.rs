@@ -19,7 +19,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use load::Load;
 use quorate_adversary::Behaviour;
 use quorate_lab::rng::Seed;
-use quorate_node::cluster::{Durability, ParametersFile};
+use quorate_node::cluster::{Durability, ParametersFile, Together};
 use quorate_node::setup::{ClusterSettings, LocalCluster};
 use schedule::{Act, Schedule};
 use std::collections::BTreeSet;
@@ -37,6 +37,7 @@ pub(crate) fn run(args: Demo) -> Result<()> {
         name: "demo".to_owned(),
         lab: true,
         durability: Durability::Sync,
+        together: Together::default(),
         parameters: ParametersFile::default(),
     };
     let local = LocalCluster::create(&dir, args.replicas, settings)?;

@@ -16,7 +16,7 @@ use crate::{
     identity::SecretKeys,
     limits::{
         REPLY_LANE_BYTES_MAX, REPLY_LANE_COUNT_MAX, REQUEST_QUEUE_BYTES_MAX,
-        REQUEST_QUEUE_COUNT_MAX,
+        REQUEST_QUEUE_COUNT_MAX, WRITE_BYTES_MAX,
     },
     metrics::{ClientMetrics, LinkCounters},
     peers::PeerAddress,
@@ -129,7 +129,7 @@ impl Client {
         let metrics = ClientMetrics::new(replicas.iter().map(|replica| replica.id));
         let wake = Arc::new(Notify::new());
         let links = metrics.replicas.iter().map(|(replica, counters)| {
-            let (queue, counters) = (SendQueue::new(QUEUE), Arc::clone(counters));
+            let (queue, counters) = (SendQueue::new(QUEUE, WRITE_BYTES_MAX), Arc::clone(counters));
             (*replica, LinkState { queue, connected: AtomicBool::new(false), counters })
         });
         let shared = Arc::new(Shared {

@@ -6,7 +6,7 @@ use crate::{
     limits::{
         CLIENT_CONNECTION_COUNT_MAX, CLIENT_LANE_BYTES_MAX, CLIENT_LANE_COUNT_MAX,
         CLIENT_QUEUE_BYTES_MAX, CLIENT_QUEUE_COUNT_MAX, CONNECTION_PER_CLIENT_COUNT_MAX,
-        REPLY_FRAME_BYTES_MAX, REQUEST_FRAME_OVERHEAD_BYTES,
+        REPLY_FRAME_BYTES_MAX, REQUEST_FRAME_OVERHEAD_BYTES, WRITE_BYTES_MAX,
     },
     link::{self, LinkEnd, LinkReader},
     log_limit::LogLimit,
@@ -44,6 +44,8 @@ pub struct ClientLimits {
     pub frames: Rate,
     /// Bytes each client may send; beyond it, it is read no faster.
     pub bytes: Rate,
+    /// So many bytes of replies that wait for a client leave in one call; if 0, each by itself.
+    pub write_bytes_max: usize,
 }
 
 impl Default for ClientLimits {
@@ -54,6 +56,7 @@ impl Default for ClientLimits {
             connection_count_max: CLIENT_CONNECTION_COUNT_MAX,
             frames: Rate { per_second: 20_000, burst: 4_000 },
             bytes: Rate { per_second: 64 << 20, burst: 16 << 20 },
+            write_bytes_max: WRITE_BYTES_MAX,
         }
     }
 }
@@ -152,8 +155,8 @@ impl Clients {
             return None;
         }
         *connection_count += 1;
-        let connection =
-            Arc::new(Connection { queue: SendQueue::new(QUEUE), superseded: Notify::new() });
+        let queue = SendQueue::new(QUEUE, limits.write_bytes_max);
+        let connection = Arc::new(Connection { queue, superseded: Notify::new() });
         entry.connections.push(Arc::clone(&connection));
         Some(Session { shared: Arc::clone(&self.0), client, connection })
     }

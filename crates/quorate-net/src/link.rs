@@ -170,6 +170,7 @@ impl<S: AsyncWrite> LinkWriter<S> {
             self.open.counters.frames_sent.increment();
             self.open.counters.bytes_sent.add(LENGTH_BYTES + frame.len());
         }
+        self.open.counters.writes.increment();
         self.write_buffer().await?;
         self.flush().await
     }

@@ -47,6 +47,8 @@ pub struct LinkCounters {
     pub frames_sent: Counter,
     /// Bytes handed to the transport.
     pub bytes_sent: Counter,
+    /// How often frames were handed to it, many or one at a time.
+    pub writes: Counter,
     /// Frames read.
     pub frames_received: Counter,
     /// Bytes read.

@@ -90,7 +90,8 @@ impl PeerQueues {
 
 impl Peers {
     /// Starts dialling the replicas of a higher id than `own`, and waiting at the door for those
-    /// of a lower one; `own` itself is skipped. Everything runs in the current runtime until the
+    /// of a lower one; `own` itself is skipped. Of frames that wait for one of them
+    /// `write_bytes_max` leave in one call, or each by itself if that is 0. Everything runs in the current runtime until the
     /// inbox is dropped.
     ///
     /// # Errors
@@ -105,10 +106,12 @@ impl Peers {
         keys: &SecretKeys,
         replicas: &[PeerAddress],
         metrics: &NetMetrics,
+        write_bytes_max: usize,
     ) -> Result<(Self, PeerInbox, PeerDoor), rustls::Error> {
         let others = || replicas.iter().filter(|replica| replica.id != own);
         let inbox = Arc::new(Inbox::new(others().map(|replica| replica.id)));
-        let queues = others().map(|replica| (replica.id, PeerQueues::new(replica.id, metrics)));
+        let queues = others()
+            .map(|replica| (replica.id, PeerQueues::new(replica.id, metrics, write_bytes_max)));
         let shared = Arc::new(Shared { queues: queues.collect(), inbox: Arc::clone(&inbox) });
 
         let mut tasks = JoinSet::new();
@@ -163,16 +166,12 @@ impl Peers {
 }
 
 impl PeerQueues {
-    fn new(peer: ReplicaId, metrics: &NetMetrics) -> Self {
+    fn new(peer: ReplicaId, metrics: &NetMetrics, write_bytes_max: usize) -> Self {
+        let votes = QueueLimit { count_max: VOTE_QUEUE_COUNT_MAX, bytes_max: VOTE_QUEUE_BYTES_MAX };
+        let bulk = QueueLimit { count_max: BULK_QUEUE_COUNT_MAX, bytes_max: BULK_QUEUE_BYTES_MAX };
         Self {
-            votes: SendQueue::new(QueueLimit {
-                count_max: VOTE_QUEUE_COUNT_MAX,
-                bytes_max: VOTE_QUEUE_BYTES_MAX,
-            }),
-            bulk: SendQueue::new(QueueLimit {
-                count_max: BULK_QUEUE_COUNT_MAX,
-                bytes_max: BULK_QUEUE_BYTES_MAX,
-            }),
+            votes: SendQueue::new(votes, write_bytes_max),
+            bulk: SendQueue::new(bulk, write_bytes_max),
             counters: metrics.peers.get(&peer).cloned().unwrap_or_default(),
         }
     }

@@ -1,6 +1,5 @@
 //! What waits to be sent on one link: bounded, never blocking whoever sends.
 
-use crate::limits::WRITE_BYTES_MAX;
 use bytes::Bytes;
 use std::{
     collections::VecDeque,
@@ -22,6 +21,8 @@ pub(crate) struct QueueLimit {
 #[derive(Debug)]
 pub(crate) struct SendQueue {
     limit: QueueLimit,
+    /// Frames leave together while they do not come to more.
+    write_bytes_max: usize,
     waiting: Mutex<Waiting>,
     arrived: Notify,
 }
@@ -34,8 +35,9 @@ struct Waiting {
 }
 
 impl SendQueue {
-    pub(crate) fn new(limit: QueueLimit) -> Self {
-        Self { limit, waiting: Mutex::default(), arrived: Notify::new() }
+    /// Of frames that wait, so many bytes leave together; if 0, each leaves by itself.
+    pub(crate) fn new(limit: QueueLimit, write_bytes_max: usize) -> Self {
+        Self { limit, write_bytes_max, waiting: Mutex::default(), arrived: Notify::new() }
     }
 
     /// Adds a frame and returns how many were dropped for it.
@@ -75,7 +77,7 @@ impl SendQueue {
         let mut waiting = self.lock();
         let mut bytes = 0;
         while let Some(next) = waiting.frames.front() {
-            if !batch.is_empty() && bytes + next.len() > WRITE_BYTES_MAX {
+            if !batch.is_empty() && bytes + next.len() > self.write_bytes_max {
                 break;
             }
             bytes += next.len();
@@ -93,9 +95,10 @@ impl SendQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::WRITE_BYTES_MAX;
 
     fn queue(count_max: usize, bytes_max: usize) -> SendQueue {
-        SendQueue::new(QueueLimit { count_max, bytes_max })
+        SendQueue::new(QueueLimit { count_max, bytes_max }, WRITE_BYTES_MAX)
     }
 
     fn frame(byte: u8, len: usize) -> Bytes {
@@ -133,6 +136,13 @@ mod tests {
         assert_eq!(taken(&queue), [200]);
         assert_eq!(taken(&queue), [201]);
         assert!(taken(&queue).is_empty());
+    }
+
+    #[test]
+    fn frames_leave_one_by_one_if_nothing_is_to_be_written_together() {
+        let queue = SendQueue::new(QueueLimit { count_max: 10, bytes_max: 1000 }, 0);
+        (1..=2).for_each(|n| drop(queue.push(frame(n, 1))));
+        assert_eq!((taken(&queue), taken(&queue)), (vec![1], vec![2]));
     }
 
     #[tokio::test]

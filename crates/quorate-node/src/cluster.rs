@@ -9,7 +9,7 @@ mod file;
 mod fingerprint;
 
 pub use card::{Card, CardError, Role};
-pub use file::{ClusterFile, Durability, FORMAT, MemberFile, ParametersFile};
+pub use file::{ClusterFile, Durability, FORMAT, MemberFile, ParametersFile, Together};
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 
 use pbft::{ClientId, Config, ConfigError, Digest, Domain, Epoch, ReplicaId, VerificationKey};
@@ -28,6 +28,8 @@ pub struct Cluster {
     pub lab: bool,
     /// What an acknowledgement means.
     pub durability: Durability,
+    /// What its replicas do for many messages at a time.
+    pub together: Together,
     /// What the protocol needs to know.
     pub config: Arc<Config>,
     /// Where the replicas are.
@@ -187,6 +189,7 @@ impl Cluster {
             name: file.name.clone(),
             lab: file.lab,
             durability: file.durability,
+            together: file.together,
             replicas: addresses.collect(),
             config: Arc::new(config),
             allowed,

@@ -185,7 +185,7 @@ impl Node {
         let opened = open(&home, &cluster, id)?;
         let (commands, received) = mpsc::channel(COMMAND_COUNT_MAX);
         let control = Control { commands };
-        let checker = Arc::new(Checker::new(Arc::clone(&cluster.config)));
+        let checker = Arc::new(Checker::new(Arc::clone(&cluster.config), cluster.together.verify));
         let outer = outer::start(outer::Settings {
             listen,
             keys: keys.clone(),

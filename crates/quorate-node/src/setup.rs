@@ -2,7 +2,7 @@
 //! together from cards.
 
 use crate::cluster::{Card, Cluster, ClusterError, ClusterFile, ContentError};
-use crate::cluster::{CardError, MemberFile, ParametersFile, Role};
+use crate::cluster::{CardError, MemberFile, ParametersFile, Role, Together};
 use crate::cluster::{Durability, FORMAT, Fingerprint};
 use crate::home::{Home, HomeError};
 use quorate_net::identity::{KeyFileError, SecretKeys};
@@ -76,6 +76,8 @@ pub struct ClusterSettings {
     pub lab: bool,
     /// What an acknowledgement means.
     pub durability: Durability,
+    /// What its replicas do for many messages at a time.
+    pub together: Together,
     /// What differs from the default parameters.
     pub parameters: ParametersFile,
 }
@@ -88,6 +90,7 @@ impl ClusterSettings {
             name: name.into(),
             lab: false,
             durability: Durability::default(),
+            together: Together::default(),
             parameters: ParametersFile::default(),
         }
     }
@@ -145,7 +148,7 @@ pub fn make_cluster(
         let next = u32::try_from(list.len()).unwrap_or(u32::MAX);
         list.push(MemberFile { id: next, address, link_key, signing_key });
     }
-    let ClusterSettings { name, lab, durability, parameters } = settings;
+    let ClusterSettings { name, lab, durability, together, parameters } = settings;
     let id = blake3::Hash::from_bytes(id).to_hex().to_string();
     let file = ClusterFile {
         format: FORMAT,
@@ -154,6 +157,7 @@ pub fn make_cluster(
         epoch: 1,
         lab,
         durability,
+        together,
         parameters,
         replica,
         client,

@@ -98,7 +98,7 @@ pub use pbft::{
 };
 pub use quorate_net::{Client, ClientError, ClientSettings, Fate, Queried};
 pub use quorate_node::cluster::{
-    Card, Cluster, ClusterError, Durability, Fingerprint, ParametersFile, Role,
+    Card, Cluster, ClusterError, Durability, Fingerprint, ParametersFile, Role, Together,
 };
 pub use quorate_node::home::{Home, HomeError, Membership};
 pub use quorate_node::node::{Control, Ended, HaltCause, Node, NodeConfig, NodeError, Services};

@@ -52,14 +52,23 @@ pub(crate) enum Suite {
     Scale,
     /// Replicas, and a client, that are faulty: what the others still do
     Faults,
+    /// Many clients, or one, with each optimization turned off: what it saves
+    Ablation,
     /// The store with a million keys: memory, puts, checkpoints, a transfer, a restart
     State,
 }
 
 impl Suite {
     /// Every one, in the order in which they are measured.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Micro, Self::Throughput, Self::Kv, Self::Scale, Self::Faults, Self::State];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Micro,
+        Self::Throughput,
+        Self::Kv,
+        Self::Scale,
+        Self::Faults,
+        Self::Ablation,
+        Self::State,
+    ];
 
     /// How it is called.
     pub(crate) fn name(self) -> &'static str {
@@ -69,6 +78,7 @@ impl Suite {
             Self::Kv => "kv",
             Self::Scale => "scale",
             Self::Faults => "faults",
+            Self::Ablation => "ablation",
             Self::State => "state",
         }
     }

@@ -1,5 +1,6 @@
 //! What each suite measures.
 
+use super::ablation::{self, Switches, Without};
 use super::faults::Fault;
 use super::kv::{Call, KvLoad};
 use super::load::Load;
@@ -39,6 +40,8 @@ pub(super) struct Unreplicated {
 pub(super) enum Target {
     /// So many replicas of the service that does nothing, by their own client.
     Replicas(u32, Durability),
+    /// Durable replicas of the service that does nothing, without one of the optimizations.
+    Ablated(Option<Without>),
     /// Replicas of the store through a gateway. They sync before they promise anything.
     Gateway,
     /// Three members of etcd on the same disk.
@@ -61,7 +64,7 @@ impl Target {
     pub(super) fn durability(self) -> String {
         let durability = match self {
             Self::Replicas(_, durability) => durability,
-            Self::Gateway | Self::Etcd => Durability::Sync,
+            Self::Ablated(_) | Self::Gateway | Self::Etcd => Durability::Sync,
         };
         durability.to_string()
     }
@@ -70,7 +73,16 @@ impl Target {
     pub(super) fn links(self) -> u32 {
         match self {
             Self::Replicas(count, _) => count,
+            Self::Ablated(_) => REPLICAS,
             Self::Gateway | Self::Etcd => 1,
+        }
+    }
+
+    /// What it, and whoever asks it, is told to do or not to do.
+    pub(super) fn switches(self) -> Switches {
+        match self {
+            Self::Ablated(without) => Switches::without(without),
+            Self::Replicas(..) | Self::Gateway | Self::Etcd => Switches::default(),
         }
     }
 }
@@ -98,6 +110,7 @@ pub(super) fn points(suite: Suite, args: &Bench) -> Vec<Point> {
         Suite::Kv => kv(args),
         Suite::Scale => scale(load),
         Suite::Faults => faults(load),
+        Suite::Ablation => ablation::points(args.span),
         Suite::State => state::points(args, (CLIENTS, MANY / CLIENTS)),
     }
 }

@@ -1,5 +1,6 @@
 //! The replicas that are measured: real processes on this machine.
 
+use super::ablation::Switches;
 use super::load::{Load, PATIENCE};
 use super::sample::Sample;
 use super::work::Work;
@@ -27,6 +28,15 @@ pub(super) struct Shape {
     /// How many clients there are at most.
     pub(super) clients: u32,
     pub(super) durability: Durability,
+    /// What they and the clients are told.
+    pub(super) switches: Switches,
+}
+
+impl Shape {
+    /// So many, with everything turned on.
+    pub(super) fn new(replicas: u32, clients: u32, durability: Durability) -> Self {
+        Self { replicas, clients, durability, switches: Switches::default() }
+    }
 }
 
 /// Running replicas.
@@ -34,6 +44,7 @@ pub(super) struct Replicas {
     local: LocalCluster,
     /// Those that have been started.
     processes: BTreeMap<u32, Process>,
+    client: ClientParameters,
 }
 
 /// Replicas whose turn it is not do nothing while others are measured: they do not fill up to the
@@ -57,17 +68,16 @@ impl Replicas {
 
     /// Starts them but these.
     pub(super) async fn start_but(dir: &Path, shape: &Shape, but: &[u32]) -> Result<Self> {
+        let Switches { parameters, together, client } = shape.switches.clone();
         let settings = ClusterSettings {
             name: "bench".to_owned(),
+            together,
             lab: true,
             durability: shape.durability,
-            parameters: ParametersFile {
-                checkpoint_fill_after_ms: Some(NEVER_MS),
-                ..ParametersFile::default()
-            },
+            parameters: ParametersFile { checkpoint_fill_after_ms: Some(NEVER_MS), ..parameters },
         };
         let local = LocalCluster::create_for(dir, shape.replicas, shape.clients, settings)?;
-        let mut replicas = Self { local, processes: BTreeMap::new() };
+        let mut replicas = Self { local, processes: BTreeMap::new(), client };
         for id in (0..shape.replicas).filter(|id| !but.contains(id)) {
             replicas.start_one(id).await?;
         }
@@ -108,9 +118,14 @@ impl Replicas {
 
     /// What one has counted under this name.
     pub(super) fn counter(&self, id: u32, name: &str) -> Result<u64> {
+        Ok(self.counters(id)?.get(name).copied().unwrap_or_default())
+    }
+
+    /// What one has counted, by name.
+    pub(super) fn counters(&self, id: u32) -> Result<BTreeMap<String, u64>> {
         let path = self.home(id)?.admin_path();
         match admin::ask(&path, &Request::Counters {}, FIRST_TIMEOUT)? {
-            Response::Counters { counters } => Ok(counters.get(name).copied().unwrap_or_default()),
+            Response::Counters { counters } => Ok(counters),
             other => bail!("replica {id} answered {other:?} to the question what it has counted"),
         }
     }
@@ -222,7 +237,7 @@ impl Replicas {
     pub(super) fn start_client(&self, id: u32) -> Result<Client> {
         let home = self.local.client_home(id);
         let settings = home.client_settings(&home.membership()?)?;
-        let parameters = ClientParameters::default();
+        let parameters = self.client.clone();
         let client = Client::start(ClientSettings { parameters, ..settings });
         client.context("cannot use the keys of a client")
     }

@@ -7,7 +7,6 @@ use super::plan::{Point, Unreplicated};
 use super::sample::{Sample, Spread};
 use crate::render;
 use anyhow::{Context, Result};
-use pbft::Parameters;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -139,7 +138,6 @@ impl Row {
             also.extend(papers.iter().copied());
         }
         let longest_gap = samples.iter().filter_map(|sample| sample.longest_gap).max();
-        let parameters = Parameters::default();
         Ok(Self {
             id,
             key: point.key,
@@ -155,12 +153,7 @@ impl Row {
             ratio,
             ratio_of: ratio_of.to_owned(),
             durability: point.target.durability(),
-            // What is measured runs with the default parameters.
-            switches: BTreeMap::from([
-                ("digest_replies", parameters.digest_replies),
-                ("one_round_reads", parameters.one_round_reads),
-                ("tentative_execution", parameters.tentative_execution),
-            ]),
+            switches: point.target.switches().on(),
             also,
         })
     }

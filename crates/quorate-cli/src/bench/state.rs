@@ -101,7 +101,7 @@ pub(super) async fn measure(
         bail!("the rows of this suite are others");
     };
     let clients = points.iter().map(|point| point.clients).max().unwrap_or(1);
-    let shape = Shape { replicas: REPLICAS, clients, durability: Durability::Sync };
+    let shape = Shape::new(REPLICAS, clients, Durability::Sync);
     let mut filled = Replicas::start_but(&dir.join("filled"), &shape, &[LATE]).await?;
     let _awake = Spinners::start()?;
     let fill = with_memory(&filled, fill(&filled, args.keys, progress).await?, args.keys)?;

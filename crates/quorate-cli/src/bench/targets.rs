@@ -1,10 +1,12 @@
 //! Everything that a suite asks, running at the same time, so that points can be measured in turn.
 
+use super::ablation;
 use super::etcd::Etcd;
 use super::plan::{AnyLoad, Point, REPLICAS, Target};
 use super::replicas::{Gateway, Replicas, Shape};
 use super::sample::Sample;
 use anyhow::{Context, Result, bail};
+use quorate_node::cluster::Durability;
 use std::path::Path;
 
 /// What runs.
@@ -30,7 +32,12 @@ impl Targets {
             let running = match *target {
                 Target::Replicas(replicas, durability) => {
                     // One more, who floods.
-                    let shape = Shape { replicas, clients: clients + 1, durability };
+                    let shape = Shape::new(replicas, clients + 1, durability);
+                    Running::Replicas(Replicas::start(&home, &shape).await?)
+                }
+                Target::Ablated(_) => {
+                    let shape = Shape::new(REPLICAS, clients, Durability::Sync);
+                    let shape = Shape { switches: target.switches(), ..shape };
                     Running::Replicas(Replicas::start(&home, &shape).await?)
                 }
                 Target::Gateway => Running::Gateway(Gateway::start(&home, REPLICAS).await?),
@@ -48,6 +55,9 @@ impl Targets {
         match (running, point.load) {
             (Running::Replicas(replicas), AnyLoad::Own(load)) => match point.fault {
                 Some(fault) => fault.sample(replicas, load, point.clients).await,
+                None if matches!(target, Target::Ablated(_)) => {
+                    ablation::sample(replicas, load, point.clients).await
+                }
                 None => replicas.sample(load, point.clients).await,
             },
             (Running::Gateway(gateway), AnyLoad::Kv(load)) => {

@@ -32,7 +32,7 @@ pub(super) enum Work {
 pub(super) enum Asked {
     /// Each is.
     Ordered,
-    /// Replicas read it in what they have executed.
+    /// Replicas read it in what they have executed, if they do so.
     Read,
 }
 
@@ -59,8 +59,10 @@ impl Work {
                 let body = null::operation(argument, result);
                 let operation = Operation { service: NULL, body };
                 let answer = match asked {
-                    Asked::Ordered => client.submit(operation, deadline).await?,
-                    Asked::Read => read(client, operation, deadline).await?,
+                    Asked::Read if client.reads_in_one_round() => {
+                        read(client, operation, deadline).await?
+                    }
+                    Asked::Ordered | Asked::Read => client.submit(operation, deadline).await?,
                 };
                 ensure!(
                     answer.len() == result as usize,

@@ -12,6 +12,7 @@ use pbft::{
 use quorate_gateway::Submitter;
 use quorate_gateway::etcd::etcdserverpb as pb;
 use quorate_net::identity::SecretKeys;
+use quorate_net::limits::WRITE_BYTES_MAX;
 use quorate_net::metrics::NetMetrics;
 use quorate_net::{
     AllowList, Client, ClientInbox, ClientLimits, ClientSettings, Clients, Identity, Listener,
@@ -65,7 +66,7 @@ async fn cluster_of(scripts: [Script; 4], request_timeout: Duration) -> Cluster 
         if script == Down {
             continue;
         }
-        let (_, peers, door) = Peers::start(id, &keys, &[], &metrics).unwrap();
+        let (_, peers, door) = Peers::start(id, &keys, &[], &metrics, WRITE_BYTES_MAX).unwrap();
         let (clients, inbox) = Clients::new(ClientLimits::default(), &metrics);
         let accepted = clients.clone();
         replicas.spawn(async move {

@@ -91,9 +91,8 @@ impl<'a> Reading<'a> {
 
     /// When batches were executed, tentatively or when they had committed, in order.
     pub(super) fn executions(&self) -> impl Iterator<Item = &'a EventLine> {
-        let is_one = |event: &&EventLine| {
-            matches!(event.event, "executed" | "executed tentatively")
-        };
+        let is_one =
+            |event: &&EventLine| matches!(event.event, "executed" | "executed tentatively");
         self.events.iter().copied().filter(is_one)
     }
 

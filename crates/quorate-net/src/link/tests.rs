@@ -13,7 +13,7 @@ use tokio::{
 const FRAME_BYTES_MAX: usize = 1 << 20;
 
 fn queue() -> SendQueue {
-    SendQueue::new(QueueLimit { count_max: 10_000, bytes_max: 8 << 20 })
+    SendQueue::new(QueueLimit { count_max: 10_000, bytes_max: 8 << 20 }, WRITE_BYTES_MAX)
 }
 
 fn frame(number: u32) -> Bytes {
@@ -86,7 +86,7 @@ async fn frozen_peer_is_noticed_by_its_silence() {
 #[tokio::test(start_paused = true)]
 async fn peer_that_reads_nothing_is_noticed_and_the_queue_stays_bounded() {
     let [(_left_in, mut left_out), _right] = pair(1000);
-    let queue = SendQueue::new(QueueLimit { count_max: 10, bytes_max: 10_000 });
+    let queue = SendQueue::new(QueueLimit { count_max: 10, bytes_max: 10_000 }, WRITE_BYTES_MAX);
     let dropped: usize = (0..100).map(|_| queue.push(Bytes::from(vec![1; 1000]))).sum();
     assert_eq!(dropped, 90);
     assert!(matches!(left_out.pump(&queue).await, LinkEnd::Stalled));

@@ -8,7 +8,7 @@ use crate::{
     limits::{
         CLIENT_LANE_COUNT_MAX, CLIENT_QUEUE_BYTES_MAX, CLIENT_QUEUE_COUNT_MAX,
         CONNECTION_PER_CLIENT_COUNT_MAX, HANDSHAKE_PER_SOURCE_COUNT_MAX, HANDSHAKE_TIMEOUT,
-        REPLY_FRAME_BYTES_MAX,
+        REPLY_FRAME_BYTES_MAX, WRITE_BYTES_MAX,
     },
     link::{LinkEnd, LinkReader, LinkWriter},
     send_queue::{QueueLimit, SendQueue},
@@ -67,7 +67,8 @@ impl Server {
             address: "127.0.0.1:1".to_owned(),
             link_key: replica_keys(PEER).public().link,
         };
-        let (_, peers, door) = Peers::start(OWN, &own_keys, &[peer], &metrics).unwrap();
+        let (_, peers, door) =
+            Peers::start(OWN, &own_keys, &[peer], &metrics, WRITE_BYTES_MAX).unwrap();
         let (clients, inbox) = Clients::new(limits, &metrics);
         let mut listening = JoinSet::new();
         listening.spawn(listener.run(door, clients.clone()));
@@ -113,7 +114,7 @@ struct TestClient {
 impl TestClient {
     fn new(reader: LinkReader<SecureStream>, mut writer: LinkWriter<SecureStream>) -> Self {
         let limit = QueueLimit { count_max: usize::MAX, bytes_max: usize::MAX };
-        let queue = Arc::new(SendQueue::new(limit));
+        let queue = Arc::new(SendQueue::new(limit, WRITE_BYTES_MAX));
         let mut pump = JoinSet::new();
         pump.spawn({
             let queue = Arc::clone(&queue);

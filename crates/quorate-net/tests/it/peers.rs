@@ -8,6 +8,7 @@ use quorate_net::{
     identity::SecretKeys,
     limits::{
         BULK_FRAME_BYTES_MAX, BULK_LANE_BYTES_MAX, VOTE_FRAME_BYTES_MAX, VOTE_QUEUE_COUNT_MAX,
+        WRITE_BYTES_MAX,
     },
     metrics::NetMetrics,
 };
@@ -179,7 +180,7 @@ async fn listener_may_run_on_another_thread_than_the_links() {
     let own_keys = keys(own);
     let metrics = Arc::new(NetMetrics::new([ReplicaId::new(0)]));
     let (peers, mut inbox, door) =
-        Peers::start(own, &own_keys, cluster.addresses(), &metrics).unwrap();
+        Peers::start(own, &own_keys, cluster.addresses(), &metrics, WRITE_BYTES_MAX).unwrap();
     let (clients, _client_inbox) = Clients::new(ClientLimits::default(), &metrics);
     let edge =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use pbft::ReplicaId;
+use quorate_net::limits::WRITE_BYTES_MAX;
 use quorate_net::{
     AllowList, Class, ClientInbox, ClientLimits, Clients, Identity, Listener, PeerAddress,
     PeerEvent, PeerInbox, Peers, identity::SecretKeys, metrics::NetMetrics,
@@ -54,7 +55,8 @@ impl Cluster {
         let own = ReplicaId::new(replica);
         let metrics = Arc::new(NetMetrics::new(self.addresses.iter().map(|peer| peer.id)));
         let listener = self.listener(replica, keys, &metrics).await;
-        let (peers, inbox, door) = Peers::start(own, keys, &self.addresses, &metrics).unwrap();
+        let (peers, inbox, door) =
+            Peers::start(own, keys, &self.addresses, &metrics, WRITE_BYTES_MAX).unwrap();
         let (clients, client_inbox) = Clients::new(ClientLimits::default(), &metrics);
         let mut listening = JoinSet::new();
         listening.spawn(listener.run(door, clients));

@@ -6,6 +6,7 @@ use pbft::{
     message::{Certainty, Operation, Outcome, Reply, ReplyBody, Request, RequestBody, ServiceId},
     wire,
 };
+use quorate_net::limits::WRITE_BYTES_MAX;
 use quorate_net::{
     AllowList, Client, ClientLimits, ClientSettings, Clients, Identity, Listener, PeerAddress,
     Peers, identity::SecretKeys, metrics::NetMetrics,
@@ -121,7 +122,8 @@ impl ScriptedReplica {
         let listener = Listener::bind(address, &keys, allowed, Arc::clone(&metrics)).await;
         let listener = listener.unwrap();
         let address = listener.local_address().unwrap().to_string();
-        let (_, peer_inbox, door) = Peers::start(id, &keys, &[], &metrics).unwrap();
+        let (_, peer_inbox, door) =
+            Peers::start(id, &keys, &[], &metrics, WRITE_BYTES_MAX).unwrap();
         let (clients, mut inbox) = Clients::new(ClientLimits::default(), &metrics);
         let script = Arc::new(Mutex::new(script));
         let requests = Arc::new(AtomicUsize::new(0));

@@ -1,6 +1,7 @@
 //! The text of a cluster file, and nothing that follows from it.
 
 use pbft::Parameters;
+use quorate_net::limits::WRITE_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
@@ -27,6 +28,9 @@ pub struct ClusterFile {
     /// What an acknowledgement means.
     #[serde(default)]
     pub durability: Durability,
+    /// What replicas do for many messages at a time.
+    #[serde(default, skip_serializing_if = "Together::is_default")]
+    pub together: Together,
     /// Periods, limits and timeouts that differ from the defaults.
     #[serde(default, skip_serializing_if = "ParametersFile::is_default")]
     pub parameters: ParametersFile,
@@ -70,6 +74,35 @@ impl fmt::Display for Durability {
             Self::Sync => "sync",
             Self::Memory => "memory",
         })
+    }
+}
+
+/// What a replica does for many messages at a time. Nobody else notices but by its speed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Together {
+    /// Whether signatures are verified together [AU3].
+    pub verify: bool,
+    /// Whether records that wait are made durable with one sync.
+    pub sync: bool,
+    /// Whether frames that wait for one link leave in one system call.
+    pub send: bool,
+}
+
+impl Default for Together {
+    fn default() -> Self {
+        Self { verify: true, sync: true, send: true }
+    }
+}
+
+impl Together {
+    /// For [`quorate_net::Peers`] and [`quorate_net::ClientLimits`].
+    pub(crate) fn write_bytes_max(self) -> usize {
+        if self.send { WRITE_BYTES_MAX } else { 0 }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 

@@ -23,6 +23,7 @@ fn file() -> ClusterFile {
         epoch: 1,
         lab: false,
         durability: Durability::Sync,
+        together: Together::default(),
         parameters: ParametersFile::default(),
         replica: (0..4).map(|id| member(id, id as u8, Some("127.0.0.1:7000"))).collect(),
         client: vec![member(0, 50, None)],
@@ -96,4 +97,15 @@ fn impossible_clusters_are_refused_in_one_line() {
         });
         assert!(error.contains("request_bytes_max"), "{error}");
     }
+}
+
+#[test]
+fn what_is_done_together_is_so_unless_the_file_says_otherwise() {
+    let text = file().to_text();
+    assert!(!text.contains("together"), "{text}");
+    assert_eq!(parse(&text).unwrap().together, Together::default());
+    let told = ClusterFile { together: Together { sync: false, ..Together::default() }, ..file() };
+    assert!(told.to_text().contains("[together]"));
+    let together = parse(&told.to_text()).unwrap().together;
+    assert_eq!(together, Together { verify: true, sync: false, send: true });
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::cluster::{Durability, ParametersFile};
+use crate::cluster::{Durability, ParametersFile, Together};
 use crate::setup::{ClusterSettings, LocalCluster, SetupError};
 use std::fs;
 
@@ -8,6 +8,7 @@ fn local(root: &Path) -> LocalCluster {
         name: "test".to_owned(),
         lab: false,
         durability: Durability::Sync,
+        together: Together::default(),
         parameters: ParametersFile::default(),
     };
     LocalCluster::create(root, 4, settings).unwrap()
@@ -35,6 +36,7 @@ fn cluster_is_never_overwritten() {
         name: String::new(),
         lab: false,
         durability: Durability::Sync,
+        together: Together::default(),
         parameters: ParametersFile::default(),
     };
     local(root.path());

@@ -21,6 +21,7 @@ use inputs::{Inputs, Next};
 use pbft::{Config, Message, Now, Reject, ReplicaId, Sender, SigningKey, Verified, wire};
 use quorate_adversary::{Behaviour, Identity};
 use quorate_net::identity::SecretKeys;
+use quorate_net::metrics::{Counter, LinkCounters};
 use quorate_net::{Class, PeerEvent, Peers};
 use quorate_replica::{
     Effect, HaltCause, Host, HostInput, HostStatus, Services, SnapshotPolicy, Start, TornTail,
@@ -135,10 +136,16 @@ impl Core {
         checker.publish(&host.core().status());
         // Bounded by the work handed to the disk, of which each piece is answered once.
         let (done, done_received) = mpsc::unbounded_channel();
-        let disk = Disk::start(memory, Done::new(done))?;
+        let disk = Disk::start(memory, Done::new(done), cluster.together)?;
         let archive = Archive::start(home.evidence_path(), Arc::clone(&config))?;
         let (verifier, checked) = Verifier::start(Arc::clone(&checker))?;
-        let (peers, inbox, peer_door) = Peers::start(id, &keys, &cluster.replicas, &metrics)?;
+        let (peers, inbox, peer_door) = Peers::start(
+            id,
+            &keys,
+            &cluster.replicas,
+            &metrics,
+            cluster.together.write_bytes_max(),
+        )?;
         // The outer thread is gone only if it panicked; then there is no use in going on either.
         let _ = door.send(peer_door);
         let identity = Identity { config: Arc::clone(&config), id, key: signing_key, forge };
@@ -423,6 +430,19 @@ impl Core {
             ("client_frames_dropped", &metrics.clients.frames_dropped),
         ];
         all.extend(counts.map(|(name, count)| (name.to_owned(), count.get())));
+        let votes = metrics.peers.values().map(|peer| &peer.votes);
+        let bulk = metrics.peers.values().map(|peer| &peer.bulk);
+        let links: Vec<_> = votes.chain(bulk).chain([&metrics.clients]).collect();
+        let sum = |of: fn(&LinkCounters) -> &Counter| links.iter().map(|link| of(link).get()).sum();
+        let sums = [
+            ("frames_sent", sum(|link| &link.frames_sent)),
+            ("bytes_sent", sum(|link| &link.bytes_sent)),
+            ("writes", sum(|link| &link.writes)),
+            ("signatures_checked", self.checker.signatures_checked()),
+            ("signature_checks", self.checker.signature_checks()),
+            ("syncs", self.disk.syncs()),
+        ];
+        all.extend(sums.map(|(name, count)| (name.to_owned(), count)));
         all
     }
 }

@@ -1,9 +1,11 @@
 //! The threads that write to the disk or take long: journal, snapshots, hashing.
 
 use super::{JOURNAL_QUEUE_BYTES_MAX, Memory, WorkQueue};
+use crate::cluster::Together;
 use quorate_replica::{CheckpointState, Folder, HostInput, JournalTask};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use tokio::sync::mpsc;
 
@@ -40,6 +42,7 @@ pub(super) struct Disk {
 
 struct Durable {
     journal: Arc<WorkQueue<JournalTask>>,
+    syncs: Arc<AtomicU64>,
     snapshots: Arc<WorkQueue<CheckpointState>>,
 }
 
@@ -48,7 +51,7 @@ struct Durable {
 const UNBOUNDED: usize = usize::MAX;
 
 impl Disk {
-    pub(super) fn start(memory: Memory, done: Done) -> io::Result<Self> {
+    pub(super) fn start(memory: Memory, done: Done, together: Together) -> io::Result<Self> {
         let hashing = Arc::new(WorkQueue::new(UNBOUNDED));
         let mut threads = vec![spawn("hash", {
             let (queue, done) = (Arc::clone(&hashing), done.clone());
@@ -61,8 +64,11 @@ impl Disk {
                 let snapshots = Arc::new(WorkQueue::new(UNBOUNDED));
                 let Folder { journal: mut file, snapshots: mut store } = *folder;
                 let (queue, journal_done) = (Arc::clone(&journal), done.clone());
+                let syncs = Arc::new(AtomicU64::default());
+                let counted = Arc::clone(&syncs);
                 threads.push(spawn("journal", move || {
-                    while let Some(tasks) = queue.take_all() {
+                    while let Some(tasks) = take_for_one_sync(&queue, together) {
+                        counted.fetch_add(1, Ordering::Relaxed);
                         let goes_on = match Folder::perform(&mut file, tasks) {
                             Ok(Some(position)) => journal_done.send(HostInput::Durable(position)),
                             Ok(None) => journal_done.send_nothing(),
@@ -88,7 +94,7 @@ impl Disk {
                         }
                     }
                 })?);
-                Some(Durable { journal, snapshots })
+                Some(Durable { journal, syncs, snapshots })
             }
         };
         Ok(Self { done, durable, hashing, threads })
@@ -97,6 +103,11 @@ impl Disk {
     /// Whether the journal is so far behind that nothing should be begun that adds to it.
     pub(super) fn is_behind(&self) -> bool {
         self.durable.as_ref().is_some_and(|durable| durable.journal.is_full())
+    }
+
+    /// How often records were written and synced, many or one at a time.
+    pub(super) fn syncs(&self) -> u64 {
+        self.durable.as_ref().map_or(0, |durable| durable.syncs.load(Ordering::Relaxed))
     }
 
     pub(super) fn journal(&self, task: JournalTask) {
@@ -145,6 +156,15 @@ impl Disk {
     }
 }
 
+/// What becomes durable with the next sync: all that waits, unless each task is to have its
+/// own.
+fn take_for_one_sync<T>(queue: &WorkQueue<T>, together: Together) -> Option<Vec<T>> {
+    match together.sync {
+        true => queue.take_all(),
+        false => queue.take().map(|task| vec![task]),
+    }
+}
+
 fn hash(queue: &WorkQueue<CheckpointState>, done: &Done) {
     while let Some(state) = queue.take() {
         let (seq, id) = (state.seq(), state.id());
@@ -165,6 +185,18 @@ mod tests {
     use quorate_replica::{JournalConfig, JournalIdentity, MemoryBackend};
 
     #[test]
+    fn tasks_that_wait_share_a_sync_unless_each_is_to_have_its_own() {
+        let taken = |sync| {
+            let queue = WorkQueue::new(UNBOUNDED);
+            (1..=3).for_each(|task| queue.push(task, 1));
+            let together = Together { sync, ..Together::default() };
+            take_for_one_sync(&queue, together).unwrap()
+        };
+        assert_eq!(taken(true), [1, 2, 3]);
+        assert_eq!(taken(false), [1]);
+    }
+
+    #[test]
     fn journal_reports_even_what_makes_nothing_durable() {
         let cluster = Digest::of("test", &[]);
         let identity = JournalIdentity { cluster, replica: ReplicaId::new(0) };
@@ -172,7 +204,9 @@ mod tests {
         let folder = Folder::create(backend, identity, JournalConfig::default()).unwrap();
         // Bounded by the one task that the journal is given.
         let (done, mut reports) = mpsc::unbounded_channel();
-        let disk = Disk::start(Memory::Durable(Box::new(folder)), Done::new(done)).unwrap();
+        let disk =
+            Disk::start(Memory::Durable(Box::new(folder)), Done::new(done), Together::default());
+        let disk = disk.unwrap();
         disk.journal(JournalTask::Rotate { base: Vec::new() });
         disk.finish();
         assert!(matches!(reports.try_recv(), Ok(None)));

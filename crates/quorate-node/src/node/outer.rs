@@ -7,7 +7,7 @@ use super::checker::Checker;
 use super::verifier::{Checked, TOGETHER_BYTES_MAX, TOGETHER_COUNT_MAX, Verifier};
 use crate::admin;
 use crate::cluster::Cluster;
-use pbft::{Config, ReplicaId, Sender};
+use pbft::{ReplicaId, Sender};
 use quorate_net::identity::SecretKeys;
 use quorate_net::limits::REQUEST_FRAME_OVERHEAD_BYTES;
 use quorate_net::metrics::NetMetrics;
@@ -55,7 +55,7 @@ pub(super) fn start(settings: Settings) -> Result<Outer, NodeError> {
     let config = &settings.cluster.config;
     let others = config.replica_ids().filter(|id| *id != settings.id);
     let metrics = Arc::new(NetMetrics::new(others));
-    let (clients, inbox) = Clients::new(client_limits(config), &metrics);
+    let (clients, inbox) = Clients::new(client_limits(&settings.cluster), &metrics);
     let (verifier, requests) = Verifier::start(Arc::clone(&settings.checker))?;
     let (door, door_receiver) = oneshot::channel();
     let (alive, ended) = oneshot::channel();
@@ -106,9 +106,11 @@ pub(super) fn start(settings: Settings) -> Result<Outer, NodeError> {
 }
 
 /// What clients may take: frames as long as the cluster's longest request needs.
-fn client_limits(config: &Config) -> ClientLimits {
-    let frame_bytes_max = config.parameters.request_bytes_max + REQUEST_FRAME_OVERHEAD_BYTES;
-    ClientLimits { frame_bytes_max, ..ClientLimits::default() }
+fn client_limits(cluster: &Cluster) -> ClientLimits {
+    let frame_bytes_max =
+        cluster.config.parameters.request_bytes_max + REQUEST_FRAME_OVERHEAD_BYTES;
+    let write_bytes_max = cluster.together.write_bytes_max();
+    ClientLimits { frame_bytes_max, write_bytes_max, ..ClientLimits::default() }
 }
 
 async fn bind(

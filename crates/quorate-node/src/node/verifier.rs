@@ -154,9 +154,9 @@ fn work(checker: &Checker, lanes: &Lanes, results: &mpsc::UnboundedSender<Checke
 
 /// Checks messages together, except for those that are best checked alone.
 fn check(checker: &Checker, messages: Vec<((Sender, Bytes), Place)>) -> Vec<Checked> {
-    let (doubted, others): (Vec<_>, Vec<_>) =
-        messages.into_iter().partition(|((sender, _), _)| checker.doubts(*sender));
-    let alone = doubted.into_iter().map(|one| vec![one]);
+    let (alone, others): (Vec<_>, Vec<_>) =
+        messages.into_iter().partition(|((sender, _), _)| checker.checks_alone(*sender));
+    let alone = alone.into_iter().map(|one| vec![one]);
     let check_together = |messages: Vec<_>| {
         let (frames, places): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
         let results = checker.check(&frames);

@@ -2,7 +2,7 @@
 
 use pbft::{ClientId, ClientParameters};
 use quorate_net::{Client, ClientSettings};
-use quorate_node::cluster::{Durability, ParametersFile};
+use quorate_node::cluster::{Durability, ParametersFile, Together};
 use quorate_node::node::{Node, NodeConfig, Services};
 use quorate_node::setup::{ClusterSettings, LocalCluster};
 use std::path::Path;
@@ -19,7 +19,8 @@ impl TestCluster {
         let folder = tempfile::tempdir().unwrap();
         let name = "test".to_owned();
         let durability = Durability::Sync;
-        let settings = ClusterSettings { name, lab: false, durability, parameters };
+        let together = Together::default();
+        let settings = ClusterSettings { name, lab: false, durability, together, parameters };
         let local = LocalCluster::create(&folder.path().join("cluster"), 4, settings).unwrap();
         let mut cluster = Self { nodes: Vec::new(), local, _folder: folder };
         (0..4).for_each(|id| cluster.start_again(id));

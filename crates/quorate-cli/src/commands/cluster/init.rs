@@ -3,7 +3,7 @@
 use crate::args::cluster::Init;
 use crate::render;
 use anyhow::Result;
-use quorate_node::cluster::{Card, Durability, ParametersFile, Role};
+use quorate_node::cluster::{Card, Durability, ParametersFile, Role, Together};
 use quorate_node::setup::{self, ClusterSettings, LocalCluster};
 use serde_json::json;
 
@@ -12,6 +12,7 @@ pub(super) fn run(args: Init) -> Result<()> {
         name: args.name,
         lab: false,
         durability: Durability::Sync,
+        together: Together::default(),
         parameters: ParametersFile::default(),
     };
     let (path, fingerprint) = match args.local {

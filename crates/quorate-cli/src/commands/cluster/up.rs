@@ -7,7 +7,7 @@ use crate::render;
 use anyhow::{Result, bail};
 use pbft::ReplicaId;
 use quorate_node::admin::NodeStatus;
-use quorate_node::cluster::{Durability, ParametersFile};
+use quorate_node::cluster::{Durability, ParametersFile, Together};
 use quorate_node::home::Home;
 use quorate_node::setup::{ClusterSettings, LocalCluster};
 use std::time::Duration;
@@ -69,6 +69,7 @@ fn create_or_open(args: &Up) -> Result<LocalCluster> {
             name: "local".to_owned(),
             lab: args.lab,
             durability: Durability::Sync,
+            together: Together::default(),
             parameters: ParametersFile::default(),
         };
         let count = args.replicas.unwrap_or(REPLICA_COUNT);

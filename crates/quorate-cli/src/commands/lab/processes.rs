@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use machines::Machines;
 use quorate_lab::report::Summary;
 use quorate_lab::scenario::Scenario;
-use quorate_node::cluster::{Durability, ParametersFile};
+use quorate_node::cluster::{Durability, ParametersFile, Together};
 use quorate_node::setup::{ClusterSettings, LocalCluster};
 use std::path::Path;
 
@@ -63,6 +63,7 @@ fn make_cluster(scenario: &Scenario, dir: &Path) -> Result<LocalCluster> {
         name: NAME.to_owned(),
         lab: true,
         durability: Durability::Sync,
+        together: Together::default(),
         parameters: ParametersFile::of(&options.parameters)
             .context("a parameter under [cluster] is above what processes can be told")?,
     };

@@ -21,9 +21,8 @@ impl<'a> Reading<'a> {
         let request = messages().find(|message| {
             (message.kind, message.from, message.request) == ("REQUEST", reply.to, reply.request)
         })?;
-        let executed = self
-            .executions()
-            .filter(|event| event.replica == reply.from && event.at <= reply.sent);
+        let executed =
+            self.executions().filter(|event| event.replica == reply.from && event.at <= reply.sent);
         let seq = executed.filter_map(|event| event.seq).max()?;
         let proposal = messages().find(|message| {
             message.kind == "PRE-PREPARE"

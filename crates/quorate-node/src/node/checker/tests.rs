@@ -81,7 +81,7 @@ fn check(checker: &Checker, sender: Sender, frame: Bytes) -> Result<Verified, Re
 #[test]
 fn batch_of_a_useless_pre_prepare_is_not_checked() {
     let config = config();
-    let checker = Checker::new(Arc::clone(&config));
+    let checker = Checker::new(Arc::clone(&config), true);
     let check = |view| {
         let frame = pre_prepare(&config, view, [forged_request(&config, 0, 1)]);
         check(&checker, REPLICA, frame).map(|_| ())
@@ -99,7 +99,7 @@ fn batch_of_a_useless_pre_prepare_is_not_checked() {
 #[test]
 fn forged_request_among_others_is_refused_alone_and_its_sender_is_doubted() {
     let config = config();
-    let checker = Checker::new(Arc::clone(&config));
+    let checker = Checker::new(Arc::clone(&config), true);
     let sent = |client, request| {
         (Sender::Client(ClientId::new(client)), frame(&Message::Request(request)))
     };
@@ -110,8 +110,22 @@ fn forged_request_among_others_is_refused_alone_and_its_sender_is_doubted() {
     let accepted: Vec<bool> = checker.check(&frames).iter().map(Result::is_ok).collect();
     assert_eq!(accepted, [false, true, true, true, false, true, true, true, false]);
     let doubted: Vec<bool> =
-        (0..4).map(|client| checker.doubts(Sender::Client(ClientId::new(client)))).collect();
+        (0..4).map(|client| checker.checks_alone(Sender::Client(ClientId::new(client)))).collect();
     assert_eq!(doubted, [false, false, false, true], "junk and a bad timestamp cost no check");
+}
+
+#[test]
+fn signatures_are_checked_one_by_one_if_they_are_not_to_be_verified_together() {
+    let config = config();
+    let checks = |verifies_together| {
+        let checker = Checker::new(Arc::clone(&config), verifies_together);
+        let requests = (0..3).map(|client| request(&config, client, 1));
+        check(&checker, REPLICA, pre_prepare(&config, 0, requests)).unwrap();
+        let is_alone = checker.checks_alone(CLIENT);
+        (checker.signatures_checked(), checker.signature_checks(), is_alone)
+    };
+    assert_eq!(checks(true), (4, 1, false));
+    assert_eq!(checks(false), (4, 4, true));
 }
 
 /// What the signature of a request is remembered by.
@@ -129,7 +143,7 @@ fn proof(config: &Config, request: &Arc<SignedRequest>) -> Digest {
 #[test]
 fn request_is_known_once_it_was_let_in_however_it_came() {
     let config = config();
-    let checker = Checker::new(Arc::clone(&config));
+    let checker = Checker::new(Arc::clone(&config), true);
     let [a, b] = [1, 2].map(|timestamp| request(&config, 0, timestamp));
     let is_known = |request| checker.lock().proofs.contains(&proof(&config, request));
     check(&checker, CLIENT, frame(&Message::Request(Arc::clone(&a)))).unwrap();
@@ -141,7 +155,7 @@ fn request_is_known_once_it_was_let_in_however_it_came() {
 #[test]
 fn checkpoint_is_known_once_it_came_in_a_proof() {
     let config = config();
-    let checker = Checker::new(Arc::clone(&config));
+    let checker = Checker::new(Arc::clone(&config), true);
     let seq = SeqNum::new(config.parameters.checkpoint_period);
     let root = Digest::of("test", &[]);
     let id = CheckpointId { state_root: root, history_root: root };
@@ -160,7 +174,7 @@ fn checkpoint_is_known_once_it_came_in_a_proof() {
 #[test]
 fn forged_request_in_a_fetched_batch_is_refused_and_not_known() {
     let config = config();
-    let checker = Checker::new(Arc::clone(&config));
+    let checker = Checker::new(Arc::clone(&config), true);
     let forged = forged_request(&config, 0, 1);
     let batch = Batch { requests: vec![Arc::clone(&forged)], ..Batch::default() };
     let fetched = check(&checker, REPLICA, frame(&Message::Batch(Arc::new(batch))));
@@ -172,7 +186,7 @@ fn forged_request_in_a_fetched_batch_is_refused_and_not_known() {
 #[test]
 fn known_content_with_another_signature_is_checked() {
     let config = config();
-    let checker = Checker::new(Arc::clone(&config));
+    let checker = Checker::new(Arc::clone(&config), true);
     check(&checker, CLIENT, frame(&Message::Request(request(&config, 0, 1)))).unwrap();
     let forged = frame(&Message::Request(forged_request(&config, 0, 1)));
     assert_eq!(check(&checker, CLIENT, forged.clone()), Err(Reject::BadSignature));
@@ -182,7 +196,7 @@ fn known_content_with_another_signature_is_checked() {
 #[test]
 fn known_request_is_not_checked_again() {
     let config = config();
-    let checker = Checker::new(Arc::clone(&config));
+    let checker = Checker::new(Arc::clone(&config), true);
     // Nothing but the memory of it lets this one in.
     let forged = forged_request(&config, 0, 1);
     checker.lock().remember(proof(&config, &forged));

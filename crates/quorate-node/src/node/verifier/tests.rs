@@ -46,7 +46,7 @@ async fn replica_that_floods_delays_another_by_one_message() {
     let requests = (1..512).map(|timestamp| request(&config, 0, timestamp));
     let flood = pre_prepare(&config, 0, requests.chain([forged_request(&config, 0, 512)]));
     let single = pre_prepare(&config, 0, [request(&config, 1, 1)]);
-    let checker = Arc::new(Checker::new(config));
+    let checker = Arc::new(Checker::new(config, true));
     let count = overtaken_by(checker, (flooder, flood), (primary, single)).await;
     assert!(count <= OVERTAKEN_MAX, "{count}");
 }
@@ -56,7 +56,7 @@ async fn client_that_floods_delays_another_by_one_message() {
     let config = config();
     let [flooder, other] = [0, 2].map(|id| Sender::Client(ClientId::new(id)));
     let [flood, single] = [0, 2].map(|id| frame(&Message::Request(request(&config, id, 1))));
-    let checker = Arc::new(Checker::new(config));
+    let checker = Arc::new(Checker::new(config, true));
     let count = overtaken_by(checker, (flooder, flood), (other, single)).await;
     assert!(count <= OVERTAKEN_MAX, "{count}");
 }
@@ -66,7 +66,7 @@ async fn short_message_is_checked_at_once_only_when_nothing_else_waits() {
     let config = config();
     let sender = Sender::Client(ClientId::new(0));
     let short = frame(&Message::Request(request(&config, 0, 1)));
-    let (verifier, mut results) = Verifier::start(Arc::new(Checker::new(config))).unwrap();
+    let (verifier, mut results) = Verifier::start(Arc::new(Checker::new(config, true))).unwrap();
     let checked = verifier.take(sender, short.clone(), Company::Alone).unwrap();
     checked.result.unwrap();
     assert!(verifier.take(sender, short.clone(), Company::Alone).is_none(), "the first waits");
@@ -88,7 +88,8 @@ async fn few_short_messages_that_came_together_are_checked_at_once() {
         };
         (0..count).map(sent).collect::<Vec<_>>()
     };
-    let (verifier, mut results) = Verifier::start(Arc::new(Checker::new(config.clone()))).unwrap();
+    let (verifier, mut results) =
+        Verifier::start(Arc::new(Checker::new(config.clone(), true))).unwrap();
     verifier.take_group(group(3));
     assert_eq!(results.len(), 3, "checked before the call returns");
     verifier.take_group(group(4));
