@@ -8,6 +8,7 @@ use std::time::Duration;
 #[command(after_help = "Examples:\n  \
     quorate bench throughput\n  \
     quorate bench micro --json | jq .rows\n  \
+    quorate bench throughput --only '0/0, 64 in flight' --span 30s\n  \
     quorate bench --all --out bench\n\n\
     Times on a machine are worth little by themselves: everything is shown beside what an echo\n\
     server without replication does in the same run.")]
@@ -34,6 +35,10 @@ pub(crate) struct Bench {
     /// the goals are about a million
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub(crate) keys: u64,
+    /// Measure only what has this text in its name, as the table shows it; `state` is measured as a
+    /// whole
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) only: Option<String>,
     /// Print everything as one JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -103,6 +103,17 @@ const CLIENTS: u32 = 64;
 
 /// The points of a suite, in the order of its table.
 pub(super) fn points(suite: Suite, args: &Bench) -> Vec<Point> {
+    let mut points = all_points(suite, args);
+    // What a store with many keys costs is measured as a whole.
+    if let Some(text) = &args.only
+        && suite != Suite::State
+    {
+        points.retain(|point| point.workload.contains(text));
+    }
+    points
+}
+
+fn all_points(suite: Suite, args: &Bench) -> Vec<Point> {
     let load = Load { in_flight: 1, work: Work::EMPTY, span: args.span };
     match suite {
         Suite::Micro => micro(load),
