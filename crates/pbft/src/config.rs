@@ -142,9 +142,12 @@ pub struct Parameters {
     pub client_waiting_bytes_max: usize,
     /// Bytes of requests that may wait in all.
     pub waiting_bytes_max: usize,
-    /// A cached result above this many bytes is kept as its digest only. Every replica sends it
-    /// whole at first, since nobody could be asked for it again [DR2].
+    /// A reply of up to so many bytes is kept whole until the client has acknowledged it.
     pub cached_reply_bytes_max: usize,
+    /// Longer replies of one client are kept whole while they come to no more bytes together. Of
+    /// one that is not, only the digest is kept, and every replica sends it whole at first, since
+    /// nobody could be asked for it again [DR2].
+    pub cached_long_replies_bytes_max: usize,
     /// Digests of missing batches in one STATUS.
     pub missing_batches_max: usize,
     /// Bytes of batches sent in answer to one STATUS.
@@ -192,6 +195,7 @@ impl Default for Parameters {
             client_waiting_bytes_max: 4 << 20,
             waiting_bytes_max: 64 << 20,
             cached_reply_bytes_max: 8192,
+            cached_long_replies_bytes_max: 1 << 20,
             missing_batches_max: 16,
             status_answer_bytes_max: 1 << 20,
             state_parts_per_request_max: 64,

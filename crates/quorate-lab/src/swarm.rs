@@ -3,8 +3,10 @@
 
 mod behaviours;
 mod own;
+mod switches;
 
 pub use own::swarm_of;
+pub use switches::{Pairs, Setting};
 
 use crate::network::{Delay, NetworkOptions, Traffic};
 use crate::rng::{Seed, Stream};
@@ -71,6 +73,8 @@ pub struct Run {
     pub outcome: Outcome,
     /// What happened in it that is worth having happened.
     pub coverage: Vec<(&'static str, bool)>,
+    /// Which optimizations were on.
+    pub switches: Vec<(&'static str, bool)>,
 }
 
 /// Runs the world of one seed.
@@ -78,7 +82,8 @@ pub fn run_one(seed: Seed) -> Run {
     let options = options_of(seed);
     let outcome = world::run(seed, &options);
     let coverage = coverage(&options, &outcome.counts);
-    Run { seed, outcome, coverage }
+    let switches = switches::of(&options).to_vec();
+    Run { seed, outcome, coverage, switches }
 }
 
 /// The world of one seed as a scenario, which must pass.
@@ -136,6 +141,7 @@ pub fn options_of(seed: Seed) -> Options {
     add_gathering(&mut seed.stream("gathering"), &mut options);
     add_digest_replies(&mut seed.stream("digest replies"), &mut options);
     add_tentative(&mut seed.stream("tentative"), &mut options);
+    switches::add(&mut seed.stream("switches"), &mut options);
     // Nothing is broken after the world has healed.
     let heals_at = options.heals_at;
     options.timeline.retain(|(at, fault)| *at < heals_at || matches!(fault, Fault::Behave(..)));

@@ -288,23 +288,24 @@ impl Executor {
         choices: &choice::Choices,
         request: &Request,
     ) -> Execution {
-        let parameters = &self.config.parameters;
-        let (width, cached_bytes_max) =
-            (parameters.client_window, parameters.cached_reply_bytes_max);
+        let config = Arc::clone(&self.config);
+        let parameters = &config.parameters;
         let mut table = ClientTable::open(&mut self.tree, request.client);
         let mut replier = None;
         let outcome = match &request.body {
             RequestBody::OpenSession => Some(table.open_session(request.session)),
-            RequestBody::Operations(operations) => match table.admit(request, width) {
-                Standing::Known(outcome) => outcome,
-                Standing::New => {
-                    let outcome = self.execute_operations(seq, choices, request, operations);
-                    table = ClientTable::open(&mut self.tree, request.client);
-                    let kept = table.note_executed(request.timestamp, &outcome, cached_bytes_max);
-                    replier = only_replier(&self.config.parameters, request, kept);
-                    Some(outcome)
+            RequestBody::Operations(operations) => {
+                match table.admit(request, parameters.client_window) {
+                    Standing::Known(outcome) => outcome,
+                    Standing::New => {
+                        let outcome = self.execute_operations(seq, choices, request, operations);
+                        table = ClientTable::open(&mut self.tree, request.client);
+                        let kept = table.note_executed(request.timestamp, &outcome, parameters);
+                        replier = only_replier(parameters, request, kept);
+                        Some(outcome)
+                    }
                 }
-            },
+            }
         };
         let (client, session, timestamp) = (request.client, request.session, request.timestamp);
         Execution { client, session, timestamp, outcome, replier, window: table.into_window() }

@@ -165,7 +165,7 @@ macro_rules! parameters {
 parameters! {
     checkpoint_period, log_window, instances_in_flight_max, batch_requests_max, batch_bytes_max,
     log_bytes_max, request_bytes_max, operations_per_request_max, results_bytes_max, client_window,
-    client_waiting_bytes_max, waiting_bytes_max, cached_reply_bytes_max, missing_batches_max,
+    client_waiting_bytes_max, waiting_bytes_max, cached_reply_bytes_max, cached_long_replies_bytes_max, missing_batches_max,
     status_answer_bytes_max, state_parts_per_request_max;
     one_round_reads, digest_replies, tentative_execution;
     batch_gathering_max_ms => batch_gathering_max,

@@ -3,15 +3,16 @@
 //! A client has one session and a window of `client_window` timestamps from `low` on. A request
 //! executes if its timestamp is in the window and was not executed before; its reply is kept until
 //! the client says that it has it (`acknowledged_below`, which moves `low`) or opens a newer
-//! session (session 0 is open from the start). So at most `client_window` replies of a client are kept, each of at most
-//! `cached_reply_bytes_max` bytes.
+//! session (session 0 is open from the start). So at most `client_window` replies of a client are
+//! kept: those of up to `cached_reply_bytes_max` bytes, and longer ones while these come to no more
+//! than `cached_long_replies_bytes_max` together.
 
 use super::layout::{CLIENT_KEYS, StateError, client_key, client_of_key, encode, reply_key};
 use crate::tree::Tree;
 use crate::tree::value::VALUE_BYTES_MAX;
 use borsh::BorshDeserialize;
 use pbft::message::{Outcome, Request};
-use pbft::{ClientId, ClientWindow, Session, Timestamp};
+use pbft::{ClientId, ClientWindow, Parameters, Session, Timestamp};
 use std::collections::BTreeSet;
 
 /// The entry of one client, to be changed by one request.
@@ -78,25 +79,38 @@ impl<'a> ClientTable<'a> {
     }
 
     /// Notes that a request [admitted](Self::admit) as new was executed, and keeps its reply, or
-    /// the reply's digest if it is longer than `cached_bytes_max`. Says how many bytes the reply
-    /// takes if it is kept whole.
+    /// the reply's digest if there is no room for it. Says how many bytes the reply takes if it is
+    /// kept whole.
     pub(super) fn note_executed(
         &mut self,
         timestamp: Timestamp,
         outcome: &Outcome,
-        cached_bytes_max: usize,
+        parameters: &Parameters,
     ) -> Option<usize> {
         let mut reply = encode(outcome);
         let is_result = matches!(outcome, Outcome::Executed(_));
-        let is_too_long = is_result && reply.len() > cached_bytes_max.min(VALUE_BYTES_MAX);
-        let kept = (!is_too_long).then_some(reply.len());
-        if is_too_long {
+        let has_room = !is_result || self.has_room(reply.len(), parameters);
+        let kept = has_room.then_some(reply.len());
+        if !has_room {
             reply = encode(&Outcome::ExecutedBefore(outcome.digest()));
         }
         self.tree.put(&reply_key(self.client, timestamp), reply);
         self.window.executed.insert(timestamp);
         self.write_window();
         kept
+    }
+
+    /// Whether a result of so many bytes is kept whole.
+    fn has_room(&self, bytes: usize, parameters: &Parameters) -> bool {
+        let is_long = |bytes: &usize| *bytes > parameters.cached_reply_bytes_max;
+        if bytes > VALUE_BYTES_MAX || !is_long(&bytes) {
+            return bytes <= VALUE_BYTES_MAX;
+        }
+        let kept = self.window.executed.iter().filter_map(|timestamp| {
+            self.tree.get(&reply_key(self.client, *timestamp)).map(<[u8]>::len)
+        });
+        let kept: usize = kept.filter(is_long).sum();
+        kept + bytes <= parameters.cached_long_replies_bytes_max
     }
 
     fn acknowledge(&mut self, below: Timestamp) {

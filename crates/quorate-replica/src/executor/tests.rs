@@ -12,6 +12,7 @@ fn small_config() -> Arc<Config> {
     config_with(Parameters {
         client_window: WINDOW,
         cached_reply_bytes_max: CACHED_BYTES_MAX,
+        cached_long_replies_bytes_max: 0,
         ..Parameters::default()
     })
 }
@@ -93,8 +94,12 @@ fn request_ordered_twice_executes_once_and_is_answered_alike() {
 fn replier_is_alone_only_with_an_outcome_that_is_long_and_kept() {
     let named = Some(ReplicaId::new(2));
     let run = |digest_replies, cached_reply_bytes_max, bytes: usize, replier| {
-        let parameters =
-            Parameters { digest_replies, cached_reply_bytes_max, ..Parameters::default() };
+        let parameters = Parameters {
+            digest_replies,
+            cached_reply_bytes_max,
+            cached_long_replies_bytes_max: 0,
+            ..Parameters::default()
+        };
         let mut executor = Executor::genesis(config_with(parameters), recorder());
         run(&mut executor, &[open_session(0, 1)]);
         // The recorder answers in the words of a list, at least two bytes for each of these.
@@ -114,6 +119,32 @@ fn replier_is_alone_only_with_an_outcome_that_is_long_and_kept() {
     let (not_kept, before) = run(true, 2000, 1000, named);
     assert_eq!(not_kept, None, "nobody could be asked for it again");
     assert!(matches!(before, Some(Outcome::ExecutedBefore(_))));
+}
+
+/// [EX3]
+#[test]
+fn long_replies_are_kept_whole_while_the_client_has_room_for_them() {
+    let mut executor = Executor::genesis(
+        config_with(Parameters {
+            cached_reply_bytes_max: 80,
+            cached_long_replies_bytes_max: 10_000,
+            ..Parameters::default()
+        }),
+        recorder(),
+    );
+    run(&mut executor, &[open_session(0, 1), open_session(1, 1)]);
+    // The recorder answers a list of bytes with at least two and at most five for each.
+    let mut is_whole = |client, timestamp, below, bytes| {
+        run(&mut executor, &[request(client, 1, timestamp, below, &vec![7; bytes])]);
+        let (client, timestamp) = (ClientId::new(client), Timestamp::new(timestamp));
+        let kept = executor.cached_outcome(client, Session::new(1), timestamp);
+        matches!(kept, Some(Outcome::Executed(_)))
+    };
+    assert!(is_whole(0, 1, 1, 1_500));
+    assert!(!is_whole(0, 2, 1, 2_500), "there is no room beside the first");
+    assert!(is_whole(0, 3, 1, 10), "short ones need none");
+    assert!(is_whole(1, 1, 1, 1_500), "each client has room of its own");
+    assert!(is_whole(0, 4, 2, 2_500), "the first was acknowledged");
 }
 
 /// [CL4]

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use quorate_lab::rng::Seed;
 use quorate_lab::scenario;
-use quorate_lab::swarm::{self, Run};
+use quorate_lab::swarm::{self, Pairs, Run};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,10 +23,18 @@ struct Report {
     /// Runs whose second try went otherwise.
     not_reproduced: u64,
     coverage: BTreeMap<&'static str, u64>,
+    /// Two optimizations, each on or off, that came together in the fewest runs.
+    rarest_pair: Option<RarestPair>,
     /// What happened in too few runs.
     too_rare: Vec<&'static str>,
     failures: Vec<Failure>,
     runs_per_minute: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct RarestPair {
+    switches: BTreeMap<&'static str, bool>,
+    runs: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,18 +64,24 @@ pub(super) fn run(args: &Swarm) -> Result<()> {
         stalls: 0,
         not_reproduced: 0,
         coverage: BTreeMap::new(),
+        rarest_pair: None,
         too_rare: Vec::new(),
         failures: Vec::new(),
         runs_per_minute: 0.0,
     };
+    let mut pairs = Pairs::default();
     for done in run_all(args) {
         bar.inc(1);
+        pairs.count(&done.run.switches);
         take(&mut report, done, args)?;
         if !report.failures.is_empty() {
             bar.set_message(format!("{} failed, ", report.failures.len()));
         }
     }
     bar.finish_and_clear();
+    report.rarest_pair = pairs
+        .rarest()
+        .map(|(setting, runs)| RarestPair { switches: setting.into_iter().collect(), runs });
     report.failures.sort_by_key(|failure| failure.seed);
     report.runs_per_minute = report.runs as f64 * 60.0 / begun.elapsed().as_secs_f64();
     if report.runs >= COVERED_FROM_RUNS {
@@ -159,6 +173,16 @@ fn show(report: &Report, json: bool) -> Result<()> {
         })
         .collect();
     render::table(&["what happened", "in so many runs", "share"], &rows)?;
+    if let Some(RarestPair { switches, runs }) = &report.rarest_pair {
+        let each: Vec<String> = switches
+            .iter()
+            .map(|(name, is_on)| format!("{name} {}", if *is_on { "on" } else { "off" }))
+            .collect();
+        render::line(format_args!(
+            "every two optimizations were on and off together in {runs} runs at least: {}",
+            each.join(", ")
+        ))?;
+    }
     for what in &report.too_rare {
         render::line(format_args!("too rare, in less than 1 % of the runs: {what}"))?;
     }

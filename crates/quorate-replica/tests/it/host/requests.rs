@@ -64,7 +64,7 @@ fn long_result_comes_whole_from_the_replica_named_and_from_all_if_they_are_asked
     assert_eq!((whole_of(&cluster), cluster.digests.len()), (vec![0, 1, 2, 3], 0));
     assert!((0..4).all(|id| cluster.outcomes_of(id)[&timestamp] == outcomes));
     cluster.submit_long_operation(2, 100);
-    cluster.submit_long_operation(2, cluster.config.parameters.cached_reply_bytes_max);
+    cluster.submit_long_operation(2, cluster.config.parameters.cached_long_replies_bytes_max);
     cluster.settle();
     assert_eq!(cluster.digests, [], "one is too short for it, and one too long to be kept");
 }
