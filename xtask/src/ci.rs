@@ -22,6 +22,7 @@ const STEPS: &[(&str, Step)] = &[
     ("core alone", core_alone),
     ("simulator alone", simulator_alone),
     ("tests", |root| execute(&mut cargo(root, &["test", "--workspace"]))),
+    ("instructions", instructions),
     ("examples", examples::run),
     ("documentation", documentation),
 ];
@@ -86,6 +87,26 @@ fn core_alone(root: &Path) -> Result<()> {
         bail!("a dependency of the core has its feature std on: {}", line.trim());
     }
     Ok(())
+}
+
+/// The hot paths take no more instructions than their limits allow. Where valgrind or its runner is
+/// missing this says so and passes, unless `QUORATE_TESTS_NEED_TOOLS` is set.
+fn instructions(root: &Path) -> Result<()> {
+    let is_missing = |name: &&str| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        !std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+    };
+    if let Some(missing) = ["valgrind", "gungraun-runner"].iter().find(is_missing) {
+        let remedy = "apt-get install valgrind; cargo install --locked --debug gungraun-runner";
+        if std::env::var_os("QUORATE_TESTS_NEED_TOOLS").is_some() {
+            bail!("{missing} is missing: {remedy}");
+        }
+        println!("skipped, since {missing} is missing: {remedy}");
+        return Ok(());
+    }
+    let packages = ["--package", "pbft", "--package", "quorate-replica"];
+    let bench = ["bench", "--locked", "--bench", "instructions"];
+    execute(&mut cargo(root, &bench).args(packages))
 }
 
 /// What the simulator alone must do without, so that it builds anywhere and soon.
