@@ -92,11 +92,10 @@ fn core_alone(root: &Path) -> Result<()> {
 /// The hot paths take no more instructions than their limits allow. Where valgrind or its runner is
 /// missing this says so and passes, unless `QUORATE_TESTS_NEED_TOOLS` is set.
 fn instructions(root: &Path) -> Result<()> {
-    let is_missing = |name: &&str| {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        !std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
-    };
-    if let Some(missing) = ["valgrind", "gungraun-runner"].iter().find(is_missing) {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_missing =
+        |name: &&str| !std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
+    if let Some(missing) = ["valgrind", "gungraun-runner"].into_iter().find(is_missing) {
         let remedy = "apt-get install valgrind; cargo install --locked --debug gungraun-runner";
         if std::env::var_os("QUORATE_TESTS_NEED_TOOLS").is_some() {
             bail!("{missing} is missing: {remedy}");
@@ -106,7 +105,7 @@ fn instructions(root: &Path) -> Result<()> {
     }
     let packages = ["--package", "pbft", "--package", "quorate-replica"];
     let bench = ["bench", "--locked", "--bench", "instructions"];
-    execute(&mut cargo(root, &bench).args(packages))
+    execute(cargo(root, &bench).args(packages))
 }
 
 /// What the simulator alone must do without, so that it builds anywhere and soon.
