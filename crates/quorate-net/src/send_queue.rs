@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn frames_leave_one_by_one_if_nothing_is_to_be_written_together() {
         let queue = SendQueue::new(QueueLimit { count_max: 10, bytes_max: 1000 }, 0);
-        (1..=2).for_each(|n| drop(queue.push(frame(n, 1))));
+        (1..=2).for_each(|n| assert_eq!(queue.push(frame(n, 1)), 0));
         assert_eq!((taken(&queue), taken(&queue)), (vec![1], vec![2]));
     }
 

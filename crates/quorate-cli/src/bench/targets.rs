@@ -13,7 +13,7 @@ use std::path::Path;
 pub(super) struct Targets(Vec<(Target, Running)>);
 
 enum Running {
-    Replicas(Replicas),
+    Replicas(Box<Replicas>),
     Gateway(Gateway),
     Etcd(Etcd),
 }
@@ -33,12 +33,12 @@ impl Targets {
                 Target::Replicas(replicas, durability) => {
                     // One more, who floods.
                     let shape = Shape::new(replicas, clients + 1, durability);
-                    Running::Replicas(Replicas::start(&home, &shape).await?)
+                    Running::Replicas(Box::new(Replicas::start(&home, &shape).await?))
                 }
                 Target::Ablated(_) => {
                     let shape = Shape::new(REPLICAS, clients, Durability::Sync);
                     let shape = Shape { switches: target.switches(), ..shape };
-                    Running::Replicas(Replicas::start(&home, &shape).await?)
+                    Running::Replicas(Box::new(Replicas::start(&home, &shape).await?))
                 }
                 Target::Gateway => Running::Gateway(Gateway::start(&home, REPLICAS).await?),
                 Target::Etcd => Running::Etcd(Etcd::start(&home).await?),

@@ -40,6 +40,59 @@ fn an_idle_cluster_changes_no_view_and_stops_talking_much() {
     assert!(sent < 60 * 12 * 2, "{:?}", outcome.counts.sent);
 }
 
+/// A cluster whose clients have many operations under way, with every optimization turned off.
+fn nothing_on(replica_count: u32) -> Options {
+    let mut options = Options::calm(replica_count);
+    options.workload.concurrency = 8;
+    options.client.outstanding_max = 4;
+    let parameters = &mut options.parameters;
+    parameters.batch_requests_max = 1;
+    parameters.instances_in_flight_max = 1;
+    parameters.operations_per_request_max = 1;
+    parameters.batch_gathering_max = Duration::ZERO;
+    parameters.digest_replies = false;
+    parameters.tentative_execution = false;
+    options.workload.one_round_reads = false;
+    options
+}
+
+/// Then each operation takes what the papers' protocol takes: with a message to oneself counted like
+/// any other, 2n² + n.
+#[test]
+fn without_optimizations_an_operation_takes_as_many_messages_as_the_protocol_says() {
+    for n in [4_u64, 7, 10] {
+        let messages = pass(n, &nothing_on(n as u32)).messages;
+        let requests = messages.pre_prepare / (n - 1);
+        let phases = [messages.pre_prepare, messages.prepare, messages.commit, messages.reply];
+        let each = [n - 1, (n - 1) * (n - 1), n * (n - 1), n];
+        assert_eq!(phases, each.map(|count| count * requests), "n = {n}");
+        assert_eq!(messages.per_request_with_self, (2 * n * n + n) as f64);
+    }
+}
+
+/// And each optimization that saves messages does.
+#[test]
+fn each_optimization_saves_messages() {
+    let total = |turn_on: &dyn Fn(&mut Options)| {
+        let mut options = nothing_on(4);
+        turn_on(&mut options);
+        let messages = pass(7, &options).messages;
+        messages.pre_prepare + messages.prepare + messages.commit + messages.reply
+    };
+    let defaults = Options::calm(4).parameters;
+    let none = total(&|_| {});
+    let batches = total(&|options| {
+        options.parameters.batch_requests_max = defaults.batch_requests_max;
+    });
+    let shared = total(&|options| {
+        options.parameters.operations_per_request_max = defaults.operations_per_request_max;
+    });
+    let reads = total(&|options| options.workload.one_round_reads = true);
+    assert!(batches * 2 < none, "batches: {batches} of {none}");
+    assert!(shared * 4 < none * 3, "operations under one signature: {shared} of {none}");
+    assert!(reads * 10 < none * 9, "reads without ordering: {reads} of {none}");
+}
+
 /// [DR2] With results of 4 KB one whole REPLY to each request, where there were four. What is sent,
 /// and how often, is the same, and where results are short everything is.
 #[test]
