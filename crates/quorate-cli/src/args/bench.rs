@@ -8,7 +8,7 @@ use std::time::Duration;
 #[command(after_help = "Examples:\n  \
     quorate bench throughput\n  \
     quorate bench micro --json | jq .rows\n  \
-    quorate bench throughput --only '0/0, 64 in flight' --span 30s\n  \
+    quorate bench micro --only read-only --span 30s\n  \
     quorate bench --all --out bench\n\n\
     Times on a machine are worth little by themselves: everything is shown beside what an echo\n\
     server without replication does in the same run.")]
