@@ -202,9 +202,10 @@ impl Rates {
             }
             Message::FetchPrePrepare(..) => link.owe(Answer::PrePrepare, 1),
             Message::FetchBatch(_) => link.owe(Answer::Batch, 1),
-            Message::FetchState(request) => link.owe(Answer::Parts, request.parts.len() as u64),
+            // An answer has at most a message for each part, and one that says that it ends.
+            Message::FetchState(request) => link.owe(Answer::Parts, 1 + request.parts.len() as u64),
             Message::Prepare(_) => link.owe(Answer::FetchPrePrepare, 1),
-            Message::StatePart(_) => link.fetches_of_state.gain(1),
+            Message::StateParts(_) => link.fetches_of_state.gain(1),
             _ => {}
         }
     }
@@ -269,7 +270,7 @@ impl Rates {
             Message::HelloReply(_) => link.answer(Answer::Hello),
             Message::PrePrepareSeen(_) => link.answer(Answer::PrePrepare),
             Message::Batch(_) => link.answer(Answer::Batch) || link.repair(),
-            Message::StatePart(_) => link.answer(Answer::Parts),
+            Message::StateParts(_) => link.answer(Answer::Parts),
             Message::FetchPrePrepare(..) => link.answer(Answer::FetchPrePrepare),
             Message::FetchBatch(_) => link.answer(Answer::FetchBatch),
             Message::FetchState(_) => link.fetches_of_state.pay(now),
