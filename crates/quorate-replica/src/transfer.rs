@@ -129,8 +129,8 @@ impl Fetch {
     }
 
     /// Gives up on overdue answers, turns to the newer checkpoint if it is time, and asks every
-    /// peer that is free for parts nobody was asked for yet. Those for whom there are none are
-    /// asked to keep the checkpoint.
+    /// peer that is free for parts nobody was asked for yet. Those for whom there are none, and those
+    /// that did not have the checkpoint, are asked to keep it.
     pub(crate) fn ask(&mut self, now: Time) -> Vec<(ReplicaId, Message)> {
         self.expire(now);
         if self.newer.is_some() && (self.assembler.is_finished() || self.is_given_up(now)) {
@@ -141,13 +141,17 @@ impl Fetch {
             return Vec::new();
         }
         let free = self.free_peers();
-        let mut unasked = self.unasked_parts(free.len()).into_iter();
-        let share = unasked.len().div_ceil(free.len().max(1));
+        let lacks = |id: &ReplicaId| self.peers.get(id).is_none_or(|p| p.holds == Some(false));
+        let (lacking, sources): (Vec<_>, Vec<_>) = free.into_iter().partition(lacks);
+        let unasked = self.unasked_parts(sources.len());
+        let share = unasked.len().div_ceil(sources.len().max(1)).max(1);
+        let mut shares = unasked.chunks(share).map(<[_]>::to_vec);
+        let of_sources = sources.into_iter().map(|id| (id, shares.next().unwrap_or_default()));
+        let asked: Vec<_> = of_sources.chain(lacking.into_iter().map(|id| (id, vec![]))).collect();
         let mut requests = Vec::new();
-        for id in free {
-            let parts: Vec<TreePartId> = unasked.by_ref().take(share).collect();
+        for (id, parts) in asked {
             let Some(peer) = self.peers.get_mut(&id) else { continue };
-            if parts.is_empty() && peer.holds.is_some() {
+            if parts.is_empty() && peer.holds == Some(true) {
                 continue;
             }
             peer.ask(now, self.target.0, parts.len());
