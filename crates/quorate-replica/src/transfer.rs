@@ -130,7 +130,7 @@ impl Fetch {
 
     /// Gives up on overdue answers, turns to the newer checkpoint if it is time, and asks every
     /// peer that is free for parts nobody was asked for yet. Those for whom there are none, and those
-    /// that did not have the checkpoint, are asked to keep it.
+    /// who may not have the checkpoint, are asked to keep it.
     pub(crate) fn ask(&mut self, now: Time) -> Vec<(ReplicaId, Message)> {
         self.expire(now);
         if self.newer.is_some() && (self.assembler.is_finished() || self.is_given_up(now)) {
@@ -141,13 +141,13 @@ impl Fetch {
             return Vec::new();
         }
         let free = self.free_peers();
-        let lacks = |id: &ReplicaId| self.peers.get(id).is_none_or(|p| p.holds == Some(false));
-        let (lacking, sources): (Vec<_>, Vec<_>) = free.into_iter().partition(lacks);
+        let (sources, others): (Vec<_>, Vec<_>) =
+            free.into_iter().partition(|id| self.is_source(*id));
         let unasked = self.unasked_parts(sources.len());
         let share = unasked.len().div_ceil(sources.len().max(1)).max(1);
         let mut shares = unasked.chunks(share).map(<[_]>::to_vec);
         let of_sources = sources.into_iter().map(|id| (id, shares.next().unwrap_or_default()));
-        let asked: Vec<_> = of_sources.chain(lacking.into_iter().map(|id| (id, vec![]))).collect();
+        let asked: Vec<_> = of_sources.chain(others.into_iter().map(|id| (id, vec![]))).collect();
         let mut requests = Vec::new();
         for (id, parts) in asked {
             let Some(peer) = self.peers.get_mut(&id) else { continue };
@@ -252,6 +252,14 @@ impl Fetch {
             .collect();
         free.sort_by_key(|(id, peer)| (peer.timeouts, **id));
         free.into_iter().map(|(id, _)| *id).collect()
+    }
+
+    /// Whether a peer is asked for parts: it said that it has the checkpoint, or nobody has said so
+    /// and it did not deny it. What one is asked for who does not answer comes late.
+    fn is_source(&self, id: ReplicaId) -> bool {
+        let holds = self.peers.get(&id).and_then(|peer| peer.holds);
+        let is_known = self.peers.values().any(|peer| peer.holds == Some(true));
+        holds.unwrap_or(!is_known)
     }
 
     /// The next missing parts that nobody was asked for, as many as go into so many requests.
