@@ -198,7 +198,7 @@ impl Default for Parameters {
             cached_long_replies_bytes_max: 1 << 20,
             missing_batches_max: 16,
             status_answer_bytes_max: 1 << 20,
-            state_parts_per_request_max: 64,
+            state_parts_per_request_max: 256,
             view_change_timeout: Duration::from_millis(1000),
             view_change_timeout_max: Duration::from_secs(60),
             view_change_resend: Duration::from_millis(250),

@@ -14,7 +14,9 @@ mod status;
 mod view_change;
 
 pub use agreement::{Batch, Committed, PrePrepare, Vote};
-pub use checkpoint::{Checkpoint, CheckpointId, PartId, StableProof, StatePart, StatePartRequest};
+pub use checkpoint::{
+    Checkpoint, CheckpointId, PartId, Rest, StableProof, StatePart, StatePartRequest, StateParts,
+};
 pub use hello::{
     Answer, BootId, Hello, HelloReply, Introduction, Question, Remembered, STARTS_MAX, Start,
     StartId,
@@ -71,7 +73,7 @@ pub enum Message {
     /// Asks for parts of the state at a checkpoint.
     FetchState(StatePartRequest),
     /// One part of the state; believed because of its digest.
-    StatePart(StatePart),
+    StateParts(StateParts),
     /// A replica asks to be let back in after it lost its memory, or another relays that; becomes
     /// part of a batch.
     Rejoin(Signed<Rejoin>),
@@ -171,7 +173,7 @@ impl Message {
             | Self::Batch(_)
             | Self::FetchPrePrepare(..)
             | Self::PrePrepareSeen(_) => Kind::Repair,
-            Self::FetchState(_) | Self::StatePart(_) => Kind::StateTransfer,
+            Self::FetchState(_) | Self::StateParts(_) => Kind::StateTransfer,
             Self::Rejoin(_) => Kind::Rejoin,
         }
     }

@@ -9,6 +9,7 @@ mod execute;
 mod held;
 mod new_view;
 mod normal;
+mod past;
 mod peer_starts;
 mod reads;
 mod recovery;
@@ -45,6 +46,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use evidence::EvidenceKey;
+use past::Past;
 use reads::WaitingReads;
 use rejoin::RejoinQueue;
 use rejoin_pace::RejoinPace;
@@ -100,6 +102,8 @@ pub struct Replica {
     batches: BTreeMap<Digest, Arc<Batch>>,
     /// The bytes of all of them.
     log_bytes: usize,
+    /// The last batches below h.
+    past: Past,
     /// The latest signed PRE-PREPARE seen for a number: what may convict its primary.
     signed_pre_prepares: BTreeMap<SeqNum, Signed<PrePrepare>>,
     /// PRE-PREPAREs of `view` that came before its NEW-VIEW was processed. At most as many as a
@@ -342,7 +346,7 @@ impl Replica {
             // The host answers FETCH and takes the parts of a state itself; the others were handled
             // above or never pass the door.
             Message::FetchState(_)
-            | Message::StatePart(_)
+            | Message::StateParts(_)
             | Message::Hello(_)
             | Message::HelloReply(_)
             | Message::Reply(_)

@@ -45,12 +45,10 @@ pub struct Host {
     snapshots: Snapshots,
     /// The last stable checkpoint.
     stable: (SeqNum, CheckpointId),
-    /// A fetch of state under way.
+    /// A fetch of state under way. It goes on to newer states until the core wants no more.
     fetch: Option<Fetch>,
     /// A fetched state that is not installed yet: it has to be a durable snapshot first.
     arrived: Option<(CheckpointState, CheckpointId)>,
-    /// What to fetch next, if the core still wants it when `arrived` is installed.
-    next_fetch: Option<(SeqNum, CheckpointId)>,
     server: StateServer,
     /// Why this replica stopped for good. Then it does nothing any more.
     halted: Option<HaltCause>,
@@ -171,7 +169,6 @@ impl Host {
             snapshots,
             fetch: None,
             arrived: None,
-            next_fetch: None,
             server: StateServer::default(),
             halted: None,
         };
@@ -240,7 +237,7 @@ impl Host {
 
     fn on_message(&mut self, now: Now, verified: Verified, effects: &mut Vec<Effect>) {
         let is_transfer =
-            matches!(verified.message(), Message::FetchState(_) | Message::StatePart(_));
+            matches!(verified.message(), Message::FetchState(_) | Message::StateParts(_));
         let (true, Sender::Replica(from)) = (is_transfer, verified.sender()) else {
             return self.step(now, Input::Message(verified), effects);
         };
@@ -261,15 +258,15 @@ impl Host {
         match message {
             Message::FetchState(request) => {
                 let retained = |seq| self.checkpoints.find(seq);
-                let parts = self.server.answer(now, from, request, retained)?;
-                effects.extend(parts.into_iter().map(|part| Effect::Send {
+                let answer = self.server.answer(now, from, request, retained)?;
+                effects.extend(answer.into_iter().map(|parts| Effect::Send {
                     to: Recipients::One(from),
-                    message: Arc::new(Message::StatePart(part)),
+                    message: Arc::new(Message::StateParts(parts)),
                 }));
                 Ok(())
             }
-            Message::StatePart(part) => {
-                self.fetch.as_mut().ok_or(Reject::Unsolicited)?.on_part(now, from, part)
+            Message::StateParts(parts) => {
+                self.fetch.as_mut().ok_or(Reject::Unsolicited)?.on_parts(now, from, parts)
             }
             _ => Err(Reject::Unsolicited),
         }
@@ -362,17 +359,13 @@ impl Host {
     }
 
     fn fetch_state(&mut self, target: (SeqNum, CheckpointId)) {
-        if self.arrived.is_some() {
-            self.next_fetch = Some(target);
-        } else if let Some(fetch) = &mut self.fetch {
-            fetch.retarget(target);
-        } else {
-            let own = self.id;
-            let peers = self.config.replica_ids().filter(|id| *id != own);
-            let parts_max = self.config.parameters.state_parts_per_request_max;
-            self.fetch =
-                Some(Fetch::new(target, self.executor.checkpoint().tree, peers, parts_max));
+        if let Some(fetch) = &mut self.fetch {
+            return fetch.aim(target);
         }
+        let own = self.id;
+        let peers = self.config.replica_ids().filter(|id| *id != own);
+        let parts_max = self.config.parameters.state_parts_per_request_max;
+        self.fetch = Some(Fetch::new(target, self.executor.checkpoint().tree, peers, parts_max));
     }
 
     /// What may be due after any input, whatever it was.
@@ -390,23 +383,25 @@ impl Host {
 
     fn advance_fetch(&mut self, now: Time, effects: &mut Vec<Effect>) {
         if let Some(fetch) = &mut self.fetch {
+            // What is finished while the state before it is being written is only a step towards
+            // the next one.
+            let finished = if self.arrived.is_none() { fetch.take_finished() } else { None };
+            let (seq, id) = fetch.target();
+            if let Some(tree) = finished {
+                match self.executor.check(tree) {
+                    Ok(state) if state.seq() == seq && state.id() == id => {
+                        self.arrived = Some((state, id));
+                    }
+                    Ok(_) | Err(_) => return self.halt(HaltCause::NoState { seq }, effects),
+                }
+            } else if fetch.is_hopeless() {
+                return self.halt(HaltCause::NoState { seq }, effects);
+            }
             let requests = fetch.ask(now).into_iter();
             effects.extend(requests.map(|(to, message)| Effect::Send {
                 to: Recipients::One(to),
                 message: Arc::new(message),
             }));
-            let (seq, id) = fetch.target();
-            if let Some(tree) = fetch.finish() {
-                self.fetch = None;
-                match self.executor.check(tree) {
-                    Ok(state) if state.seq() == seq && state.id() == id => {
-                        self.arrived = Some((state, id));
-                    }
-                    Ok(_) | Err(_) => self.halt(HaltCause::NoState { seq }, effects),
-                }
-            } else if fetch.is_hopeless() {
-                self.halt(HaltCause::NoState { seq }, effects);
-            }
         }
         if let Some((state, _)) = &self.arrived
             && self.snapshots.try_start(state.seq(), now)
@@ -443,11 +438,8 @@ impl Host {
         self.checkpoints.insert(state, id);
         let state = self.executor.mirror();
         self.step(now, Input::StateInstalled { seq, id, state }, effects);
-        if let Some(target) = self.next_fetch.take()
-            && self.fetch.is_none()
-            && self.core.status().fetching == Some(target.0)
-        {
-            self.fetch_state(target);
+        if self.core.status().fetching.is_none() {
+            self.fetch = None;
         }
         if self.halted.is_none()
             && let Some(base) = snapshots::base(&self.core)

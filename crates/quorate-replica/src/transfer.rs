@@ -5,7 +5,12 @@
 //! during which the others are asked, and none of it costs more than one request's worth of bytes.
 //! What is to be fetched, and from which digest down, is the core's decision; see
 //! [`pbft::Output::FetchState`].
+//!
+//! Under load the others have a newer checkpoint several times a second. They keep the one that is
+//! being fetched for whoever fetches it (see [`server`]), so the fetch goes on with it to its end,
+//! and turns to a newer one only then, or when nobody serves it any more [CU3].
 
+mod peer;
 mod server;
 
 pub(crate) use server::StateServer;
@@ -14,51 +19,34 @@ use crate::tree::Tree;
 use crate::tree::assembler::{Assembler, BadPart};
 use crate::tree::part::PartId as TreePartId;
 use borsh::BorshDeserialize;
-use pbft::message::{CheckpointId, Message, PartId, StatePart, StatePartRequest};
+use pbft::message::{CheckpointId, Message, PartId, Rest, StatePart, StatePartRequest, StateParts};
 use pbft::{Digest, Reject, ReplicaId, SeqNum, Time};
+use peer::Peer;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long a peer has to answer a request in full. What it has not sent by then is asked of
-/// others, so a peer that drips parts holds nothing up.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How long a peer rests that does not have the checkpoint (yet, or any more).
-const LACKING_REST: Duration = Duration::from_millis(250);
-
-/// The first rest of a peer that was silent or wrong; it doubles with every further one.
-const FIRST_REST: Duration = Duration::from_millis(500);
-
-/// No rest is longer.
-const REST_MAX: Duration = Duration::from_secs(16);
+/// How long a checkpoint is fetched of which nothing comes, once there is a newer one.
+const STANDSTILL_MAX: Duration = Duration::from_secs(2);
 
 /// A fetch under way.
 #[derive(Debug)]
 pub(crate) struct Fetch {
     target: (SeqNum, CheckpointId),
+    /// The latest checkpoint that could be fetched instead.
+    newer: Option<(SeqNum, CheckpointId)>,
     assembler: Assembler,
+    /// Whether the state was handed over.
+    is_taken: bool,
     peers: BTreeMap<ReplicaId, Peer>,
-    /// The parts asked for and not answered, and whom they were asked of. **Invariant:** a peer
-    /// has parts here exactly while it has a deadline.
-    in_flight: BTreeMap<PartId, ReplicaId>,
+    /// The parts asked for and not answered, and whom they were asked of. Those of a target that
+    /// was given up stay here until they are answered or overdue. **Invariant:** a peer has parts
+    /// here only while it has a deadline.
+    in_flight: BTreeMap<TreePartId, ReplicaId>,
     parts_per_request_max: usize,
+    /// When the target was chosen, or the last part came.
+    moved: Option<Time>,
     parts_fetched: u64,
     bytes_fetched: u64,
-}
-
-/// What is known of a peer as a source.
-#[derive(Debug, Default)]
-struct Peer {
-    /// When what it was asked for is asked of others.
-    deadline: Option<Time>,
-    /// Whether it sent anything of what it was asked for last.
-    has_answered: bool,
-    /// It is not asked before this; `None` if it does not rest.
-    rests_until: Option<Time>,
-    /// How often in a row it let a deadline pass.
-    timeouts: u32,
-    /// How many wrong parts it sent.
-    wrong_parts: u32,
 }
 
 /// How far a fetch has come.
@@ -85,26 +73,23 @@ impl Fetch {
     ) -> Self {
         Self {
             target,
+            newer: None,
             assembler: Assembler::new(target.1.state_root, base),
+            is_taken: false,
             peers: peers.map(|peer| (peer, Peer::default())).collect(),
             in_flight: BTreeMap::new(),
             parts_per_request_max,
+            moved: None,
             parts_fetched: 0,
             bytes_fetched: 0,
         }
     }
 
-    /// Aims at another checkpoint; what was fetched and is the same there is kept. A peer that
-    /// lacked the old one is asked again, one that sent wrong parts keeps its record.
-    pub(crate) fn retarget(&mut self, target: (SeqNum, CheckpointId)) {
-        self.target = target;
-        self.assembler.retarget(target.1.state_root);
-        self.in_flight.clear();
-        for peer in self.peers.values_mut() {
-            peer.deadline = None;
-            if peer.wrong_parts == 0 {
-                peer.rests_until = None;
-            }
+    /// There is a newer checkpoint, which is fetched when the present one is whole, or cannot be
+    /// had any more [CU3].
+    pub(crate) fn aim(&mut self, newer: (SeqNum, CheckpointId)) {
+        if newer.0 > self.target.0 {
+            self.newer = Some(newer);
         }
     }
 
@@ -113,14 +98,18 @@ impl Fetch {
         self.target
     }
 
-    /// The state, once it is whole.
-    pub(crate) fn finish(&self) -> Option<Tree> {
-        self.assembler.finish()
+    /// The state, once it is whole; once.
+    pub(crate) fn take_finished(&mut self) -> Option<Tree> {
+        let tree = self.assembler.finish().filter(|_| !self.is_taken)?;
+        self.is_taken = true;
+        Some(tree)
     }
 
     /// Whether the target turned out to be the digest of nothing that can be a state.
     pub(crate) fn is_hopeless(&self) -> bool {
-        self.in_flight.is_empty() && self.finish().is_none() && self.assembler.wanted(1).is_empty()
+        self.in_flight.is_empty()
+            && self.assembler.missing().next().is_none()
+            && !self.assembler.is_finished()
     }
 
     pub(crate) fn progress(&self) -> FetchProgress {
@@ -134,129 +123,153 @@ impl Fetch {
 
     /// When [`ask`](Self::ask) is due again at the latest.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
-        self.peers.values().filter_map(|peer| peer.deadline.or(peer.rests_until)).min()
+        let standstill = self.moved.filter(|_| self.newer.is_some());
+        let standstill = standstill.map(|moved| moved.after(STANDSTILL_MAX));
+        self.peers.values().filter_map(Peer::next_deadline).chain(standstill).min()
     }
 
-    /// Gives up on overdue answers, and asks every peer that is free for parts nobody was asked
-    /// for yet.
+    /// Gives up on overdue answers, turns to the newer checkpoint if it is time, and asks every
+    /// peer that is free for parts nobody was asked for yet. Those for whom there are none, and those
+    /// who may not have the checkpoint, are asked to keep it.
     pub(crate) fn ask(&mut self, now: Time) -> Vec<(ReplicaId, Message)> {
         self.expire(now);
-        self.wake(now);
+        if self.newer.is_some() && (self.assembler.is_finished() || self.is_given_up(now)) {
+            self.turn_to_newer(now);
+        }
+        self.moved.get_or_insert(now);
+        if self.assembler.is_finished() {
+            return Vec::new();
+        }
+        let free = self.free_peers();
+        let (sources, others): (Vec<_>, Vec<_>) =
+            free.into_iter().partition(|id| self.is_source(*id));
+        let unasked = self.unasked_parts(sources.len());
+        let share = unasked.len().div_ceil(sources.len().max(1)).max(1);
+        let mut shares = unasked.chunks(share).map(<[_]>::to_vec);
+        let of_sources = sources.into_iter().map(|id| (id, shares.next().unwrap_or_default()));
+        let asked: Vec<_> = of_sources.chain(others.into_iter().map(|id| (id, vec![]))).collect();
         let mut requests = Vec::new();
-        for peer in self.free_peers() {
-            let parts = self.unasked_parts();
-            if parts.is_empty() {
-                break;
+        for (id, parts) in asked {
+            let Some(peer) = self.peers.get_mut(&id) else { continue };
+            if parts.is_empty() && peer.holds == Some(true) {
+                continue;
             }
-            self.in_flight.extend(parts.iter().map(|part| (part.clone(), peer)));
-            if let Some(peer) = self.peers.get_mut(&peer) {
-                peer.deadline = Some(now.after(ANSWER_TIMEOUT));
-                peer.has_answered = false;
-            }
+            peer.ask(now, self.target.0, parts.len());
             let (seq, CheckpointId { state_root, .. }) = self.target;
-            let request = StatePartRequest { seq, state_root, parts };
-            requests.push((peer, Message::FetchState(request)));
+            let names = parts.iter().map(wire_part_id).collect();
+            let request = StatePartRequest { seq, state_root, parts: names };
+            requests.push((id, Message::FetchState(request)));
+            self.in_flight.extend(parts.into_iter().map(|part| (part, id)));
         }
         requests
     }
 
-    /// Takes a part that a peer sent, or its word that there is nothing more to come: that it
-    /// does not have the checkpoint, or has sent as much as it sends at once.
+    /// Takes parts that a peer sent, or its word why there are none.
     ///
     /// # Errors
-    /// If it was not asked of this peer, or is wrong.
-    pub(crate) fn on_part(
+    /// If one was not asked of this peer, or is wrong; those before it are taken.
+    pub(crate) fn on_parts(
         &mut self,
         now: Time,
         from: ReplicaId,
-        part: StatePart,
+        message: StateParts,
     ) -> Result<(), Reject> {
-        if self.in_flight.get(&part.part) != Some(&from) {
+        let peer = self.peers.get(&from).ok_or(Reject::Unsolicited)?;
+        let is_awaited = peer.awaits(message.seq);
+        if !is_awaited && message.parts.is_empty() {
             return Err(Reject::Unsolicited);
         }
-        let Some(peer) = self.peers.get_mut(&from) else {
-            return Err(Reject::Unsolicited);
-        };
-        let Some(content) = part.content else {
-            if !peer.has_answered {
-                peer.rests_until = Some(now.after(LACKING_REST));
-            }
-            self.release(from);
-            return Ok(());
-        };
-        let accepted = tree_part_id(&part.part)
-            .map_or(Err(BadPart::NotWanted), |id| self.assembler.accept(&id, &content));
-        if accepted == Err(BadPart::WrongDigest) {
-            peer.wrong_parts += 1;
-            peer.rests_until = Some(now.after(rest(peer.wrong_parts)));
-            self.release(from);
-            return Err(Reject::WrongDigest);
+        for part in message.parts {
+            self.on_part(now, from, part)?;
         }
-        peer.has_answered = true;
-        peer.timeouts = 0;
-        self.parts_fetched += 1;
-        self.bytes_fetched += content.len() as u64;
-        self.in_flight.remove(&part.part);
-        if !self.in_flight.values().any(|peer| *peer == from) {
-            peer.deadline = None;
+        if let Some(peer) = self.peers.get_mut(&from).filter(|_| is_awaited)
+            && message.rest != Rest::Follows
+        {
+            peer.on_end(now, message.rest);
+            self.in_flight.retain(|_, asked| *asked != from);
         }
         Ok(())
     }
 
+    fn on_part(&mut self, now: Time, from: ReplicaId, part: StatePart) -> Result<(), Reject> {
+        let asked = tree_part_id(&part.part).filter(|id| self.in_flight.get(id) == Some(&from));
+        let (Some(id), Some(peer)) = (asked, self.peers.get_mut(&from)) else {
+            return Err(Reject::Unsolicited);
+        };
+        let accepted = match self.assembler.accept(&id, &part.content) {
+            Err(BadPart::NotWanted) => self.assembler.keep(&id, &part.content),
+            accepted => accepted,
+        };
+        if accepted == Err(BadPart::WrongDigest) {
+            peer.on_wrong_part(now);
+            self.in_flight.retain(|_, asked| *asked != from);
+            return Err(Reject::WrongDigest);
+        }
+        peer.on_part();
+        self.in_flight.remove(&id);
+        self.moved = Some(now);
+        self.parts_fetched += 1;
+        self.bytes_fetched += part.content.len() as u64;
+        Ok(())
+    }
+
+    /// Lets others be asked for what is overdue.
     fn expire(&mut self, now: Time) {
-        let is_overdue = |peer: &Peer| peer.deadline.is_some_and(|deadline| deadline <= now);
-        let overdue = self.peers.iter().filter(|(_, peer)| is_overdue(peer));
-        for id in overdue.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.release(id);
-            if let Some(peer) = self.peers.get_mut(&id) {
-                peer.timeouts += 1;
-                peer.rests_until = Some(now.after(rest(peer.timeouts)));
+        for (id, peer) in &mut self.peers {
+            if peer.expire(now) {
+                self.in_flight.retain(|_, asked| asked != id);
             }
         }
     }
 
-    fn wake(&mut self, now: Time) {
-        for peer in self.peers.values_mut() {
-            peer.rests_until = peer.rests_until.filter(|until| *until > now);
-        }
+    /// Whether the checkpoint can hardly be had any more: so many say that they do not have it that
+    /// the rest may all be faulty, or nothing came for a while.
+    fn is_given_up(&self, now: Time) -> bool {
+        let lacking = self.peers.values().filter(|peer| peer.holds == Some(false)).count();
+        let faulty_max = self.peers.len() / 3;
+        lacking >= (self.peers.len() - faulty_max).max(1)
+            || self.moved.is_some_and(|moved| now.since(moved) >= STANDSTILL_MAX)
     }
 
-    /// Lets others be asked for what was asked of this peer.
-    fn release(&mut self, peer: ReplicaId) {
-        self.in_flight.retain(|_, asked| *asked != peer);
-        if let Some(peer) = self.peers.get_mut(&peer) {
-            peer.deadline = None;
-        }
+    /// What was fetched and is the same in the newer checkpoint is kept. A peer that lacked the old
+    /// one is asked again, one that sent wrong parts keeps its record.
+    fn turn_to_newer(&mut self, now: Time) {
+        let Some(newer) = self.newer.take() else { return };
+        self.target = newer;
+        self.is_taken = false;
+        self.moved = Some(now);
+        self.assembler.retarget(newer.1.state_root);
+        self.peers.values_mut().for_each(Peer::on_new_target);
     }
 
     /// Those to ask, the most promising first. Who sent a wrong part is asked only while everybody
     /// with fewer of them rests.
     fn free_peers(&self) -> Vec<ReplicaId> {
-        let awake = |peer: &&Peer| peer.rests_until.is_none();
-        let fewest_wrong = self.peers.values().filter(awake).map(|peer| peer.wrong_parts).min();
-        let mut free: Vec<_> = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| awake(peer) && peer.deadline.is_none())
-            .filter(|(_, peer)| Some(peer.wrong_parts) == fewest_wrong)
+        let awake = || self.peers.iter().filter(|(_, peer)| !peer.rests());
+        let fewest_wrong = awake().map(|(_, peer)| peer.wrong_parts).min();
+        let mut free: Vec<_> = awake()
+            .filter(|(_, peer)| !peer.is_asked() && Some(peer.wrong_parts) == fewest_wrong)
             .collect();
         free.sort_by_key(|(id, peer)| (peer.timeouts, **id));
         free.into_iter().map(|(id, _)| *id).collect()
     }
 
-    /// The next missing parts that nobody was asked for, as many as go into a request.
-    fn unasked_parts(&self) -> Vec<PartId> {
-        let missing = self.assembler.wanted(self.in_flight.len() + self.parts_per_request_max);
-        let missing = missing.iter().map(wire_part_id);
-        let unasked = missing.filter(|part| !self.in_flight.contains_key(part));
-        unasked.take(self.parts_per_request_max).collect()
+    /// Whether a peer is asked for parts: it said that it has the checkpoint, or nobody has said so
+    /// and it did not deny it. What one is asked for who does not answer comes late.
+    fn is_source(&self, id: ReplicaId) -> bool {
+        let holds = self.peers.get(&id).and_then(|peer| peer.holds);
+        let is_known = self.peers.values().any(|peer| peer.holds == Some(true));
+        holds.unwrap_or(!is_known)
     }
-}
 
-/// The rest after so many failures, doubling.
-fn rest(failures: u32) -> Duration {
-    let factor = 2_u32.saturating_pow(failures.saturating_sub(1));
-    FIRST_REST.saturating_mul(factor).min(REST_MAX)
+    /// The next missing parts that nobody was asked for, as many as go into so many requests.
+    fn unasked_parts(&self, requests: usize) -> Vec<TreePartId> {
+        if requests == 0 {
+            return Vec::new();
+        }
+        let unasked = self.assembler.missing().filter(|part| !self.in_flight.contains_key(part));
+        unasked.take(requests * self.parts_per_request_max).collect()
+    }
 }
 
 /// A part's name as it travels: the tree's own encoding, its digest in a field of its own.

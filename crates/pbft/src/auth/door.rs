@@ -205,7 +205,7 @@ impl Door<'_> {
                 let too_many = request.parts.len() > limit;
                 if too_many { Err(Reject::OverLimit) } else { Ok(()) }
             }
-            Message::StatePart(_) => Ok(()),
+            Message::StateParts(_) => Ok(()),
             Message::Rejoin(rejoin) => self.check_rejoin(rejoin),
         }
     }

@@ -49,7 +49,8 @@ pub struct PartId {
     pub digest: Digest,
 }
 
-/// Asks for parts of the state at the checkpoint `seq`.
+/// Asks for parts of the state at the checkpoint `seq`, and that the checkpoint be kept meanwhile;
+/// without parts it asks for that alone.
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub struct StatePartRequest {
     /// The checkpoint the asking replica is fetching.
@@ -60,13 +61,38 @@ pub struct StatePartRequest {
     pub parts: Vec<PartId>,
 }
 
-/// One part of the state, or the word that the sender no longer has that checkpoint.
+/// Parts of the state in answer to a request, or the reason why there are none.
+#[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub struct StateParts {
+    /// The checkpoint that was asked for.
+    pub seq: SeqNum,
+    /// Some of the parts that were asked for.
+    pub parts: Vec<StatePart>,
+    /// What comes after them.
+    pub rest: Rest,
+}
+
+/// One part of the state.
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub struct StatePart {
-    /// The checkpoint it belongs to.
-    pub seq: SeqNum,
     /// Which part.
     pub part: PartId,
-    /// Its content; `None` if the sender does not have it.
-    pub content: Option<Vec<u8>>,
+    /// Its content.
+    pub content: Vec<u8>,
+}
+
+/// What comes after the parts in a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub enum Rest {
+    /// Another message with parts.
+    Follows,
+    /// Nothing: what is missing of the answer is to be asked for again.
+    Nothing,
+    /// Nothing, because the sender does not have the checkpoint, or no longer.
+    NotHeld,
+    /// Nothing, because the sender has sent as much as it sends in a while.
+    Later {
+        /// When to ask again, in microseconds from now.
+        micros: u64,
+    },
 }

@@ -5,13 +5,17 @@ use super::{Replica, Step};
 use crate::auth::Signed;
 use crate::event::Event;
 use crate::fault::{HaltReason, Reject};
-use crate::message::{Checkpoint, CheckpointId, Message, StableProof};
+use crate::message::{Batch, Checkpoint, CheckpointId, Message, StableProof};
 use crate::output::Output;
 use crate::record::Record;
+use crate::slot::Slot;
 use crate::{Digest, SeqNum};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+
+/// The batches kept for others take this part of what the log may.
+const PAST_SHARE: usize = 4;
 
 impl Replica {
     /// The host took the checkpoint: sign it, make the signature durable, tell all [CP1].
@@ -205,11 +209,14 @@ impl Replica {
         self.consider_return(step);
     }
 
-    /// Drops everything at or below a number that a checkpoint covers.
+    /// Drops everything at or below a number that a checkpoint covers, but for the batches that
+    /// others may lack.
     pub(super) fn forget_up_to(&mut self, seq: SeqNum, id: CheckpointId) {
         self.low_water_mark = seq;
         let first_kept = seq.next();
-        self.slots = self.slots.split_off(&first_kept);
+        let later = self.slots.split_off(&first_kept);
+        let covered = core::mem::replace(&mut self.slots, later);
+        self.keep_for_laggards(covered);
         self.prepared = self.prepared.split_off(&first_kept);
         self.pre_prepared = self.pre_prepared.split_off(&first_kept);
         self.signed_pre_prepares = self.signed_pre_prepares.split_off(&first_kept);
@@ -221,6 +228,19 @@ impl Replica {
         self.proofs_ahead = self.proofs_ahead.split_off(&first_kept);
         self.last_assigned = self.last_assigned.max(seq);
         self.forget_unused_batches();
+    }
+
+    /// Keeps what was executed of the log that a stable checkpoint covers [CU4].
+    fn keep_for_laggards(&mut self, covered: BTreeMap<SeqNum, Slot>) {
+        let parameters = &self.config.parameters;
+        let limits = (parameters.log_window, parameters.log_bytes_max / PAST_SHARE);
+        for (seq, slot) in covered.range(..=self.last_executed) {
+            let Some(digest) = slot.committed else { continue };
+            let batch = self.batches.get(&digest).map(Arc::clone);
+            if batch.is_some() || digest == Batch::NULL {
+                self.past.keep(*seq, digest, batch, limits);
+            }
+        }
     }
 
     /// A batch is kept as long as the log, P, Q or a replay refers to it.

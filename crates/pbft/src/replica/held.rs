@@ -20,6 +20,10 @@ pub struct Held {
     pub batches: usize,
     /// The bytes of their requests.
     pub batch_bytes: usize,
+    /// Numbers below the low water mark whose batches are kept for others.
+    pub past: usize,
+    /// The bytes of the requests in those batches.
+    pub past_bytes: usize,
     /// Requests that wait to be executed.
     pub waiting_requests: usize,
     /// Their bytes.
@@ -51,6 +55,8 @@ impl Replica {
             signed_pre_prepares: self.signed_pre_prepares.len(),
             batches: self.batches.len(),
             batch_bytes: self.log_bytes,
+            past: self.past.len(),
+            past_bytes: self.past.byte_count(),
             waiting_requests: self.requests.len(),
             waiting_bytes: self.requests.byte_count(),
             view_changes: self.view_changes.len() + self.later_view_changes.len(),

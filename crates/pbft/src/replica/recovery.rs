@@ -3,6 +3,7 @@
 //! from P and Q [RS1].
 
 use super::admission::Admission;
+use super::past::Past;
 use super::peer_starts::PeerStarts;
 use super::reads::WaitingReads;
 use super::rejoin::{Amnesia, RejoinQueue};
@@ -130,6 +131,7 @@ impl Replica {
             own_signed: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
             proofs_ahead: BTreeMap::new(),
+            past: Past::default(),
             transfer: None,
             behind_since: None,
             catching_up_since: None,

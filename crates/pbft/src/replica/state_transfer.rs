@@ -8,7 +8,7 @@ use crate::input::StateMirror;
 use crate::message::{CheckpointId, StableProof};
 use crate::output::Output;
 use crate::record::Record;
-use crate::{ClientId, SeqNum, Time};
+use crate::{ClientId, SeqNum};
 use alloc::vec::Vec;
 
 /// So many proofs of stable checkpoints beyond the window are kept: those of the states that may
@@ -18,10 +18,8 @@ const PROOFS_AHEAD_MAX: usize = 8;
 /// A fetch of state under way.
 #[derive(Clone, Debug)]
 pub(super) struct Transfer {
-    /// The checkpoint being fetched.
+    /// The latest checkpoint that the host was asked for. It may first fetch an earlier one [CU3].
     pub(super) seq: SeqNum,
-    /// When it last chose what to fetch.
-    aimed: Time,
 }
 
 impl Replica {
@@ -63,12 +61,8 @@ impl Replica {
         };
         self.catching_up_since.get_or_insert(now);
         let patience = self.config.parameters.state_transfer_patience;
-        if let Some(transfer) = &self.transfer {
-            let aimed_at_newer = seq > transfer.seq && now.since(transfer.aimed) >= 4 * patience;
-            if aimed_at_newer {
-                self.fetch_state(step, seq, id);
-            }
-            return;
+        if self.transfer.is_some() {
+            return self.fetch_state(step, seq, id);
         }
         let since = *self.behind_since.get_or_insert(now);
         if seq > self.high_water_mark() || now.since(since) >= patience {
@@ -85,7 +79,7 @@ impl Replica {
         }
         self.catching_up_since.get_or_insert(now);
         self.roll_back(step);
-        self.transfer = Some(Transfer { seq, aimed: now });
+        self.transfer = Some(Transfer { seq });
         step.event(Event::StateTransferStarted { seq });
         step.outputs.push(Output::FetchState { seq, id });
     }
@@ -139,5 +133,6 @@ impl Replica {
         self.hasten_status(step.now.monotonic);
         self.answer_waiting_reads(step);
         self.try_execute(step);
+        self.consider_transfer(step);
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{Replica, Step};
 use crate::fault::Reject;
-use crate::message::{Committed, Message, SlotSet, Status, Vote};
+use crate::message::{Batch, Committed, Message, SlotSet, Status, Vote};
 use crate::{Digest, Position, ReplicaId, SeqNum, Time};
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -213,14 +213,22 @@ impl Replica {
         }
     }
 
-    /// For every number the peer has not executed: that it is committed, or the votes and the
+    /// For every number the peer has not executed, those below h included as far as they are kept
+    /// [CU4]: that it is committed, or the votes and the
     /// PRE-PREPARE of the current view, or one's COMMIT of another one, from whoever holds it.
     fn send_slots(&mut self, step: &mut Step<'_>, to: ReplicaId, status: &Status) {
         let window = self.config.parameters.log_window;
         let first = status.last_executed.next();
         let last = status.last_executed.plus(window);
+        let past: Vec<_> = self.past.digests(first..=last).take(SLOTS_PER_ANSWER_MAX).collect();
         let held = self.slots.range(first..=last).map(|(seq, _)| *seq);
-        let numbers: Vec<SeqNum> = held.take(SLOTS_PER_ANSWER_MAX).collect();
+        let numbers: Vec<SeqNum> = held.take(SLOTS_PER_ANSWER_MAX - past.len()).collect();
+        for (seq, digest) in past {
+            let offset = seq.get() - status.last_executed.get() - 1;
+            if !status.committed.contains(offset) {
+                step.send(to, Message::Committed(Committed { seq, digest }), self.position);
+            }
+        }
         let same_view = status.view == self.view && status.active && self.active;
         for seq in numbers {
             let offset = seq.get() - status.last_executed.get() - 1;
@@ -298,14 +306,14 @@ impl Replica {
         from: ReplicaId,
         digest: Digest,
     ) -> Result<(), Reject> {
-        if !self.batches.contains_key(&digest) {
+        if self.batch_for_others(digest).is_none() {
             return Err(Reject::Unsolicited);
         }
         if self.send_batch(step, from, digest) { Ok(()) } else { Err(Reject::TooOften) }
     }
 
     fn send_batch(&mut self, step: &mut Step<'_>, to: ReplicaId, digest: Digest) -> bool {
-        let Some(batch) = self.batches.get(&digest).map(Arc::clone) else {
+        let Some(batch) = self.batch_for_others(digest).map(Arc::clone) else {
             return false;
         };
         let bytes = batch.byte_count();
@@ -314,6 +322,11 @@ impl Replica {
             step.send(to, Message::Batch(batch), Position::ZERO);
         }
         allowed
+    }
+
+    /// The body of a batch of the log, or of one that the log has no more [CU4].
+    fn batch_for_others(&self, digest: Digest) -> Option<&Arc<Batch>> {
+        self.batches.get(&digest).or_else(|| self.past.batch(digest))
     }
 
     /// Asks all for a body at once; STATUS asks again until it comes.

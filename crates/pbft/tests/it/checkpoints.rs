@@ -188,6 +188,44 @@ fn replica_beyond_the_window_fetches_state_at_once() {
     assert_eq!(cluster.status(3).stable_checkpoint.0, seq(24));
 }
 
+/// [CU4] The others have two more stable checkpoints when a state is here at last. What was executed
+/// between is had from them, and no other state is fetched.
+#[test]
+fn state_that_the_others_have_left_behind_is_gone_on_from() {
+    let mut cluster = Cluster::new(4);
+    fill_to(&mut cluster, 24, within(&[0, 1, 2]));
+    let id = cluster.status(0).stable_checkpoint.1;
+    fill_to(&mut cluster, 32, within(&[0, 1, 2]));
+    assert_eq!(stable(&cluster, 0), 32);
+    let proof = stable_proof(&cluster, 24, id);
+    cluster.inject(0, 3, proof);
+    assert_eq!(cluster.status(3).last_executed, seq(24));
+    cluster.run(Duration::from_millis(250));
+    assert_eq!(cluster.status(3).last_executed, seq(32));
+    let fetched = |(r, e): &&(u32, Event)| *r == 3 && matches!(e, Event::StateTransferred { .. });
+    assert_eq!(cluster.events.iter().filter(fetched).count(), 1);
+    cluster.assert_agreement();
+}
+
+/// [CU3] While a state is fetched, the host is told of each newer one that could be fetched instead.
+#[test]
+fn newer_states_are_asked_for_while_one_is_fetched() {
+    let mut cluster = Cluster::new(4);
+    cluster.withhold_state();
+    let mut ids = Vec::new();
+    for n in [24, 28, 32] {
+        fill_to(&mut cluster, n, within(&[0, 1, 2]));
+        ids.push((n, cluster.status(0).stable_checkpoint.1));
+    }
+    for (n, id) in ids {
+        let proof = stable_proof(&cluster, n, id);
+        cluster.inject(0, 3, proof);
+        assert_eq!(cluster.status(3).fetching, Some(seq(n)));
+    }
+    let begun = |(r, e): &&(u32, Event)| *r == 3 && matches!(e, Event::StateTransferStarted { .. });
+    assert_eq!(cluster.events.iter().filter(begun).count(), 3);
+}
+
 /// [CP3] A proof of stability has the CHECKPOINTs of a quorum, all for the same state.
 #[test]
 fn proof_of_stability_is_checked_at_the_door() {

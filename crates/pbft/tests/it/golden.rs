@@ -6,8 +6,9 @@ use crate::cluster::{client_key, config_with, replica_key};
 use pbft::message::{
     Answer, Batch, Certainty, Checkpoint, CheckpointId, Committed, Hello, HelloReply, Introduction,
     NewView, NewViewProof, Operation, Outcome, PartId, PrePrepare, PreparedEntry, Question, Read,
-    ReadReply, Rejoin, Remembered, Reply, ReplyBody, Request, RequestBody, ServiceId, SignedBody,
-    SlotSet, StableProof, Start, StartId, StatePart, StatePartRequest, Status, ViewChange, Vote,
+    ReadReply, Rejoin, Remembered, Reply, ReplyBody, Request, RequestBody, Rest, ServiceId,
+    SignedBody, SlotSet, StableProof, Start, StartId, StatePart, StatePartRequest, StateParts,
+    Status, ViewChange, Vote,
 };
 use pbft::{
     ClientId, Config, Digest, Epoch, Evidence, Incarnation, Message, Parameters, Reading, Record,
@@ -189,7 +190,8 @@ fn messages() -> Vec<(&'static str, Message)> {
     let full = |outcome| ReplyBody::Full(outcome);
     let part_request =
         StatePartRequest { seq: SeqNum::new(8), state_root: digest(0xc0), parts: vec![part()] };
-    let state_part = |content| StatePart { seq: SeqNum::new(8), part: part(), content };
+    let state_parts = |parts, rest| StateParts { seq: SeqNum::new(8), parts, rest };
+    let state_part = StatePart { part: part(), content: b"content".to_vec() };
     let hello_reply = |answer| HelloReply { boot_id: [0xb0; 16], answer };
     let remembered = Remembered {
         incarnation: Incarnation::new(6),
@@ -236,8 +238,13 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("FETCH-PRE-PREPARE", Message::FetchPrePrepare(View::new(5), SeqNum::new(9))),
         ("PRE-PREPARE-SEEN", Message::PrePrepareSeen(sign(1, pre_prepare(5)))),
         ("FETCH-STATE", Message::FetchState(part_request)),
-        ("STATE-PART", Message::StatePart(state_part(Some(b"content".to_vec())))),
-        ("STATE-PART, not held", Message::StatePart(state_part(None))),
+        ("STATE-PARTS", Message::StateParts(state_parts(vec![state_part], Rest::Follows))),
+        ("STATE-PARTS, no more", Message::StateParts(state_parts(vec![], Rest::Nothing))),
+        ("STATE-PARTS, not held", Message::StateParts(state_parts(vec![], Rest::NotHeld))),
+        (
+            "STATE-PARTS, later",
+            Message::StateParts(state_parts(vec![], Rest::Later { micros: 258 })),
+        ),
         ("REJOIN", Message::Rejoin(rejoin())),
         ("STABLE", Message::Stable(stable_proof())),
         ("READ", Message::Read(read())),
@@ -511,7 +518,10 @@ fn bytes_follow_the_documented_tables() {
     assert_eq!(pinned("STATUS"), status.u64(4).u32(1).digest(0xd1).0);
     let fetch = ByTheBook::message(16).u64(8).digest(0xc0).u32(1).bytes(b"path").digest(0xd2).0;
     assert_eq!(pinned("FETCH-STATE"), fetch);
-    let part = || ByTheBook::message(17).u64(8).bytes(b"path").digest(0xd2);
-    assert_eq!(pinned("STATE-PART"), part().u8(1).bytes(b"content").0);
-    assert_eq!(pinned("STATE-PART, not held"), part().u8(0).0);
+    let parts = |count: u32| ByTheBook::message(17).u64(8).u32(count);
+    let part = parts(1).bytes(b"path").digest(0xd2).bytes(b"content");
+    assert_eq!(pinned("STATE-PARTS"), part.u8(0).0);
+    assert_eq!(pinned("STATE-PARTS, no more"), parts(0).u8(1).0);
+    assert_eq!(pinned("STATE-PARTS, not held"), parts(0).u8(2).0);
+    assert_eq!(pinned("STATE-PARTS, later"), parts(0).u8(3).u64(258).0);
 }

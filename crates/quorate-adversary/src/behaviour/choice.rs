@@ -257,7 +257,7 @@ choice! {
         /// FETCH-STATE: the number.
         FetchStateSeq = "fetch_state.seq",
         /// STATE-PART: the number.
-        StatePartSeq = "state_part.seq",
+        StatePartsSeq = "state_parts.seq",
     }
 }
 

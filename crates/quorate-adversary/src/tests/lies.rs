@@ -2,8 +2,8 @@
 
 use super::*;
 use pbft::message::{
-    Checkpoint, CheckpointId, NewView, NewViewProof, PartId, PreparedEntry, StatePart, Status,
-    ViewChange,
+    Checkpoint, CheckpointId, NewView, NewViewProof, PartId, PreparedEntry, Rest, StatePart,
+    StateParts, Status, ViewChange,
 };
 use pbft::{Reject, wire};
 
@@ -170,15 +170,16 @@ fn garbage_stands_beside_the_message_and_is_the_same_with_the_same_seed() {
 fn parts_of_the_state_are_wrong_in_four_ways() {
     let part = |number: u8| {
         let part = PartId { path: vec![number], digest: Digest::default() };
-        StatePart { seq: SeqNum::new(128), part, content: Some(vec![number; 9]) }
+        let parts = vec![StatePart { part, content: vec![number; 9] }];
+        StateParts { seq: SeqNum::new(128), parts, rest: Rest::Nothing }
     };
     let contents = |lie: StateLie, number: u8, adversary: &mut Adversary| {
-        let sendings = adversary.on_send(replica(1), Message::StatePart(part(number)));
-        let content = |sending| match message(sending) {
-            Message::StatePart(lie) => lie.content.unwrap(),
+        let sendings = adversary.on_send(replica(1), Message::StateParts(part(number)));
+        let contents = |sending| match message(sending) {
+            Message::StateParts(lie) => lie.parts.into_iter().map(|part| part.content),
             _ => panic!("another kind than {lie:?}"),
         };
-        sendings.into_iter().map(content).collect::<Vec<_>>()
+        sendings.into_iter().flat_map(contents).collect::<Vec<_>>()
     };
     for lie in StateLie::ALL {
         let mut adversary = adversary(Behaviour::LyingStateServer { lie: *lie });

@@ -6,7 +6,7 @@
 use super::{Vice, now};
 use crate::{Endpoint, Sending, StateLie};
 use pbft::Message;
-use pbft::message::{PartId, StatePart};
+use pbft::message::{PartId, StatePart, StateParts};
 use std::collections::BTreeMap;
 
 /// An endless answer sends its part so many times for each that was asked for.
@@ -54,11 +54,14 @@ impl StateLies {
 
 impl Vice for StateLies {
     fn on_send(&mut self, to: Endpoint, message: Message) -> Vec<Sending> {
-        let Message::StatePart(StatePart { seq, part, content: Some(content) }) = message else {
+        let Message::StateParts(StateParts { seq, parts, rest }) = message else {
             return vec![now(to, message)];
         };
-        let (count, content) = self.lie(to, &part, content);
-        let lie = Message::StatePart(StatePart { seq, part, content: Some(content) });
-        vec![now(to, lie); count]
+        let lies = parts.into_iter().flat_map(|StatePart { part, content }| {
+            let (count, content) = self.lie(to, &part, content);
+            vec![StatePart { part, content }; count]
+        });
+        let parts = lies.collect();
+        vec![now(to, Message::StateParts(StateParts { seq, parts, rest }))]
     }
 }

@@ -51,7 +51,7 @@ impl Checker for Memory {
 
 impl Memory {
     /// What is held, how much of it, and how much that may be.
-    fn bounds(&self, held: &Held, messages: usize) -> [(&'static str, usize, usize); 17] {
+    fn bounds(&self, held: &Held, messages: usize) -> [(&'static str, usize, usize); 19] {
         let n = self.replica_count;
         let p = &self.parameters;
         let size = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
@@ -67,6 +67,8 @@ impl Memory {
             ("signed PRE-PREPAREs", held.signed_pre_prepares, window),
             ("batches", held.batches, 4 * window),
             ("bytes of batches", held.batch_bytes, held.batches * batch_bytes_max),
+            ("batches kept for others", held.past, window),
+            ("bytes of those", held.past_bytes, p.log_bytes_max / 4),
             ("waiting requests", held.waiting_requests, replies + self.client_count),
             ("bytes of waiting requests", held.waiting_bytes, p.waiting_bytes_max),
             ("VIEW-CHANGEs", held.view_changes, 2 * n),

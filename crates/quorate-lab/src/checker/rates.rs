@@ -12,10 +12,10 @@
 //! | one's own VIEW-CHANGE again | `4 + (d + s) / r`, and as an answer to STATUS |
 //! | CHECKPOINTs again | one for each that was taken, L/K + 1 for each that became stable, and as an answer to STATUS |
 //! | all that answers STATUS: COMMITTED, votes and PRE-PREPAREs again, relayed VIEW-CHANGEs and NEW-VIEWs, the proof of a checkpoint, batches | `a = 4 min(64, L) + L/K + n + missing_batches_max + 4` for each STATUS that came, but only `a (3 + (d + s) / (i/2))` |
-//! | HELLO-REPLY, PRE-PREPARE-SEEN, batches, parts of the state | one for each HELLO, FETCH or part that was asked for |
+//! | HELLO-REPLY, PRE-PREPARE-SEEN, batches, messages with parts of the state | one for each HELLO, FETCH or part that was asked for, and one more for each FETCH of parts |
 //! | FETCH of a PRE-PREPARE | one for each PREPARE that came |
 //! | FETCH of a batch | L for each view that was entered, and one for each number that was committed |
-//! | FETCH of the state | `8 + d / 250 ms`, one for each part that came and each fetch that began |
+//! | FETCH of the state | `8 + d / 250 ms`, one for each message with parts that came and each fetch that began or could turn to a newer state |
 //! | REQUESTs relayed | `128 + 64 d / (T/4)` |
 //! | REJOINs, one's own or relayed | `4 n + d / r + n d / (T/4)`, and one for each HELLO-REPLY that came from anybody |
 //! | REPLYs to one client | `client_window`, and one for each of its requests that came, alone or in a batch, and for each of its operations that was executed |
@@ -202,9 +202,10 @@ impl Rates {
             }
             Message::FetchPrePrepare(..) => link.owe(Answer::PrePrepare, 1),
             Message::FetchBatch(_) => link.owe(Answer::Batch, 1),
-            Message::FetchState(request) => link.owe(Answer::Parts, request.parts.len() as u64),
+            // An answer has at most a message for each part, and one that says that it ends.
+            Message::FetchState(request) => link.owe(Answer::Parts, 1 + request.parts.len() as u64),
             Message::Prepare(_) => link.owe(Answer::FetchPrePrepare, 1),
-            Message::StatePart(_) => link.fetches_of_state.gain(1),
+            Message::StateParts(_) => link.fetches_of_state.gain(1),
             _ => {}
         }
     }
@@ -269,7 +270,7 @@ impl Rates {
             Message::HelloReply(_) => link.answer(Answer::Hello),
             Message::PrePrepareSeen(_) => link.answer(Answer::PrePrepare),
             Message::Batch(_) => link.answer(Answer::Batch) || link.repair(),
-            Message::StatePart(_) => link.answer(Answer::Parts),
+            Message::StateParts(_) => link.answer(Answer::Parts),
             Message::FetchPrePrepare(..) => link.answer(Answer::FetchPrePrepare),
             Message::FetchBatch(_) => link.answer(Answer::FetchBatch),
             Message::FetchState(_) => link.fetches_of_state.pay(now),

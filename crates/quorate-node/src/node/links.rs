@@ -251,7 +251,7 @@ fn class_of(message: &Message) -> Class {
         | Message::NewView(_)
         | Message::Batch(_)
         | Message::PrePrepareSeen(_)
-        | Message::StatePart(_)
+        | Message::StateParts(_)
         | Message::Rejoin(_) => Class::Bulk,
     }
 }

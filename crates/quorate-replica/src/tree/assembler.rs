@@ -8,18 +8,27 @@
 
 mod index;
 mod open;
+mod receive;
 
 use super::decode;
 use super::key::Side;
-use super::node::{Claim, Node};
-use super::part::{ChunkPlace, PART_BYTES_MAX, PartId, PartKind, Path, Place};
+use super::node::{Claim, InnerClaim, Node};
+use super::part::{ChunkPlace, PartId, Path, Place};
 use super::{Tree, empty_digest};
-use index::Index;
+use index::{Index, Loose, Received};
 use open::{Open, OpenInner, OpenPage};
 use pbft::Digest;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use thiserror::Error;
+
+/// What was fetched for targets that were given up is kept up to so many times the size of the
+/// state: a target that moves on for ever must not fill the memory.
+const KEPT_STATES_MAX: u64 = 2;
+
+/// Nodes without what is below them, and chunks, of targets that were given up are kept up to so
+/// many bytes.
+const LOOSE_BYTES_MAX: usize = 16 << 20;
 
 /// Rebuilds the tree with a given root digest. Ask [`wanted`](Self::wanted) what to fetch, hand
 /// what arrives to [`accept`](Self::accept), until [`finish`](Self::finish) has the tree.
@@ -27,14 +36,16 @@ use thiserror::Error;
 pub struct Assembler {
     /// The digest of the root of the tree to rebuild.
     target: Digest,
-    /// The state this replica has, whose subtrees are used where they are the same.
+    /// The state this replica has, or the last one that was rebuilt here, whose subtrees are used
+    /// where they are the same.
     base: Tree,
-    /// Subtrees completed for the target before this one.
-    kept: Vec<Arc<Node>>,
-    /// Subtrees completed for the target before that; older ones are forgotten, lest a target
-    /// that moves on for ever fill the memory.
-    kept_before: Vec<Arc<Node>>,
-    /// Everything in `base`, `kept` and `kept_before`, by digest.
+    /// Subtrees completed for the targets before this one, the latest first.
+    kept: VecDeque<Kept>,
+    /// The bytes of the parts taken for this target.
+    taken_bytes: u64,
+    /// The bytes of the largest state aimed at, as far as is known.
+    state_bytes: u64,
+    /// Everything in `base` and `kept`, by digest, and what is loose.
     index: Index,
     /// What is missing of the nodes above. **Invariant:** its nodes are the children of those
     /// in `open` that are missing, or the root.
@@ -43,6 +54,15 @@ pub struct Assembler {
     open: BTreeMap<Path, Open>,
     /// The tree, once it is whole.
     finished: Option<Tree>,
+}
+
+/// What is kept of a target that was given up.
+#[derive(Debug)]
+struct Kept {
+    /// The largest complete subtrees.
+    subtrees: Vec<Arc<Node>>,
+    /// The bytes of the parts that came for it, hence at most what it takes beyond the others.
+    bytes: u64,
 }
 
 /// Why a part was not taken.
@@ -68,14 +88,15 @@ impl Assembler {
         let mut assembler = Self {
             target,
             base,
-            kept: Vec::new(),
-            kept_before: Vec::new(),
+            kept: VecDeque::new(),
+            taken_bytes: 0,
+            state_bytes: 0,
             index: Index::default(),
             wanted: BTreeMap::new(),
             open: BTreeMap::new(),
             finished: None,
         };
-        assembler.start();
+        assembler.start(Loose::new());
         assembler
     }
 
@@ -88,8 +109,12 @@ impl Assembler {
     /// parts small; they may come in any order. Empty if the tree is whole, and if the target
     /// turned out to be no state's digest.
     pub fn wanted(&self, limit: usize) -> Vec<PartId> {
-        let parts = self.wanted.iter().take(limit);
-        parts.map(|(place, digest)| PartId { place: place.clone(), digest: *digest }).collect()
+        self.missing().take(limit).collect()
+    }
+
+    /// All missing parts, in the order of [`wanted`](Self::wanted).
+    pub(crate) fn missing(&self) -> impl Iterator<Item = PartId> {
+        self.wanted.iter().map(|(place, digest)| PartId { place: place.clone(), digest: *digest })
     }
 
     /// Takes the part named `id`, as [`Tree::part`] of another replica returned it, or an arbitrary
@@ -102,27 +127,37 @@ impl Assembler {
         if self.wanted.get(&id.place) != Some(&id.digest) {
             return Err(BadPart::NotWanted);
         }
-        // The length first: hashing must not cost more than an honest part does.
-        if part.len() > PART_BYTES_MAX {
-            return Err(BadPart::WrongDigest);
-        }
-        let (kind, content) = PartKind::split(part).ok_or(BadPart::WrongDigest)?;
-        if kind.digest(content) != id.digest {
-            return Err(BadPart::WrongDigest);
-        }
+        let received = receive::check(id.digest, part).inspect_err(|bad| self.note(*bad))?;
+        let digests: Vec<Digest> = received.iter().map(|(digest, _)| *digest).collect();
+        received.into_iter().for_each(|(digest, one)| self.index.add_loose(digest, one));
+        self.taken_bytes += part.len() as u64;
         self.wanted.remove(&id.place);
-        let path = id.place.path.clone();
-        let taken = match (kind, id.place.chunk) {
-            (PartKind::Inner, None) => self.on_inner(path, id.digest, content),
-            (PartKind::Page, None) => self.on_page(path, id.digest, content),
-            (PartKind::Chunk, Some(chunk)) => self.on_chunk(path, chunk, content),
-            _ => None,
-        };
-        taken.ok_or_else(|| {
+        let taken = self.want(id.place.clone(), id.digest).ok_or(BadPart::NoState);
+        // Nodes that are here already with all that is below them.
+        digests.into_iter().for_each(|digest| drop(self.index.take_loose(digest)));
+        taken.inspect_err(|bad| self.note(*bad))
+    }
+
+    /// Keeps a part that was asked for and is not wanted any more, because the target moved on: it
+    /// may turn out to be part of the new one, too.
+    pub(crate) fn keep(&mut self, id: &PartId, part: &[u8]) -> Result<(), BadPart> {
+        for (digest, received) in receive::check(id.digest, part)? {
+            if self.index.node(digest).is_none() {
+                self.index.add_loose(digest, received);
+            }
+        }
+        if self.index.loose_byte_count() > LOOSE_BYTES_MAX {
+            self.index.take_all_loose();
+        }
+        Ok(())
+    }
+
+    /// Nothing more is wanted for a target that is no state.
+    fn note(&mut self, bad: BadPart) {
+        if bad == BadPart::NoState {
             self.wanted.clear();
             self.open.clear();
-            BadPart::NoState
-        })
+        }
     }
 
     /// The tree, once it is whole. Its root digest is the target, and known.
@@ -130,41 +165,96 @@ impl Assembler {
         self.finished.clone()
     }
 
-    /// Rebuilds the tree with another root digest instead, because the others went on and no
-    /// longer have the old one. What was fetched is used wherever it is still the same.
+    pub(crate) const fn is_finished(&self) -> bool {
+        self.finished.is_some()
+    }
+
+    /// Rebuilds the tree with another root digest instead, because the others went on. What was
+    /// fetched is used wherever it is still the same.
     pub fn retarget(&mut self, target: Digest) {
         if target == self.target {
             return;
         }
-        let open = std::mem::take(&mut self.open);
-        let finished = self.finished.take().and_then(|tree| tree.root);
-        let mut completed = Vec::from_iter(finished);
-        let mut chunks = BTreeMap::new();
-        for node in open.into_values() {
+        let mut loose = self.index.take_all_loose();
+        let loose_bytes: usize = loose.values().map(Received::byte_count).sum();
+        if loose_bytes > LOOSE_BYTES_MAX {
+            loose.clear();
+        }
+        let mut subtrees = Vec::new();
+        for node in std::mem::take(&mut self.open).into_values() {
             match node {
-                Open::Inner(inner) => completed.extend(inner.children.into_iter().flatten()),
-                Open::Page(page) => page.move_chunks_to(&mut chunks),
+                Open::Inner(inner) => {
+                    loose.insert(inner.digest, Received::Inner(inner.claim));
+                    subtrees.extend(inner.children.into_iter().flatten());
+                }
+                Open::Page(page) => page.move_to(&mut loose),
             }
         }
-        self.kept_before = std::mem::replace(&mut self.kept, completed);
+        let bytes = std::mem::take(&mut self.taken_bytes);
+        match self.finished.take() {
+            Some(tree) => {
+                self.base = tree;
+                self.kept.clear();
+            }
+            None => self.kept.push_front(Kept { subtrees, bytes }),
+        }
+        self.forget_old();
         self.target = target;
         self.wanted.clear();
-        self.start();
-        self.index.add_chunks(chunks);
+        self.start(loose);
     }
 
-    fn start(&mut self) {
+    /// Forgets what was completed for the targets that are longest given up.
+    fn forget_old(&mut self) {
+        let bytes_max = KEPT_STATES_MAX * self.state_bytes;
+        let mut bytes = 0;
+        self.kept.retain(|kept| {
+            let is_latest = bytes == 0;
+            bytes += kept.bytes;
+            is_latest || bytes <= bytes_max
+        });
+    }
+
+    fn start(&mut self, loose: Loose) {
         // Digests below the root are known only once that of the root was asked for.
         self.base.root_digest();
-        let sources = self.base.root.iter().chain(&self.kept).chain(&self.kept_before);
-        self.index = Index::of(sources);
+        let base = self.base.root.iter();
+        let base_bytes = base.clone().map(|root| root.totals().data_bytes).sum();
+        self.state_bytes = self.state_bytes.max(base_bytes);
+        let kept = self.kept.iter().flat_map(|kept| &kept.subtrees);
+        self.index = Index::of(base.chain(kept), loose);
         if self.target == empty_digest() {
             self.finished = Some(Tree::new());
-        } else if let Some(root) = self.index.node(self.target) {
-            self.finished = Some(Tree { root: Some(root) });
-        } else {
-            self.wanted.insert(Place { path: Path::default(), chunk: None }, self.target);
+        } else if self.want(Place { path: Path::default(), chunk: None }, self.target).is_none() {
+            self.note(BadPart::NoState);
         }
+    }
+
+    /// Puts what is missing at a place there if it is here, with all below it that is, and notes
+    /// what is not; `None` if something here cannot be part of a state.
+    fn want(&mut self, place: Place, digest: Digest) -> Option<()> {
+        let mut missing = vec![(place, digest)];
+        while let Some((place, digest)) = missing.pop() {
+            let node = self.index.node(digest).filter(|_| place.chunk.is_none());
+            if let Some(node) = node {
+                self.complete(place.path, node)?;
+                continue;
+            }
+            match (self.index.take_loose(digest), place.chunk) {
+                (None, _) => drop(self.wanted.insert(place, digest)),
+                (Some(Received::Inner(claim)), None) => {
+                    missing.extend(self.on_inner(place.path, digest, claim)?);
+                }
+                (Some(Received::Page(encoded)), None) => {
+                    missing.extend(self.on_page(place.path, digest, encoded)?);
+                }
+                (Some(Received::Chunk(content)), Some(chunk)) => {
+                    self.on_chunk(place.path, chunk, &content)?;
+                }
+                (Some(_), _) => return None,
+            }
+        }
+        Some(())
     }
 
     /// What the node above says of the node at `path`; nothing is said of the root.
@@ -179,42 +269,47 @@ impl Assembler {
         }
     }
 
-    /// Takes an inner node; `None` if it cannot be part of a state.
-    fn on_inner(&mut self, path: Path, digest: Digest, content: &[u8]) -> Option<()> {
-        let claim = decode::inner(content)?;
+    /// Takes an inner node; `None` if it cannot be part of a state. Returns what is below it, the
+    /// left side last.
+    fn on_inner(
+        &mut self,
+        path: Path,
+        digest: Digest,
+        claim: InnerClaim,
+    ) -> Option<Vec<(Place, Digest)>> {
         let [left, right] = claim.children;
-        if let Some((bit_above, claimed)) = self.claimed(&path) {
-            let totals = left.totals.plus(right.totals);
-            if bit_above >= claim.bit || claimed.totals != totals {
+        let totals = left.totals.plus(right.totals);
+        match self.claimed(&path) {
+            Some((bit_above, claimed)) if bit_above >= claim.bit || claimed.totals != totals => {
                 return None;
             }
+            Some(_) => {}
+            None => self.state_bytes = self.state_bytes.max(totals.data_bytes),
         }
-        let children = [(Side::Left, left), (Side::Right, right)];
-        let paths = children.map(|(side, claim)| (path.child(side), claim));
+        let children = [(Side::Right, right), (Side::Left, left)];
+        let children = children
+            .map(|(side, claim)| (Place { path: path.child(side), chunk: None }, claim.digest));
         self.open.insert(path, Open::Inner(OpenInner { claim, digest, children: [None, None] }));
-        for (path, claim) in paths {
-            match self.index.node(claim.digest) {
-                Some(node) => self.complete(path, node)?,
-                None => {
-                    self.wanted.insert(Place { path, chunk: None }, claim.digest);
-                }
-            }
-        }
-        Some(())
+        Some(children.into())
     }
 
-    /// Takes a page; `None` if it cannot be part of a state.
-    fn on_page(&mut self, path: Path, digest: Digest, content: &[u8]) -> Option<()> {
-        let claim = decode::page(content)?;
-        let (page, missing) = OpenPage::new(claim, digest, &self.index);
+    /// Takes a page; `None` if it cannot be part of a state. Returns the chunks that are missing.
+    fn on_page(
+        &mut self,
+        path: Path,
+        digest: Digest,
+        encoded: Box<[u8]>,
+    ) -> Option<Vec<(Place, Digest)>> {
+        let claim = decode::page(&encoded)?;
+        let (page, missing) = OpenPage::new(encoded, claim, digest, &self.index);
         if missing.is_empty() {
-            return self.complete(path, Arc::new(page.close()));
+            self.complete(path, Arc::new(page.close()))?;
+            return Some(Vec::new());
         }
-        for (chunk, digest) in missing {
-            self.wanted.insert(Place { path: path.clone(), chunk: Some(chunk) }, digest);
-        }
+        let place = |chunk| Place { path: path.clone(), chunk: Some(chunk) };
+        let missing = missing.into_iter().map(|(chunk, digest)| (place(chunk), digest)).collect();
         self.open.insert(path, Open::Page(page));
-        Some(())
+        Some(missing)
     }
 
     /// Takes a chunk of a large value; `None` if it cannot be part of a state.

@@ -1,5 +1,6 @@
-//! Parts: what a tree is cut into to be transferred or stored. A part is one node or one chunk of
-//! a large value, and its digest is known to whoever holds the part above it.
+//! Parts: what a tree is cut into to be transferred. A part is a page, a chunk of a large value, or
+//! an inner node with some levels of those below it, and its digest is known to whoever holds the
+//! part above it.
 
 use super::key::{DEPTH_MAX, Side};
 use super::node::{Body, ENCODED_INNER_BYTES, Node, inner_digest, page_digest};
@@ -14,6 +15,11 @@ use pbft::Digest;
 pub const PART_BYTES_MAX: usize = 1 + CHUNK_BYTES_MAX;
 const _: () = assert!(ENCODED_PAGE_BYTES_MAX <= CHUNK_BYTES_MAX);
 const _: () = assert!(ENCODED_INNER_BYTES <= CHUNK_BYTES_MAX);
+
+/// An inner node travels with those below it, so many levels together: a part for each of them would
+/// cost a round trip for each level.
+pub(super) const INNER_LEVELS: usize = 6;
+const _: () = assert!(((1 << INNER_LEVELS) - 1) * ENCODED_INNER_BYTES <= CHUNK_BYTES_MAX);
 
 /// The longest encoded [`PartId`], in bytes.
 pub const PART_ID_BYTES_MAX: usize = 2 + DEPTH_MAX.div_ceil(8) + 5 + 32;
@@ -140,7 +146,7 @@ impl PartKind {
             .map(|kind| (kind, content))
     }
 
-    /// The digest of a part of this kind with this content.
+    /// The digest of the node or chunk of this kind that is encoded like this.
     pub(super) fn digest(self, content: &[u8]) -> Digest {
         match self {
             Self::Inner => inner_digest(content),
@@ -177,8 +183,25 @@ impl Node {
         };
         let mut part = Vec::with_capacity(1 + PAGE_BYTES_MAX);
         part.push(kind as u8);
-        self.encode_to(&mut part);
+        match kind {
+            PartKind::Inner => self.encode_levels_to(&mut part),
+            PartKind::Page | PartKind::Chunk => self.encode_to(&mut part),
+        }
         part
+    }
+
+    /// Appends the inner nodes of the topmost levels, each before those below it and the left ones
+    /// first.
+    fn encode_levels_to(&self, out: &mut Vec<u8>) {
+        let mut stack = vec![(self, 1)];
+        while let Some((node, level)) = stack.pop() {
+            let Body::Inner(inner) = node.body() else { continue };
+            node.encode_to(out);
+            if level < INNER_LEVELS {
+                let [left, right] = inner.children();
+                stack.extend([(&**right, level + 1), (&**left, level + 1)]);
+            }
+        }
     }
 
     fn chunk_part(&self, place: ChunkPlace, digest: Digest) -> Option<Vec<u8>> {

@@ -4,8 +4,8 @@
 use pbft::message::{
     Answer, Batch, Certainty, Checkpoint, CheckpointId, Committed, Hello, HelloReply, Introduction,
     NewView, NewViewProof, Operation, Outcome, PartId, PrePrepare, PreparedEntry, Question, Read,
-    ReadReply, Rejoin, Remembered, Reply, ReplyBody, Request, RequestBody, ServiceId, SlotSet,
-    Start, StartId, StatePart, StatePartRequest, Status, ViewChange, Vote,
+    ReadReply, Rejoin, Remembered, Reply, ReplyBody, Request, RequestBody, Rest, ServiceId,
+    SlotSet, Start, StartId, StatePart, StatePartRequest, StateParts, Status, ViewChange, Vote,
 };
 use pbft::{
     ClientId, Digest, Epoch, Incarnation, Message, Reading, Record, Reject, ReplicaId, SeqNum,
@@ -277,8 +277,16 @@ fn message() -> impl Strategy<Value = Message> {
         (seq(), digest(), vec(part(), 0..3)).prop_map(|(seq, state_root, parts)| {
             Message::FetchState(StatePartRequest { seq, state_root, parts })
         });
-    let state_part = (seq(), part(), proptest::option::of(short_bytes()))
-        .prop_map(|(seq, part, content)| Message::StatePart(StatePart { seq, part, content }));
+    let state_part =
+        (part(), short_bytes()).prop_map(|(part, content)| StatePart { part, content });
+    let rest = prop_oneof![
+        Just(Rest::Follows),
+        Just(Rest::Nothing),
+        Just(Rest::NotHeld),
+        any::<u64>().prop_map(|micros| Rest::Later { micros })
+    ];
+    let state_parts = (seq(), vec(state_part, 0..3), rest)
+        .prop_map(|(seq, parts, rest)| Message::StateParts(StateParts { seq, parts, rest }));
     let committed =
         (seq(), digest()).prop_map(|(seq, digest)| Message::Committed(Committed { seq, digest }));
     let first = prop_oneof![
@@ -301,7 +309,7 @@ fn message() -> impl Strategy<Value = Message> {
         (view(), seq()).prop_map(|(view, seq)| Message::FetchPrePrepare(view, seq)),
         signed(pre_prepare()).prop_map(Message::PrePrepareSeen),
         state_request,
-        state_part,
+        state_parts,
         rejoin().prop_map(Message::Rejoin),
         vec(checkpoint(), 0..4).prop_map(|proof| Message::Stable(Arc::new(proof))),
         read().prop_map(Message::Read),

@@ -93,7 +93,7 @@ impl Names {
                 format!("PRE-PREPARE-SEEN {}", at(body.view, body.seq, body.digest))
             }
             Message::FetchState(request) => format!("FETCH-STATE n={}", request.seq),
-            Message::StatePart(part) => format!("STATE-PART n={}", part.seq),
+            Message::StateParts(parts) => format!("STATE-PARTS n={}", parts.seq),
             Message::Rejoin(rejoin) => format!("REJOIN {:?}", rejoin.body.replica),
         }
     }

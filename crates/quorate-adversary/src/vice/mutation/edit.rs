@@ -98,8 +98,8 @@ impl Edit {
             Message::FetchState(request) => {
                 field == Field::FetchStateSeq && fields::seq(&mut request.seq, by)
             }
-            Message::StatePart(part) => {
-                field == Field::StatePartSeq && fields::seq(&mut part.seq, by)
+            Message::StateParts(parts) => {
+                field == Field::StatePartsSeq && fields::seq(&mut parts.seq, by)
             }
             Message::Request(_)
             | Message::Stable(_)

@@ -123,6 +123,8 @@ fn whatever_is_held_without_bound_is_noticed() {
         signed_pre_prepares: l,
         batches: 4 * l,
         batch_bytes: 64 << 20,
+        past: l,
+        past_bytes: 16 << 20,
         waiting_requests: 65,
         waiting_bytes: 64 << 20,
         view_changes: 8,
@@ -135,7 +137,7 @@ fn whatever_is_held_without_bound_is_noticed() {
     };
     assert_eq!(holds(&full, 1 << 16), None);
     assert_eq!(holds(&full, (1 << 16) + 1), memory);
-    let more: [fn(&mut Held); 16] = [
+    let more: [fn(&mut Held); 18] = [
         |held| held.slots += 1,
         |held| held.prepared += 1,
         |held| held.pre_prepared += 1,
@@ -143,6 +145,8 @@ fn whatever_is_held_without_bound_is_noticed() {
         |held| held.signed_pre_prepares += 1,
         |held| held.batches += 1,
         |held| held.batch_bytes <<= 10,
+        |held| held.past += 1,
+        |held| held.past_bytes += 1,
         |held| held.waiting_requests += 1,
         |held| held.waiting_bytes += 1,
         |held| held.view_changes += 1,

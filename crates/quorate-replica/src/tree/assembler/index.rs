@@ -1,7 +1,7 @@
 //! What a replica already has, by digest.
 
 use crate::tree::decode::LargeClaim;
-use crate::tree::node::{Body, Node};
+use crate::tree::node::{Body, InnerClaim, Node};
 use crate::tree::value::LargeValue;
 use pbft::Digest;
 use std::collections::BTreeMap;
@@ -13,14 +13,34 @@ use std::sync::Arc;
 pub(super) struct Index {
     nodes: Vec<(Digest, Arc<Node>)>,
     chunks: Vec<(Digest, Arc<LargeValue>, u16)>,
-    /// Chunks of values that are not complete.
-    loose_chunks: BTreeMap<Digest, Box<[u8]>>,
+    loose: Loose,
+}
+
+/// What arrived, was found right, and is not in a complete subtree.
+pub(super) type Loose = BTreeMap<Digest, Received>;
+
+/// A node without what is below it, or a chunk without its value.
+#[derive(Clone, Debug)]
+pub(super) enum Received {
+    Inner(InnerClaim),
+    /// As it is encoded.
+    Page(Box<[u8]>),
+    Chunk(Box<[u8]>),
+}
+
+impl Received {
+    pub(super) fn byte_count(&self) -> usize {
+        match self {
+            Self::Inner(_) => size_of::<InnerClaim>(),
+            Self::Page(bytes) | Self::Chunk(bytes) => bytes.len(),
+        }
+    }
 }
 
 impl Index {
-    /// Everything in these subtrees, whose digests must be known.
-    pub(super) fn of<'a>(subtrees: impl Iterator<Item = &'a Arc<Node>>) -> Self {
-        let mut index = Self::default();
+    /// Everything in these subtrees, whose digests must be known, and these loose ones.
+    pub(super) fn of<'a>(subtrees: impl Iterator<Item = &'a Arc<Node>>, loose: Loose) -> Self {
+        let mut index = Self { loose, ..Self::default() };
         let mut stack: Vec<&Arc<Node>> = subtrees.collect();
         while let Some(node) = stack.pop() {
             index.nodes.push((node.digest(), Arc::clone(node)));
@@ -43,8 +63,20 @@ impl Index {
         self.chunks.extend(digests.map(|(chunk, digest)| (*digest, Arc::clone(value), chunk)));
     }
 
-    pub(super) fn add_chunks(&mut self, chunks: BTreeMap<Digest, Box<[u8]>>) {
-        self.loose_chunks.extend(chunks);
+    pub(super) fn add_loose(&mut self, digest: Digest, received: Received) {
+        self.loose.insert(digest, received);
+    }
+
+    pub(super) fn take_loose(&mut self, digest: Digest) -> Option<Received> {
+        self.loose.remove(&digest)
+    }
+
+    pub(super) fn take_all_loose(&mut self) -> Loose {
+        std::mem::take(&mut self.loose)
+    }
+
+    pub(super) fn loose_byte_count(&self) -> usize {
+        self.loose.values().map(Received::byte_count).sum()
     }
 
     pub(super) fn node(&self, digest: Digest) -> Option<Arc<Node>> {
@@ -59,7 +91,10 @@ impl Index {
                 let (_, value, chunk) = &self.chunks[found];
                 value.chunk(usize::from(*chunk))
             }
-            Err(_) => self.loose_chunks.get(&digest).map(|chunk| &**chunk),
+            Err(_) => match self.loose.get(&digest)? {
+                Received::Chunk(chunk) => Some(chunk),
+                Received::Inner(_) | Received::Page(_) => None,
+            },
         }
     }
 

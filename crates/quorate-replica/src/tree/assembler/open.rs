@@ -1,6 +1,6 @@
 //! Nodes that arrived and wait for what is below them.
 
-use super::index::Index;
+use super::index::{Index, Loose, Received};
 use crate::tree::decode::{LargeClaim, PageClaim};
 use crate::tree::key::first_difference;
 use crate::tree::node::{InnerClaim, Node};
@@ -8,7 +8,6 @@ use crate::tree::part::ChunkPlace;
 use crate::tree::run::RunBuffer;
 use crate::tree::value::{LargeValue, chunk_bytes};
 use pbft::Digest;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -44,6 +43,8 @@ impl OpenInner {
 /// A page that waits for chunks of its large values.
 #[derive(Debug)]
 pub(super) struct OpenPage {
+    /// The page as it came.
+    encoded: Box<[u8]>,
     buffer: Vec<u8>,
     digest: Digest,
     large: Vec<OpenValue>,
@@ -62,6 +63,7 @@ enum OpenValue {
 impl OpenPage {
     /// The page, with what the index has of its large values; and the chunks it has not.
     pub(super) fn new(
+        encoded: Box<[u8]>,
         claim: PageClaim,
         digest: Digest,
         index: &Index,
@@ -90,7 +92,8 @@ impl OpenPage {
             );
             large.push(OpenValue::Chunks(claim, chunks));
         }
-        (Self { buffer: claim.buffer, digest, large, missing: missing.len() }, missing)
+        let missing_count = missing.len();
+        (Self { encoded, buffer: claim.buffer, digest, large, missing: missing_count }, missing)
     }
 
     /// Takes a chunk whose digest is right; `None` if its length is not.
@@ -127,13 +130,16 @@ impl OpenPage {
         Node::of_run(RunBuffer { buffer: self.buffer, large }).with_verified_digest(self.digest)
     }
 
-    /// Saves the chunks that are here from being fetched again.
-    pub(super) fn move_chunks_to(self, kept: &mut BTreeMap<Digest, Box<[u8]>>) {
+    /// Saves the page and the chunks that are here from being fetched again.
+    pub(super) fn move_to(self, loose: &mut Loose) {
         for value in self.large {
             if let OpenValue::Chunks(claim, chunks) = value {
                 let chunks = claim.digests.into_iter().zip(chunks);
-                kept.extend(chunks.filter_map(|(digest, chunk)| Some((digest, chunk?))));
+                let chunks =
+                    chunks.filter_map(|(digest, chunk)| Some((digest, Received::Chunk(chunk?))));
+                loose.extend(chunks);
             }
         }
+        loose.insert(self.digest, Received::Page(self.encoded));
     }
 }

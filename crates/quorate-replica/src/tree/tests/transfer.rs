@@ -6,7 +6,7 @@ use crate::tree::assembler::{Assembler, BadPart};
 use crate::tree::decode;
 use crate::tree::key::BIT_MAX;
 use crate::tree::node::{Claim, InnerClaim, Node};
-use crate::tree::part::{PART_BYTES_MAX, PART_ID_BYTES_MAX, PartId, PartKind};
+use crate::tree::part::{INNER_LEVELS, PART_BYTES_MAX, PART_ID_BYTES_MAX, PartId, PartKind};
 use crate::tree::run::{Entry, Run, Value, split_entry_header};
 use crate::tree::totals::Totals;
 use crate::tree::value::{CHUNK_BYTES_MAX, INLINE_VALUE_BYTES_MAX};
@@ -187,6 +187,41 @@ fn fetched_content_survives_two_moves_of_the_target() {
     assert_same(&assembler.finish().unwrap(), &server);
 }
 
+/// Round trips count where replicas are far from each other, or busy.
+#[test]
+fn tree_is_fetched_in_few_round_trips() {
+    let server = spread_tree(20_000);
+    let mut assembler = Assembler::new(server.root_digest(), Tree::new());
+    let mut round_trips = 0;
+    while assembler.finish().is_none() {
+        for id in assembler.wanted(usize::MAX) {
+            assembler.accept(&id, &server.part(&id).unwrap()).unwrap();
+        }
+        round_trips += 1;
+    }
+    assert!(round_trips <= 5, "{round_trips}");
+}
+
+#[test]
+fn part_that_came_too_late_is_used_for_the_next_target() {
+    let mut server = spread_tree(5_000);
+    let mut assembler = Assembler::new(server.root_digest(), Tree::new());
+    let root = assembler.wanted(1).remove(0);
+    assembler.accept(&root, &server.part(&root).unwrap()).unwrap();
+    let late = assembler.wanted(1).remove(0);
+    let part = server.part(&late).unwrap();
+    server.put(b"\xff\xff", b"at the other end".to_vec());
+    assembler.retarget(server.root_digest());
+    assert_eq!(assembler.accept(&late, &part), Err(BadPart::NotWanted));
+    assert_eq!(assembler.keep(&late, &part[1..]), Err(BadPart::WrongDigest));
+    assembler.keep(&late, &part).unwrap();
+    let root = assembler.wanted(1).remove(0);
+    assembler.accept(&root, &server.part(&root).unwrap()).unwrap();
+    assert!(!assembler.wanted(usize::MAX).contains(&late));
+    fetch(&mut assembler, &server, 8);
+    assert_same(&assembler.finish().unwrap(), &server);
+}
+
 #[test]
 fn chunks_of_a_changed_value_are_reused() {
     let mut server = Tree::new();
@@ -222,7 +257,7 @@ fn missing_parts_stay_few_and_the_stack_small() {
         for id in assembler.wanted(16) {
             assembler.accept(&id, &server.part(&id).unwrap()).unwrap();
         }
-        assert!(assembler.frontier_len() < 400);
+        assert!(assembler.frontier_len() < 2500);
     }
     let server = deep_tree(TREE_KEY_BYTES_MAX);
     server.root_digest();
@@ -236,6 +271,7 @@ fn missing_parts_stay_few_and_the_stack_small() {
 /// What a liar who could make replicas vouch for any digest would serve: nodes by digest.
 #[derive(Default)]
 struct Forger {
+    /// Each alone.
     parts: BTreeMap<Digest, Vec<u8>>,
 }
 
@@ -263,11 +299,35 @@ impl Forger {
         Claim { digest, totals }
     }
 
+    /// The part with this digest; for an inner node with those below it.
+    fn part(&self, digest: Digest) -> Vec<u8> {
+        let mut part = self.parts[&digest].clone();
+        let mut stack = self.inner_below(&part, 1);
+        while let Some((digest, level)) = stack.pop() {
+            let below = &self.parts[&digest];
+            part.extend_from_slice(&below[1..]);
+            stack.extend(self.inner_below(below, level));
+        }
+        part
+    }
+
+    fn inner_below(&self, part: &[u8], level: usize) -> Vec<(Digest, usize)> {
+        if part[0] != PartKind::Inner as u8 || level == INNER_LEVELS {
+            return Vec::new();
+        }
+        let claim: InnerClaim = borsh::from_slice(&part[1..]).unwrap();
+        let inner = claim.children.iter().rev().filter(|child| !child.totals.fit_page());
+        inner.map(|child| (child.digest, level + 1)).collect()
+    }
+
     /// What happens to who fetches the tree with this root.
     fn serve(&self, root: Claim) -> Result<Option<Tree>, BadPart> {
         let mut assembler = Assembler::new(root.digest, Tree::new());
         while let Some(id) = assembler.wanted(1).pop() {
-            if let Err(bad) = assembler.accept(&id, &self.parts[&id.digest]) {
+            if let Err(bad) = assembler.accept(&id, &self.part(id.digest)) {
+                if bad == BadPart::WrongDigest {
+                    return Err(bad);
+                }
                 assert_eq!(assembler.wanted(1), []);
                 assert!(assembler.finish().is_none());
                 assembler.retarget(Tree::new().root_digest());
@@ -311,12 +371,13 @@ fn roots_that_are_no_state_are_refused_without_panic() {
     let cut = forger.add(PartKind::Page, &[1, 0, 9, 0, 0, 0, b'a', 1], Totals::ZERO);
     let chunk = forger.add(PartKind::Chunk, b"chunk", Totals::ZERO);
     let vast = forger.add(PartKind::Page, &[1, 0, 255, 255, 255, 255, b'a', 1], Totals::ZERO);
+    // What is said to be an inner node and is a page nobody can hand over as part of another one.
+    assert_eq!(forger.serve(lying).unwrap_err(), BadPart::WrongDigest);
     for root in [
         swapped,
         elsewhere,
         should_be_page,
         twice,
-        lying,
         beyond,
         huge,
         not_growing,

@@ -130,8 +130,7 @@ fn replica_serves_the_state_that_it_fetched() {
     let request = asked.expect("it asked the others for parts of that state").clone();
     let before = cluster.sent.len();
     cluster.deliver(Sender::Replica(replica(0)), replica(3), &Message::FetchState(request));
-    let has_content =
-        |message: &Message| matches!(message, Message::StatePart(part) if part.content.is_some());
+    let has_content = |message: &Message| matches!(message, Message::StateParts(parts) if !parts.parts.is_empty());
     assert!(cluster.sent[before..].iter().any(|sent| has_content(&sent.message)));
 }
 
