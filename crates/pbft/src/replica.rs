@@ -15,6 +15,7 @@ mod recovery;
 mod rejoin;
 mod rejoin_pace;
 mod request;
+mod slow_primary;
 mod state_transfer;
 mod status;
 mod tentative;
@@ -50,6 +51,7 @@ use rejoin::RejoinQueue;
 use rejoin_pace::RejoinPace;
 pub use rejoin_pace::{REJOIN_GAP, REJOIN_GAP_TOLERANCE};
 use request::RequestQueue;
+use slow_primary::SlowPrimary;
 use state_transfer::Transfer;
 use status::Repair;
 use tentative::{Executing, Tentative};
@@ -166,6 +168,7 @@ pub struct Replica {
     rejoins: Rejoins,
 
     timers: Timers,
+    slow_primary: SlowPrimary,
     repair: Repair,
     /// Lies already reported, so that each is reported once.
     evidence: BTreeSet<EvidenceKey>,
@@ -260,6 +263,7 @@ impl Replica {
             }
         }
         self.fire_due_timers(&mut step);
+        self.judge_primary(&mut step);
         debug_assert_eq!(self.broken_invariant(), None);
     }
 

@@ -316,6 +316,9 @@ impl core::fmt::Display for Accusation {
             Self::AsPrimary(view, ViewChangeCause::RequestTimeout) => {
                 write!(f, "as the primary of view {view} it let a request wait too long")
             }
+            Self::AsPrimary(view, ViewChangeCause::SlowPrimary) => {
+                write!(f, "as the primary of view {view} it was slow")
+            }
             Self::AsPrimary(view, ViewChangeCause::NewViewTimeout) => {
                 write!(f, "as the primary of view {view} it did not begin it in time")
             }

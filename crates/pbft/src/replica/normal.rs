@@ -87,6 +87,7 @@ impl Replica {
         if log_is_full && !batch.requests.is_empty() {
             return Err(Reject::OverLimit);
         }
+        self.note_accepted(step.now.monotonic, seq, &batch);
         self.note_requests(step, &batch);
         self.hold_batch(step, digest, &batch);
         self.remember_signed(signed);
@@ -102,7 +103,7 @@ impl Replica {
     fn note_requests(&mut self, step: &mut Step<'_>, batch: &Batch) {
         for request in &batch.requests {
             if matches!(self.standing(request), super::request::Standing::New) {
-                self.enqueue(Arc::clone(request));
+                self.enqueue(Arc::clone(request), step.now.monotonic);
             }
             self.requests.mark_proposed(&request_key(request));
         }
@@ -327,6 +328,7 @@ impl Replica {
             Some(known) if known == digest => return,
             Some(_) => return self.halt(step, HaltReason::TooManyFaults { seq }),
         }
+        self.note_agreed(step.now.monotonic, seq);
         step.event(Event::Committed { seq, digest });
         if self.has_batch(digest) {
             self.try_execute(step);

@@ -23,8 +23,10 @@ pub(super) struct RequestQueue {
     bytes: usize,
     /// Those that no batch of the current view carries yet.
     unproposed: BTreeMap<ClientId, BTreeSet<(Session, Timestamp)>>,
-    /// How many those are.
-    unproposed_count: usize,
+    /// The same, in the order of arrival.
+    unproposed_arrivals: BTreeSet<u64>,
+    /// Whichever of them arrived before this was relayed to the primary of the current view.
+    relayed_below: u64,
     /// Since when the next batch has gathered requests while others are in flight *(while it
     /// does)*.
     gathering_since: Option<Time>,
@@ -32,11 +34,21 @@ pub(super) struct RequestQueue {
     last_served: ClientId,
 }
 
+/// A request that waits to be executed.
 #[derive(Clone, Debug)]
-struct Waiting {
+pub(super) struct Waiting {
     request: Arc<SignedRequest>,
     arrival: u64,
-    relayed: bool,
+    /// When it arrived.
+    pub(super) arrived: Time,
+    /// When it was first relayed to the primary of the current view.
+    pub(super) relayed: Option<Time>,
+}
+
+impl Waiting {
+    pub(super) fn byte_count(&self) -> usize {
+        self.request.byte_count()
+    }
 }
 
 impl RequestQueue {
@@ -66,17 +78,22 @@ impl RequestQueue {
     }
 
     /// Adds a request unless one with its key waits already: the first one stays [RQ3].
-    fn insert(&mut self, request: Arc<SignedRequest>) -> bool {
-        let key = request_key(&request);
-        if self.waiting.contains_key(&key) {
+    fn insert(&mut self, request: Arc<SignedRequest>, arrived: Time) -> bool {
+        if self.holds(&request) {
             return false;
         }
+        let key = request_key(&request);
         let arrival = self.next_arrival();
         self.arrivals.insert(arrival, key);
         self.bytes += request.byte_count();
-        self.waiting.insert(key, Waiting { request, arrival, relayed: false });
-        self.mark_unproposed(key);
+        self.waiting.insert(key, Waiting { request, arrival, arrived, relayed: None });
+        self.mark_unproposed(key, arrival);
         true
+    }
+
+    /// Whether a request with its key waits.
+    pub(super) fn holds(&self, request: &SignedRequest) -> bool {
+        self.waiting.contains_key(&request_key(request))
     }
 
     pub(super) fn remove(&mut self, key: &RequestKey) {
@@ -95,28 +112,64 @@ impl RequestQueue {
     }
 
     pub(super) fn mark_proposed(&mut self, key: &RequestKey) {
+        let Some(waiting) = self.waiting.get(key) else { return };
+        self.unproposed_arrivals.remove(&waiting.arrival);
         let Some(of_client) = self.unproposed.get_mut(&key.0) else { return };
-        self.unproposed_count -= usize::from(of_client.remove(&(key.1, key.2)));
+        of_client.remove(&(key.1, key.2));
         if of_client.is_empty() {
             self.unproposed.remove(&key.0);
         }
     }
 
-    fn mark_unproposed(&mut self, (client, session, timestamp): RequestKey) {
-        let of_client = self.unproposed.entry(client).or_default();
-        self.unproposed_count += usize::from(of_client.insert((session, timestamp)));
+    fn mark_unproposed(&mut self, (client, session, timestamp): RequestKey, arrival: u64) {
+        self.unproposed_arrivals.insert(arrival);
+        self.unproposed.entry(client).or_default().insert((session, timestamp));
     }
 
-    /// A view was left: whatever still waits must be proposed again [RQ4].
+    /// A view was left: whatever still waits must be proposed again [RQ4], and its new primary may
+    /// not have it.
     pub(super) fn forget_proposals(&mut self) {
-        let all: Vec<RequestKey> = self.waiting.keys().copied().collect();
-        for key in all {
-            self.mark_unproposed(key);
+        self.relayed_below = 0;
+        for waiting in self.waiting.values_mut() {
+            waiting.relayed = None;
+        }
+        let all: Vec<(u64, RequestKey)> = self.arrivals.iter().map(|(a, key)| (*a, *key)).collect();
+        for (arrival, key) in all {
+            self.mark_unproposed(key, arrival);
         }
     }
 
     pub(super) fn has_unproposed(&self) -> bool {
         !self.unproposed.is_empty()
+    }
+
+    /// Whichever has waited longest.
+    pub(super) fn oldest(&self) -> Option<&Waiting> {
+        self.arrivals.values().next().and_then(|key| self.waiting.get(key))
+    }
+
+    /// Whether a batch of the current view carries it.
+    pub(super) fn is_proposed(&self, waiting: &Waiting) -> bool {
+        !self.unproposed_arrivals.contains(&waiting.arrival)
+    }
+
+    /// Of those that no batch of the current view carries, the one that has waited longest.
+    pub(super) fn oldest_unproposed(&self) -> Option<&Waiting> {
+        self.unproposed_arrivals.first().and_then(|arrival| self.at(*arrival))
+    }
+
+    /// Of those that besides were not relayed to the primary of the current view, the one that has
+    /// waited longest.
+    pub(super) fn oldest_to_relay(&mut self) -> Option<&Waiting> {
+        let is_relayed = |arrival: &u64| self.at(*arrival).is_some_and(|w| w.relayed.is_some());
+        let mut unproposed = self.unproposed_arrivals.range(self.relayed_below..).copied();
+        let first = unproposed.find(|arrival| !is_relayed(arrival));
+        self.relayed_below = first.unwrap_or(self.next_arrival);
+        first.and_then(|arrival| self.at(arrival))
+    }
+
+    fn at(&self, arrival: u64) -> Option<&Waiting> {
+        self.waiting.get(self.arrivals.get(&arrival)?)
     }
 
     /// Takes requests for one batch: one of each client in turn, beginning behind the client
@@ -152,7 +205,7 @@ impl RequestQueue {
 
     /// The first request of the queue, and those that were not relayed yet, at most `count`; marks
     /// them.
-    fn take_to_relay(&mut self, count: usize) -> Vec<Arc<SignedRequest>> {
+    fn take_to_relay(&mut self, now: Time, count: usize) -> Vec<Arc<SignedRequest>> {
         let mut taken = Vec::new();
         for (place, key) in self.arrivals.values().enumerate() {
             if taken.len() == count {
@@ -161,17 +214,35 @@ impl RequestQueue {
             let Some(waiting) = self.waiting.get_mut(key) else {
                 continue;
             };
-            if place == 0 || !waiting.relayed {
-                waiting.relayed = true;
+            if place == 0 || waiting.relayed.is_none() {
+                waiting.relayed.get_or_insert(now);
                 taken.push(Arc::clone(&waiting.request));
             }
+        }
+        taken
+    }
+
+    /// Those that have waited longest and were neither proposed nor relayed, at most `count`; marks
+    /// them.
+    pub(super) fn take_unproposed_to_relay(
+        &mut self,
+        now: Time,
+        count: usize,
+    ) -> Vec<Arc<SignedRequest>> {
+        let mut taken = Vec::new();
+        while taken.len() < count
+            && let Some(key) = self.oldest_to_relay().map(|waiting| request_key(&waiting.request))
+            && let Some(waiting) = self.waiting.get_mut(&key)
+        {
+            waiting.relayed = Some(now);
+            taken.push(Arc::clone(&waiting.request));
         }
         taken
     }
 }
 
 /// How many waiting requests a backup relays to the primary at a time.
-const RELAYED_AT_ONCE_MAX: usize = 64;
+pub(super) const RELAYED_AT_ONCE_MAX: usize = 64;
 
 impl Replica {
     /// A request from its client or relayed by a backup [RQ2]. One that was executed is answered
@@ -184,7 +255,7 @@ impl Replica {
             Standing::New => {
                 let key = request_key(&request);
                 self.answer_tentatively(step, &key);
-                if self.enqueue(request) {
+                if self.enqueue(request, step.now.monotonic) {
                     let (client, session, timestamp) = key;
                     step.event(Event::RequestWaiting { client, session, timestamp });
                     self.consider_request_timer(step.now.monotonic);
@@ -214,7 +285,7 @@ impl Replica {
     }
 
     /// Puts a new request into the queue, within the client's limit.
-    pub(super) fn enqueue(&mut self, request: Arc<SignedRequest>) -> bool {
+    pub(super) fn enqueue(&mut self, request: Arc<SignedRequest>, now: Time) -> bool {
         let client = request.request().client;
         let parameters = &self.config.parameters;
         let (count, bytes) = self
@@ -226,7 +297,7 @@ impl Replica {
         count <= parameters.client_window as usize
             && client_has_room
             && self.requests.bytes + size <= parameters.waiting_bytes_max
-            && self.requests.insert(request)
+            && self.requests.insert(request, now)
     }
 
     /// Lets go of a client's requests that an execution or a fetched state has settled, be it by
@@ -281,7 +352,7 @@ impl Replica {
             return;
         }
         let primary = self.config.primary(self.view);
-        for request in self.requests.take_to_relay(RELAYED_AT_ONCE_MAX) {
+        for request in self.requests.take_to_relay(step.now.monotonic, RELAYED_AT_ONCE_MAX) {
             step.send(primary, Message::Request(request), Position::ZERO);
         }
         for rejoin in self.rejoin_queue.all() {
@@ -316,7 +387,7 @@ impl Replica {
     /// have gathered for long enough [PP8].
     fn is_worth_an_instance(&mut self, now: Time) -> bool {
         let parameters = &self.config.parameters;
-        let waiting = self.requests.unproposed_count;
+        let waiting = self.requests.unproposed_arrivals.len();
         let in_flight = self.requests.len() - waiting;
         // Those that were executed tentatively are answered.
         let answered = self.tentative.as_ref().map(|tentative| tentative.executions.len());
