@@ -15,6 +15,7 @@ mod recovery;
 mod rejoin;
 mod rejoin_pace;
 mod request;
+mod request_queue;
 mod slow_primary;
 mod state_transfer;
 mod status;
@@ -50,7 +51,7 @@ use reads::WaitingReads;
 use rejoin::RejoinQueue;
 use rejoin_pace::RejoinPace;
 pub use rejoin_pace::{REJOIN_GAP, REJOIN_GAP_TOLERANCE};
-use request::RequestQueue;
+use request_queue::{RequestQueue, Source};
 use slow_primary::SlowPrimary;
 use state_transfer::Transfer;
 use status::Repair;
@@ -296,7 +297,7 @@ impl Replica {
         let (from, result) = match sender {
             Sender::Client(client) => {
                 match message {
-                    Message::Request(request) => self.on_request(step, request),
+                    Message::Request(request) => self.on_request(step, Source::Client, request),
                     Message::Read(read) => self.on_read(step, client, read),
                     // The door lets nothing else of a client through.
                     _ => {}
@@ -326,7 +327,7 @@ impl Replica {
         }
         match message {
             Message::Request(request) => {
-                self.on_request(step, request);
+                self.on_request(step, Source::Replica, request);
                 Ok(())
             }
             Message::PrePrepare(signed, batch) => self.on_pre_prepare(step, signed, batch),

@@ -1,5 +1,6 @@
 //! The three phases of the normal case (OSDI '99 section 4.2).
 
+use super::request_queue::Source;
 use super::{Replica, Step, request_key};
 use crate::auth::Signed;
 use crate::event::{Event, ViewChangeCause};
@@ -103,7 +104,7 @@ impl Replica {
     fn note_requests(&mut self, step: &mut Step<'_>, batch: &Batch) {
         for request in &batch.requests {
             if matches!(self.standing(request), super::request::Standing::New) {
-                self.enqueue(Arc::clone(request), step.now.monotonic);
+                self.enqueue(Arc::clone(request), Source::Client, step.now.monotonic);
             }
             self.requests.mark_proposed(&request_key(request));
         }

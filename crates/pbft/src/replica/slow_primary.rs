@@ -3,7 +3,8 @@
 //!
 //! The request timer alone lets a faulty primary propose each batch at nine tenths of T, for ever.
 
-use super::request::{RELAYED_AT_ONCE_MAX, Waiting};
+use super::request::RELAYED_AT_ONCE_MAX;
+use super::request_queue::Waiting;
 use super::{Replica, Step};
 use crate::event::ViewChangeCause;
 use crate::message::{Batch, Message};
@@ -186,6 +187,9 @@ impl Replica {
         let relay_due = self.relay_early(step);
         let owes_from = self.owes_from(now);
         self.slow_primary.owes_from = owes_from;
+        if owes_from.is_some_and(|from| from <= now) {
+            self.relay_again(step);
+        }
         let judgement_due = owes_from.map(|from| {
             let left = self.slow_primary.patience.saturating_sub(self.slow_primary.account);
             let next = left.min(pace) + Duration::from_micros(1);
@@ -200,7 +204,8 @@ impl Replica {
     fn owes_from(&self, now: Time) -> Option<Time> {
         let oldest = self.kept_waiting()?;
         let is_proposed = self.requests.is_proposed(oldest);
-        let has_it_since = if is_proposed { Some(oldest.arrived) } else { oldest.relayed };
+        let relayed = oldest.relayed.map(|(first, _)| first);
+        let has_it_since = if is_proposed { Some(oldest.arrived) } else { relayed };
         let since = has_it_since?.max(self.slow_primary.excused_until);
         let allowance = self.slow_primary.span(&self.config.parameters, PROPOSED_WITHIN);
         Some(since.after(allowance).max(now))
@@ -288,5 +293,14 @@ impl Replica {
         self.slow_primary.relayed = now;
         self.slow_primary.relays = (count * 2).min(RELAYED_AT_ONCE_MAX);
         self.requests.oldest_to_relay().map(|next| due_from(next.arrived).max(now.after(patience)))
+    }
+
+    /// The primary begins to owe the request that has waited longest: but it may have had no room
+    /// for it, or the network has lost it, so it is relayed once more [SP2].
+    fn relay_again(&mut self, step: &mut Step<'_>) {
+        let primary = self.config.primary(self.view);
+        if let Some(request) = self.requests.take_to_relay_again(step.now.monotonic) {
+            step.send(primary, Message::Request(request), Position::ZERO);
+        }
     }
 }
