@@ -64,14 +64,23 @@ impl SlowPrimary {
         }
     }
 
-    /// So many times what an instance takes here, requests having gathered for it, but never more
-    /// than a quarter of T; so much, too, before anything is known [SP2].
-    fn span(&self, parameters: &Parameters, instances: u32) -> Duration {
+    /// How long a request waits here for a proposal before it is relayed: at most a quarter of T,
+    /// and so long as nothing is known of how fast instances are [SP2].
+    fn relay_patience(&self, parameters: &Parameters) -> Duration {
         let most = parameters.view_change_timeout / 4;
-        let span = |agreement: Duration| {
-            (agreement.max(AGREEMENT_MIN) + parameters.batch_gathering_max) * instances
-        };
-        self.agreement.map_or(most, |agreement| span(agreement).min(most))
+        self.instances(parameters, RELAYED_AFTER).map_or(most, |span| span.min(most))
+    }
+
+    /// How long the primary may take from then on: at most half of T [SP1].
+    fn allowance(&self, parameters: &Parameters) -> Duration {
+        let most = parameters.view_change_timeout / 2;
+        self.instances(parameters, PROPOSED_WITHIN).map_or(most, |span| span.min(most))
+    }
+
+    /// What so many instances take here, with requests gathering for each.
+    fn instances(&self, parameters: &Parameters, count: u32) -> Option<Duration> {
+        let one = self.agreement?.max(AGREEMENT_MIN) + parameters.batch_gathering_max;
+        Some(one.saturating_mul(count))
     }
 
     /// Adds the time since the last step, if the primary owed a proposal all the while. A stretch
@@ -101,7 +110,7 @@ impl SlowPrimary {
     /// again with it, like T [TM2].
     fn pay_off(&mut self, now: Time, parameters: &Parameters) {
         let earned = now.since(self.paid) / PAID_OFF;
-        let payment = earned.min(self.span(parameters, PROPOSED_WITHIN));
+        let payment = earned.min(self.allowance(parameters));
         self.account = self.account.saturating_sub(payment);
         self.paid = now;
         let least = parameters.view_change_timeout;
@@ -139,7 +148,7 @@ const AGREEMENT_MIN: Duration = Duration::from_millis(5);
 const RELAYED_AFTER: u32 = 2;
 
 /// Within so many instances from then on the primary is to propose it.
-const PROPOSED_WITHIN: u32 = 4;
+const PROPOSED_WITHIN: u32 = 3;
 
 /// One part in so many of the time pays off what the primary owes.
 const PAID_OFF: u32 = 8;
@@ -207,7 +216,7 @@ impl Replica {
         let relayed = oldest.relayed.map(|(first, _)| first);
         let has_it_since = if is_proposed { Some(oldest.arrived) } else { relayed };
         let since = has_it_since?.max(self.slow_primary.excused_until);
-        let allowance = self.slow_primary.span(&self.config.parameters, PROPOSED_WITHIN);
+        let allowance = self.slow_primary.allowance(&self.config.parameters);
         Some(since.after(allowance).max(now))
     }
 
@@ -272,7 +281,7 @@ impl Replica {
     /// older ones wait. Returns when the next ones are due.
     fn relay_early(&mut self, step: &mut Step<'_>) -> Option<Time> {
         let now = step.now.monotonic;
-        let patience = self.slow_primary.span(&self.config.parameters, RELAYED_AFTER);
+        let patience = self.slow_primary.relay_patience(&self.config.parameters);
         let excused_until = self.slow_primary.excused_until;
         let due_from = |arrived: Time| arrived.max(excused_until).after(patience);
         let oldest = self.requests.oldest_unproposed()?;

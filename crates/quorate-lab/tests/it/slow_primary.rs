@@ -55,10 +55,14 @@ fn slow_primary_is_replaced_although_timeouts_were_driven_up() {
 /// are from each other, however slow their disks, short their window and small their batches.
 #[test]
 fn no_primary_is_slow_where_nothing_fails() {
+    let mut slow = Vec::new();
     for seed in (0..300).map(Seed::new) {
         let outcome = pass(seed.get(), &without_faults(options_of(seed)));
-        assert_eq!(outcome.counts.slow_primaries, 0, "seed {}", seed.get());
+        if outcome.counts.slow_primaries > 0 {
+            slow.push(seed.get());
+        }
     }
+    assert!(slow.is_empty(), "{slow:?}");
 }
 
 fn without_faults(mut options: Options) -> Options {
