@@ -60,7 +60,7 @@ impl Waiting {
         Arc::clone(&self.request)
     }
 
-    pub(super) fn byte_count(&self) -> usize {
+    fn byte_count(&self) -> usize {
         self.request.byte_count()
     }
 }

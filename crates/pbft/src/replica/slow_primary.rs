@@ -259,21 +259,11 @@ impl Replica {
         if is_at_limit || (log_fills && (at_checkpoint || proposal.is_some())) {
             return true;
         }
-        // It has done what it may: its batch is full, or as many are in flight as may be.
-        let Some(proposal) = proposal else { return false };
+        // As many are in flight as may be.
         let last = self.slots.iter().rev().find(|(_, slot)| slot.proposal.is_some());
-        let in_flight = last.map_or(0, |(seq, _)| seq.get() - self.last_executed.get());
-        let is_full = self.batches.get(&proposal.digest).is_some_and(|batch| self.is_full(batch));
-        is_full || in_flight >= parameters.instances_in_flight_max
-    }
-
-    /// Whether a batch has no room for the request that has waited longest without being proposed.
-    fn is_full(&self, batch: &Batch) -> bool {
-        let parameters = &self.config.parameters;
-        let size = self.requests.oldest_unproposed().map_or(0, |oldest| oldest.byte_count());
-        batch.requests.len() >= parameters.batch_requests_max
-            || (!batch.requests.is_empty()
-                && batch.byte_count() + size > parameters.batch_bytes_max)
+        let in_flight =
+            last.map_or(0, |(seq, _)| seq.get().saturating_sub(self.last_executed.get()));
+        proposal.is_some() && in_flight >= parameters.instances_in_flight_max
     }
 
     /// Relays requests that the primary should have proposed by now, if it had them [SP2]: a single
