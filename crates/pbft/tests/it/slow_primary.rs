@@ -224,9 +224,11 @@ fn primary_that_can_do_no_more_stays() {
     let parameters = Parameters { instances_in_flight_max: 1, ..Parameters::default() };
     let mut world = World::with(parameters, 4);
     world.stagger = ms(5);
-    world.serve(32, |_| ms(1));
-    // All of a sudden instances take a great deal longer.
-    world.serve(44, |e| if e.kind() == Kind::Commit { ms(600) } else { ms(1) });
+    // Now and then instances take a great deal longer, all of a sudden.
+    for count in [16, 32, 48] {
+        world.serve(count, |_| ms(1));
+        world.serve(count + 8, |e| if e.kind() == Kind::Commit { ms(600) } else { ms(1) });
+    }
     world.assert_nobody_left();
 }
 
@@ -248,7 +250,7 @@ fn backup_in_the_dark_does_not_leave_alone() {
         let (is_in_the_dark, is_of_it) = (e.to == 3 && e.from == 0, e.to == 3 || e.from == 3);
         match e.kind() {
             Kind::PrePrepare if is_in_the_dark => lost,
-            Kind::Repair if is_of_it => ms(100),
+            Kind::PrePrepare | Kind::Repair | Kind::Status if is_of_it => ms(100),
             _ => ms(1),
         }
     });
@@ -259,6 +261,21 @@ fn backup_in_the_dark_does_not_leave_alone() {
 #[test]
 fn primary_that_waits_for_a_checkpoint_stays() {
     let parameters = Parameters { checkpoint_period: 4, log_window: 8, ..Parameters::default() };
+    let mut world = World::with(parameters, 1);
+    world.think = ms(5);
+    world.serve(64, |e| if e.kind() == Kind::Checkpoint { ms(300) } else { ms(1) });
+    world.assert_nobody_left();
+}
+
+/// [SP3] And one whose log is half full fills up to the next checkpoint with empty batches.
+#[test]
+fn primary_that_fills_up_because_its_log_is_half_full_stays() {
+    let parameters = Parameters {
+        checkpoint_period: 4,
+        log_window: 16,
+        log_bytes_max: 1000,
+        ..Parameters::default()
+    };
     let mut world = World::with(parameters, 1);
     world.think = ms(5);
     world.serve(64, |e| if e.kind() == Kind::Checkpoint { ms(300) } else { ms(1) });
