@@ -225,9 +225,9 @@ fn primary_that_can_do_no_more_stays() {
     let mut world = World::with(parameters, 4);
     world.stagger = ms(5);
     // Now and then instances take a great deal longer, all of a sudden.
-    for count in [16, 32, 48] {
+    for count in [12, 24, 36, 48, 60] {
         world.serve(count, |_| ms(1));
-        world.serve(count + 8, |e| if e.kind() == Kind::Commit { ms(600) } else { ms(1) });
+        world.serve(count + 1, |e| if e.kind() == Kind::Commit { ms(600) } else { ms(1) });
     }
     world.assert_nobody_left();
 }
