@@ -136,6 +136,9 @@ pub struct Parameters {
     /// Whether replicas execute a batch as soon as it has prepared, and answer one message delay
     /// earlier; what is not committed after all is rolled back [TE1].
     pub tentative_execution: bool,
+    /// Whether a backup leaves the view of a primary that, over time, lets work wait for longer
+    /// than agreeing on it takes [SP1].
+    pub throughput_floor: bool,
     /// How many requests of one client may be outstanding: the width of its window.
     pub client_window: u64,
     /// Bytes of requests of one client that may wait; a single larger one still may.
@@ -191,6 +194,7 @@ impl Default for Parameters {
             one_round_reads: true,
             digest_replies: true,
             tentative_execution: true,
+            throughput_floor: true,
             client_window: 64,
             client_waiting_bytes_max: 4 << 20,
             waiting_bytes_max: 64 << 20,

@@ -166,4 +166,6 @@ pub enum ViewChangeCause {
     PrimaryLied,
     /// A replica rejoins, and may vote in later views only.
     Rejoin,
+    /// The primary let work wait that it could have proposed [SP1].
+    SlowPrimary,
 }

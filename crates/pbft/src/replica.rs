@@ -16,6 +16,8 @@ mod recovery;
 mod rejoin;
 mod rejoin_pace;
 mod request;
+mod request_queue;
+mod slow_primary;
 mod state_transfer;
 mod status;
 mod tentative;
@@ -51,7 +53,8 @@ use reads::WaitingReads;
 use rejoin::RejoinQueue;
 use rejoin_pace::RejoinPace;
 pub use rejoin_pace::{REJOIN_GAP, REJOIN_GAP_TOLERANCE};
-use request::RequestQueue;
+use request_queue::{RequestQueue, Source};
+use slow_primary::SlowPrimary;
 use state_transfer::Transfer;
 use status::Repair;
 use tentative::{Executing, Tentative};
@@ -170,6 +173,7 @@ pub struct Replica {
     rejoins: Rejoins,
 
     timers: Timers,
+    slow_primary: SlowPrimary,
     repair: Repair,
     /// Lies already reported, so that each is reported once.
     evidence: BTreeSet<EvidenceKey>,
@@ -264,6 +268,7 @@ impl Replica {
             }
         }
         self.fire_due_timers(&mut step);
+        self.judge_primary(&mut step);
         debug_assert_eq!(self.broken_invariant(), None);
     }
 
@@ -296,7 +301,7 @@ impl Replica {
         let (from, result) = match sender {
             Sender::Client(client) => {
                 match message {
-                    Message::Request(request) => self.on_request(step, request),
+                    Message::Request(request) => self.on_request(step, Source::Client, request),
                     Message::Read(read) => self.on_read(step, client, read),
                     // The door lets nothing else of a client through.
                     _ => {}
@@ -326,7 +331,7 @@ impl Replica {
         }
         match message {
             Message::Request(request) => {
-                self.on_request(step, request);
+                self.on_request(step, Source::Replica, request);
                 Ok(())
             }
             Message::PrePrepare(signed, batch) => self.on_pre_prepare(step, signed, batch),

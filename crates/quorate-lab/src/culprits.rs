@@ -146,6 +146,11 @@ impl Suspicions {
                 let accused = primary(left);
                 // A primary that leaves its own view accuses nobody.
                 if accused != at {
+                    // Whether one request waited too long, or many a little, is one accusation.
+                    let cause = match cause {
+                        ViewChangeCause::SlowPrimary => ViewChangeCause::RequestTimeout,
+                        cause => cause,
+                    };
                     let accusation = Accusation::AsPrimary(left, cause);
                     self.accusations.entry((accused, accusation)).or_default().insert(at);
                 }
@@ -313,8 +318,11 @@ pub(crate) const fn broken_rule(reason: Reject) -> Option<&'static str> {
 impl core::fmt::Display for Accusation {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::AsPrimary(view, ViewChangeCause::RequestTimeout) => {
-                write!(f, "as the primary of view {view} it let a request wait too long")
+            Self::AsPrimary(
+                view,
+                ViewChangeCause::RequestTimeout | ViewChangeCause::SlowPrimary,
+            ) => {
+                write!(f, "as the primary of view {view} it let requests wait too long")
             }
             Self::AsPrimary(view, ViewChangeCause::NewViewTimeout) => {
                 write!(f, "as the primary of view {view} it did not begin it in time")

@@ -141,6 +141,8 @@ pub fn options_of(seed: Seed) -> Options {
     add_gathering(&mut seed.stream("gathering"), &mut options);
     add_digest_replies(&mut seed.stream("digest replies"), &mut options);
     add_tentative(&mut seed.stream("tentative"), &mut options);
+    // Where nothing else is demanded of it, a primary may be as slow as the timeout lets it be.
+    options.parameters.throughput_floor = seed.stream("throughput floor").chance(850_000);
     switches::add(&mut seed.stream("switches"), &mut options);
     // Nothing is broken after the world has healed.
     let heals_at = options.heals_at;
@@ -532,6 +534,7 @@ fn coverage(options: &Options, counts: &Counts) -> Vec<(&'static str, bool)> {
     let mut covered = vec![
         ("a view change", happened("view change started")),
         ("two view changes in a row", counts.views_skipped > 0),
+        ("a view left because its primary was slow", counts.slow_primaries > 0),
         ("a null request in a new view", counts.null_choices > 0),
         ("a batch executed tentatively", happened("executed tentatively")),
         ("a batch rolled back", happened("rolled back")),

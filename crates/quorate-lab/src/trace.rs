@@ -354,6 +354,7 @@ impl EventLine {
 /// Why replicas leave a view, as far as others ask for it by name.
 pub(crate) const WAITED: &str = "a request waited too long";
 pub(crate) const JOINED: &str = "f+1 others have left";
+const SLOW: &str = "the primary is slow";
 
 fn cause_text(cause: ViewChangeCause) -> &'static str {
     match cause {
@@ -363,6 +364,7 @@ fn cause_text(cause: ViewChangeCause) -> &'static str {
         ViewChangeCause::BadNewView => "the NEW-VIEW does not follow from its VIEW-CHANGEs",
         ViewChangeCause::PrimaryLied => "the primary was caught lying",
         ViewChangeCause::Rejoin => "a replica rejoins",
+        ViewChangeCause::SlowPrimary => SLOW,
     }
 }
 

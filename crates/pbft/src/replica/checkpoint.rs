@@ -226,6 +226,7 @@ impl Replica {
         self.own_checkpoints.insert(seq, id);
         self.own_signed = self.own_signed.split_off(&seq);
         self.proofs_ahead = self.proofs_ahead.split_off(&first_kept);
+        self.slow_primary.forget_up_to(seq);
         self.last_assigned = self.last_assigned.max(seq);
         self.forget_unused_batches();
     }

@@ -1,5 +1,6 @@
 //! The three phases of the normal case (OSDI '99 section 4.2).
 
+use super::request_queue::Source;
 use super::{Replica, Step, request_key};
 use crate::auth::Signed;
 use crate::event::{Event, ViewChangeCause};
@@ -87,6 +88,7 @@ impl Replica {
         if log_is_full && !batch.requests.is_empty() {
             return Err(Reject::OverLimit);
         }
+        self.note_accepted(step.now.monotonic, seq, &batch);
         self.note_requests(step, &batch);
         self.hold_batch(step, digest, &batch);
         self.remember_signed(signed);
@@ -102,7 +104,7 @@ impl Replica {
     fn note_requests(&mut self, step: &mut Step<'_>, batch: &Batch) {
         for request in &batch.requests {
             if matches!(self.standing(request), super::request::Standing::New) {
-                self.enqueue(Arc::clone(request));
+                self.enqueue(Arc::clone(request), Source::Client, step.now.monotonic);
             }
             self.requests.mark_proposed(&request_key(request));
         }
@@ -327,6 +329,7 @@ impl Replica {
             Some(known) if known == digest => return,
             Some(_) => return self.halt(step, HaltReason::TooManyFaults { seq }),
         }
+        self.note_agreed(step.now.monotonic, seq);
         step.event(Event::Committed { seq, digest });
         if self.has_batch(digest) {
             self.try_execute(step);

@@ -8,7 +8,7 @@ use super::peer_starts::PeerStarts;
 use super::reads::WaitingReads;
 use super::rejoin::{Amnesia, RejoinQueue};
 use super::rejoin_pace::RejoinPace;
-use super::{Boot, Replica, RequestQueue, Step};
+use super::{Boot, Replica, RequestQueue, SlowPrimary, Step};
 use crate::auth::SigningKey;
 use crate::fault::HaltReason;
 use crate::input::StateMirror;
@@ -94,6 +94,7 @@ impl Replica {
     ) -> Self {
         let parameters = &config.parameters;
         let timers = Timers::new(now.monotonic, parameters);
+        let slow_primary = SlowPrimary::new(now.monotonic, parameters);
         let repair = Repair::new(parameters.status_answer_bytes_max);
         let (seq, _) = recovered.checkpoint;
         let state = &recovered.state;
@@ -147,6 +148,7 @@ impl Replica {
             rejoin_pace: RejoinPace::default(),
             rejoins: state.rejoined.iter().copied().collect::<Rejoins>(),
             timers,
+            slow_primary,
             repair,
             evidence: BTreeSet::new(),
         }

@@ -1,182 +1,28 @@
-//! Requests: admission, waiting, fairness among clients, and batching by the primary.
+//! Requests: admission, relaying, batching by the primary, and what a replica waits for.
 
+use super::request_queue::Source;
 use super::{Replica, RequestKey, Step, request_key};
 use crate::auth::SignedRequest;
 use crate::event::Event;
 use crate::message::{Batch, Certainty, Message, Outcome, RequestBody};
 use crate::output::Output;
-use crate::{CHOICE_BYTES_MAX, ClientId, Position, SeqNum, Session, Time, Timestamp, WallTime};
-use alloc::collections::{BTreeMap, BTreeSet};
+use crate::{CHOICE_BYTES_MAX, ClientId, Position, SeqNum, Time, WallTime};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::{Bound, RangeInclusive};
-
-/// The requests that wait to be executed, in two orders: of arrival, for the timer that watches
-/// the primary [TM1]; by client, for fair batches [RQ5]. Bounded by the number of clients times
-/// their window.
-#[derive(Clone, Debug, Default)]
-pub(super) struct RequestQueue {
-    waiting: BTreeMap<RequestKey, Waiting>,
-    arrivals: BTreeMap<u64, RequestKey>,
-    next_arrival: u64,
-    /// The bytes of all waiting requests.
-    bytes: usize,
-    /// Those that no batch of the current view carries yet.
-    unproposed: BTreeMap<ClientId, BTreeSet<(Session, Timestamp)>>,
-    /// How many those are.
-    unproposed_count: usize,
-    /// Since when the next batch has gathered requests while others are in flight *(while it
-    /// does)*.
-    gathering_since: Option<Time>,
-    /// The client served last: the next batch starts behind it.
-    last_served: ClientId,
-}
-
-#[derive(Clone, Debug)]
-struct Waiting {
-    request: Arc<SignedRequest>,
-    arrival: u64,
-    relayed: bool,
-}
-
-impl RequestQueue {
-    pub(super) fn len(&self) -> usize {
-        self.waiting.len()
-    }
-
-    /// The bytes of all that wait.
-    pub(super) fn byte_count(&self) -> usize {
-        self.bytes
-    }
-
-    /// The next place in the order of arrival.
-    pub(super) fn next_arrival(&mut self) -> u64 {
-        let arrival = self.next_arrival;
-        self.next_arrival += 1;
-        arrival
-    }
-
-    /// The number of the request that has waited longest.
-    pub(super) fn head(&self) -> Option<u64> {
-        self.arrivals.keys().next().copied()
-    }
-
-    pub(super) fn is_waiting(&self, arrival: u64) -> bool {
-        self.arrivals.contains_key(&arrival)
-    }
-
-    /// Adds a request unless one with its key waits already: the first one stays [RQ3].
-    fn insert(&mut self, request: Arc<SignedRequest>) -> bool {
-        let key = request_key(&request);
-        if self.waiting.contains_key(&key) {
-            return false;
-        }
-        let arrival = self.next_arrival();
-        self.arrivals.insert(arrival, key);
-        self.bytes += request.byte_count();
-        self.waiting.insert(key, Waiting { request, arrival, relayed: false });
-        self.mark_unproposed(key);
-        true
-    }
-
-    pub(super) fn remove(&mut self, key: &RequestKey) {
-        self.mark_proposed(key);
-        if let Some(waiting) = self.waiting.remove(key) {
-            self.bytes -= waiting.request.byte_count();
-            self.arrivals.remove(&waiting.arrival);
-        }
-    }
-
-    /// The waiting requests of one client.
-    fn of(&self, client: ClientId) -> impl Iterator<Item = &Arc<SignedRequest>> {
-        let from = (client, Session::ZERO, Timestamp::ZERO);
-        let to = (client, Session::new(u64::MAX), Timestamp::new(u64::MAX));
-        self.waiting.range(from..=to).map(|(_, waiting)| &waiting.request)
-    }
-
-    pub(super) fn mark_proposed(&mut self, key: &RequestKey) {
-        let Some(of_client) = self.unproposed.get_mut(&key.0) else { return };
-        self.unproposed_count -= usize::from(of_client.remove(&(key.1, key.2)));
-        if of_client.is_empty() {
-            self.unproposed.remove(&key.0);
-        }
-    }
-
-    fn mark_unproposed(&mut self, (client, session, timestamp): RequestKey) {
-        let of_client = self.unproposed.entry(client).or_default();
-        self.unproposed_count += usize::from(of_client.insert((session, timestamp)));
-    }
-
-    /// A view was left: whatever still waits must be proposed again [RQ4].
-    pub(super) fn forget_proposals(&mut self) {
-        let all: Vec<RequestKey> = self.waiting.keys().copied().collect();
-        for key in all {
-            self.mark_unproposed(key);
-        }
-    }
-
-    pub(super) fn has_unproposed(&self) -> bool {
-        !self.unproposed.is_empty()
-    }
-
-    /// Takes requests for one batch: one of each client in turn, beginning behind the client
-    /// served last, until a limit is reached.
-    fn take_batch(&mut self, requests_max: usize, bytes_max: usize) -> Vec<Arc<SignedRequest>> {
-        let mut batch: Vec<Arc<SignedRequest>> = Vec::new();
-        let mut bytes = 0;
-        while batch.len() < requests_max {
-            let Some(key) = self.next_unproposed() else {
-                break;
-            };
-            let Some(waiting) = self.waiting.get(&key) else {
-                break;
-            };
-            let size = waiting.request.byte_count();
-            if !batch.is_empty() && bytes + size > bytes_max {
-                break;
-            }
-            bytes += size;
-            batch.push(Arc::clone(&waiting.request));
-            self.last_served = key.0;
-            self.mark_proposed(&key);
-        }
-        batch
-    }
-
-    fn next_unproposed(&self) -> Option<RequestKey> {
-        let behind = (Bound::Excluded(self.last_served), Bound::Unbounded);
-        let (client, of_client) =
-            self.unproposed.range(behind).next().or_else(|| self.unproposed.iter().next())?;
-        of_client.first().map(|(session, timestamp)| (*client, *session, *timestamp))
-    }
-
-    /// The first request of the queue, and those that were not relayed yet, at most `count`; marks
-    /// them.
-    fn take_to_relay(&mut self, count: usize) -> Vec<Arc<SignedRequest>> {
-        let mut taken = Vec::new();
-        for (place, key) in self.arrivals.values().enumerate() {
-            if taken.len() == count {
-                break;
-            }
-            let Some(waiting) = self.waiting.get_mut(key) else {
-                continue;
-            };
-            if place == 0 || !waiting.relayed {
-                waiting.relayed = true;
-                taken.push(Arc::clone(&waiting.request));
-            }
-        }
-        taken
-    }
-}
+use core::ops::RangeInclusive;
 
 /// How many waiting requests a backup relays to the primary at a time.
-const RELAYED_AT_ONCE_MAX: usize = 64;
+pub(super) const RELAYED_AT_ONCE_MAX: usize = 64;
 
 impl Replica {
     /// A request from its client or relayed by a backup [RQ2]. One that was executed is answered
     /// from the reply cache and never makes the replica wait again; a stale one is dropped.
-    pub(super) fn on_request(&mut self, step: &mut Step<'_>, request: Arc<SignedRequest>) {
+    pub(super) fn on_request(
+        &mut self,
+        step: &mut Step<'_>,
+        source: Source,
+        request: Arc<SignedRequest>,
+    ) {
         if !self.admission.is_admitted() {
             return;
         }
@@ -184,7 +30,7 @@ impl Replica {
             Standing::New => {
                 let key = request_key(&request);
                 self.answer_tentatively(step, &key);
-                if self.enqueue(request) {
+                if self.enqueue(request, source, step.now.monotonic) {
                     let (client, session, timestamp) = key;
                     step.event(Event::RequestWaiting { client, session, timestamp });
                     self.consider_request_timer(step.now.monotonic);
@@ -213,20 +59,22 @@ impl Replica {
         }
     }
 
-    /// Puts a new request into the queue, within the client's limit.
-    pub(super) fn enqueue(&mut self, request: Arc<SignedRequest>) -> bool {
-        let client = request.request().client;
+    /// Puts a new request into the queue, within the client's limits. Those that replicas relay
+    /// have a share of their own [RQ7].
+    pub(super) fn enqueue(
+        &mut self,
+        request: Arc<SignedRequest>,
+        source: Source,
+        now: Time,
+    ) -> bool {
         let parameters = &self.config.parameters;
-        let (count, bytes) = self
-            .requests
-            .of(client)
-            .fold((0, 0), |(count, bytes), waiting| (count + 1, bytes + waiting.byte_count()));
+        let (count, bytes) = self.requests.share(request.request().client, source);
         let size = request.byte_count();
         let client_has_room = count == 0 || bytes + size <= parameters.client_waiting_bytes_max;
         count <= parameters.client_window as usize
             && client_has_room
-            && self.requests.bytes + size <= parameters.waiting_bytes_max
-            && self.requests.insert(request)
+            && self.requests.byte_count() + size <= parameters.waiting_bytes_max
+            && self.requests.insert(request, source, now)
     }
 
     /// Lets go of a client's requests that an execution or a fetched state has settled, be it by
@@ -281,7 +129,8 @@ impl Replica {
             return;
         }
         let primary = self.config.primary(self.view);
-        for request in self.requests.take_to_relay(RELAYED_AT_ONCE_MAX) {
+        let (now, pause) = (step.now.monotonic, self.timers.timeout() / 4);
+        for request in self.requests.take_to_relay(now, pause, RELAYED_AT_ONCE_MAX) {
             step.send(primary, Message::Request(request), Position::ZERO);
         }
         for rejoin in self.rejoin_queue.all() {
@@ -316,7 +165,7 @@ impl Replica {
     /// have gathered for long enough [PP8].
     fn is_worth_an_instance(&mut self, now: Time) -> bool {
         let parameters = &self.config.parameters;
-        let waiting = self.requests.unproposed_count;
+        let waiting = self.requests.unproposed_count();
         let in_flight = self.requests.len() - waiting;
         // Those that were executed tentatively are answered.
         let answered = self.tentative.as_ref().map(|tentative| tentative.executions.len());

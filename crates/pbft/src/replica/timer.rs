@@ -36,6 +36,8 @@ pub(super) struct Timers {
     pub(super) rejoin: Option<Time>,
     /// The first READ that waits for a number gives up [RO3].
     pub(super) reads: Option<Time>,
+    /// The primary is looked at again, as it would be in any step. Set anew in each [SP1].
+    pub(super) judgement: Option<Time>,
     /// T now: doubles with failed views, decays with progress [TM2].
     timeout: Duration,
     timeout_min: Duration,
@@ -60,6 +62,7 @@ impl Timers {
             checkpoint_fill: None,
             rejoin: None,
             reads: None,
+            judgement: None,
             timeout: parameters.view_change_timeout,
             timeout_min: parameters.view_change_timeout,
             timeout_max: parameters.view_change_timeout_max,
@@ -79,6 +82,7 @@ impl Timers {
             self.checkpoint_fill,
             self.rejoin,
             self.reads,
+            self.judgement,
         ];
         all.into_iter().flatten().min()
     }

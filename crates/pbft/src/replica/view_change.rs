@@ -86,6 +86,7 @@ impl Replica {
             }
         }
         self.timers.leave_view(now);
+        self.slow_primary.leave_view(now, &self.config.parameters);
     }
 
     /// A VIEW-CHANGE counts iff it is for the current view or a later one, and its sender's first

@@ -19,6 +19,7 @@ mod requests;
 mod restart;
 mod scenarios;
 mod signatures;
+mod slow_primary;
 mod standstills;
 mod stories;
 mod tentative;

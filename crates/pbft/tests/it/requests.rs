@@ -218,8 +218,8 @@ fn requests_taken_in_before_a_tick_share_a_batch() {
     assert_eq!(batch_sizes(&cluster), [5]);
 }
 
-/// [RQ6] A backup relays a request that the primary did not get; the first one that waits again
-/// and again, until it is executed.
+/// [RQ6] [SP2] A backup relays a request that the primary did not get: soon, and once more when the
+/// primary should have proposed it; the first one that waits again and again, until it is executed.
 #[test]
 fn backup_relays_a_waiting_request_to_the_primary() {
     let mut cluster = Cluster::new(4);
@@ -227,7 +227,7 @@ fn backup_relays_a_waiting_request_to_the_primary() {
     cluster.send_request_to(2, request);
     cluster.advance(Duration::from_millis(900));
     let relayed = cluster.take(|e| e.kind() == Kind::Request);
-    assert_eq!(relayed.iter().map(|e| (e.from, e.to)).collect::<Vec<_>>(), [(2, 0); 3]);
+    assert_eq!(relayed.iter().map(|e| (e.from, e.to)).collect::<Vec<_>>(), [(2, 0); 4]);
     cluster.deliver(&relayed[0]);
     cluster.deliver_all();
     assert_eq!(cluster.answered(0, 1, "a"), [0, 1, 2, 3]);

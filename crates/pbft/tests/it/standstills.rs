@@ -373,8 +373,8 @@ fn fetch_overtaken_by_execution_ends() {
     assert_eq!(c.answered(1, 1, "b"), [0, 1, 3]);
 }
 
-/// [RQ6] A request that found no room at the primary is relayed again while a backup waits for it,
-/// so that a client cannot have the primary deposed by filling its own share there.
+/// [RQ7] A client fills its own share at the primary, and sends a request to the backups only: what
+/// they relay finds room all the same, so the primary is not deposed.
 #[test]
 fn client_that_fills_its_share_at_the_primary_does_not_depose_it() {
     let mut c = settled(4);
@@ -386,16 +386,16 @@ fn client_that_fills_its_share_at_the_primary_does_not_depose_it() {
     for backup in 1..4 {
         c.send_request_to(backup, Arc::clone(&first));
     }
-    c.run(ms(230));
     for timestamp in 2..=4 {
         let request = long(&c, timestamp, (2 << 20) - 1000);
         c.send_request_to(0, request);
     }
-    c.advance(ms(20));
-    // The relayed requests overtake the agreement on the long ones by a hair.
+    assert_eq!(c.core(0).held().waiting_requests, 2, "there is no room for the third");
+    c.advance(ms(250));
+    // The relayed requests overtake the agreement on the long ones.
     let relayed = c.take(|e| e.kind() == Kind::Request);
-    assert_eq!(relayed.len(), 3);
     relayed.iter().for_each(|envelope| c.deliver(envelope));
+    assert_eq!(c.core(0).held().waiting_requests, 3);
     c.run(Duration::from_secs(3));
     assert_eq!(c.views(&[0, 1, 2, 3]), [(0, true); 4]);
 }

@@ -1,8 +1,8 @@
 //! A primary that proposes just in time: it holds every PRE-PREPARE back for a part of the
-//! timeout. It breaks no rule, so nobody deposes it.
+//! timeout, so that no request timer runs out.
 //!
-//! *Masked*, without a view change, and at the price of speed: nothing in this version demands
-//! more of a primary than that each request be executed within the timeout.
+//! *Masked*, after a view change, since its backups add up what it keeps waiting; where the cluster
+//! asks for no such floor, without one, and at the price of speed.
 
 use super::{Vice, now};
 use crate::{Endpoint, Identity, Sending};

@@ -163,7 +163,7 @@ fn opening(client: u32) -> Request {
 
 /// One request a batch, correct primaries propose exactly the numbers explored, and of the timers
 /// only those fire that lead out of a view; timeouts do not double. What replicas execute tentatively
-/// sways no vote and no decision.
+/// sways no vote and no decision, and no primary is slow.
 fn parameters(numbers: u64) -> Parameters {
     Parameters {
         checkpoint_period: numbers,
@@ -178,6 +178,7 @@ fn parameters(numbers: u64) -> Parameters {
         checkpoint_fill_after: NEVER,
         state_transfer_patience: NEVER,
         tentative_execution: false,
+        throughput_floor: false,
         ..Parameters::default()
     }
 }

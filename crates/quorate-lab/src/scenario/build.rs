@@ -184,6 +184,9 @@ fn set_cluster(file: &File, options: &mut Options) -> Result<(), Refused> {
     if let Some(is_offered) = cluster.tentative_execution {
         parameters.tentative_execution = is_offered;
     }
+    if let Some(is_held) = cluster.throughput_floor {
+        parameters.throughput_floor = is_held;
+    }
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The optimizations that can be turned off: which are on in a world, and in how many worlds of a
+//! The optimizations that can be turned off, and the floor for slow primaries: which are on in a world, and in how many worlds of a
 //! swarm each pair of them was in each of its settings.
 
 use crate::rng::Stream;
@@ -8,7 +8,7 @@ use pbft::Parameters;
 use std::collections::BTreeMap;
 
 /// How many there are.
-const COUNT: usize = 7;
+const COUNT: usize = 8;
 
 /// Each, and whether it is on.
 pub(super) fn of(options: &Options) -> [(&'static str, bool); COUNT] {
@@ -21,6 +21,7 @@ pub(super) fn of(options: &Options) -> [(&'static str, bool); COUNT] {
         ("digest replies", parameters.digest_replies),
         ("tentative execution", parameters.tentative_execution),
         ("reads in one round", options.workload.one_round_reads),
+        ("throughput floor", parameters.throughput_floor),
     ]
 }
 
@@ -42,6 +43,7 @@ pub(super) fn add(rng: &mut Stream, options: &mut Options) {
         if coin() { defaults.operations_per_request_max } else { 1 };
     parameters.digest_replies = coin();
     parameters.tentative_execution = coin();
+    parameters.throughput_floor = coin();
     options.workload.one_round_reads = coin();
 }
 

@@ -11,7 +11,10 @@ use crate::pace::Pace;
 use crate::trace::{Fate, Subject, event_name, subject};
 use core::fmt;
 use pbft::message::{Batch, Kind, Reply, ReplyBody};
-use pbft::{Config, Conviction, Event, Evidence, Message, Reject, ReplicaId, SeqNum, Time, View};
+use pbft::{
+    Config, Conviction, Event, Evidence, Message, Reject, ReplicaId, SeqNum, Time, View,
+    ViewChangeCause,
+};
 use quorate_adversary::Endpoint;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,6 +73,8 @@ pub struct Counts {
     pub views_entered: u64,
     /// How often a correct replica entered a view without having entered the one before it.
     pub views_skipped: u64,
+    /// How often a correct replica left a view because its primary was slow.
+    pub slow_primaries: u64,
     /// NEW-VIEWs of correct primaries that choose a null request.
     pub null_choices: u64,
     /// Operations that were read and not ordered.
@@ -192,6 +197,9 @@ impl Trace {
             self.entered.insert(*view);
             let before = self.entered_last.insert(replica, *view).unwrap_or_default();
             self.counts.views_skipped += u64::from(*view > before.next());
+        }
+        if matches!(event, Event::ViewChangeStarted { cause: ViewChangeCause::SlowPrimary, .. }) {
+            self.counts.slow_primaries += 1;
         }
         let name = event_name(event);
         *self.counts.events.entry(name).or_default() += 1;

@@ -13,6 +13,7 @@ mod rejoin;
 mod reports;
 mod restarts;
 mod scenarios;
+mod slow_primary;
 mod small_scope;
 mod swarm;
 mod tentative;

@@ -175,7 +175,7 @@ fn page_about_a_silent_primary_suspects_it() {
             "No PRE-PREPARE of replica 0 had arrived in this view",
             "Replica 1 takes over as the primary of view 1",
             "Suspected, not proved",
-            "replica 0 (as the primary of view 0 it let a request wait too long; nothing was heard of it)",
+            "replica 0 (as the primary of view 0 it let requests wait too long; nothing was heard of it)",
         ],
     );
     assert!(!slide.contains("can prove"), "{slide}");

@@ -1,6 +1,6 @@
 //! What a replica counts, and what of its events people see in the log.
 
-use pbft::{Event, Reject, Sender};
+use pbft::{Event, Reject, Sender, ViewChangeCause};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -53,6 +53,9 @@ impl Counters {
             }
             Event::ViewChangeStarted { view, cause } => {
                 self.add("view_changes_started", 1);
+                if *cause == ViewChangeCause::SlowPrimary {
+                    self.add("slow_primaries_left", 1);
+                }
                 self.left_at.get_or_insert_with(Instant::now);
                 tracing::info!(%view, ?cause, "leaving the lower views");
             }

@@ -287,12 +287,11 @@ fn fetch_ends_although_a_newer_checkpoint_is_stable_all_the_time() {
     let mut world = World::new(vec![correct(0), correct(0), Behaviour::Refusing]);
     let mut fetch = world.fetch(&states[0], Tree::new());
     let mut fetched = Vec::new();
-    for latest in 1..states.len() {
+    for (latest, (state, id)) in states.iter().enumerate().skip(1) {
         world.exchange(&mut fetch);
         for id in [peer(1), peer(2)] {
             world.peers.get_mut(&id).unwrap().0 = correct(latest);
         }
-        let (state, id) = &states[latest];
         fetch.aim((state.seq(), *id));
         if let Some(tree) = fetch.take_finished() {
             fetched.push((fetch.target(), tree.root_digest(), latest));

@@ -292,6 +292,7 @@ fn cause_name(cause: ViewChangeCause) -> &'static str {
         ViewChangeCause::BadNewView => "the NEW-VIEW does not follow",
         ViewChangeCause::PrimaryLied => "the primary lied",
         ViewChangeCause::Rejoin => "a replica rejoins",
+        ViewChangeCause::SlowPrimary => "the primary is slow",
     }
 }
 
