@@ -165,6 +165,10 @@ fn set_cluster(file: &File, options: &mut Options) -> Result<(), Refused> {
         let requests = *above_zero(requests, "batch_requests")?;
         parameters.batch_requests_max = usize::try_from(requests).unwrap_or(usize::MAX);
     }
+    if let Some(operations) = &cluster.operations_per_request {
+        let operations = *above_zero(operations, "operations_per_request")?;
+        parameters.operations_per_request_max = usize::try_from(operations).unwrap_or(usize::MAX);
+    }
     if let Some(Time(gathering)) = cluster.gathering {
         parameters.batch_gathering_max = gathering;
         options.client.gathering_max = gathering;

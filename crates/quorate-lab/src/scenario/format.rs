@@ -52,6 +52,7 @@ pub(super) struct Cluster {
     pub(super) log_window: Option<Spanned<u64>>,
     pub(super) instances_in_flight: Option<Spanned<u64>>,
     pub(super) batch_requests: Option<Spanned<u64>>,
+    pub(super) operations_per_request: Option<Spanned<u64>>,
     pub(super) gathering: Option<Time>,
     pub(super) client_window: Option<Spanned<u64>>,
     pub(super) view_change_timeout: Option<Spanned<Time>>,

@@ -44,13 +44,14 @@ fn write_parts(out: &mut String, options: &Options) {
     let _ = writeln!(
         out,
         "\n[cluster]\ncheckpoint_period = {}\nlog_window = {}\ninstances_in_flight = {}\n\
-         batch_requests = {}\ngathering = {}\nclient_window = {}\nview_change_timeout = {}\n\
+         batch_requests = {}\noperations_per_request = {}\ngathering = {}\nclient_window = {}\nview_change_timeout = {}\n\
          checkpoint_fill_after = {}\ndigest_replies = {}\ntentative_execution = {}\n\
          throughput_floor = {}",
         p.checkpoint_period,
         p.log_window,
         p.instances_in_flight_max,
         p.batch_requests_max,
+        p.operations_per_request_max,
         time(p.batch_gathering_max),
         p.client_window,
         time(p.view_change_timeout),
