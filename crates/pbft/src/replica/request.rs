@@ -5,7 +5,9 @@ use crate::auth::SignedRequest;
 use crate::event::Event;
 use crate::message::{Batch, Certainty, Message, Outcome, RequestBody};
 use crate::output::Output;
-use crate::{CHOICE_BYTES_MAX, ClientId, Position, SeqNum, Session, Time, Timestamp, WallTime};
+use crate::{
+    CHOICE_BYTES_MAX, ClientId, Digest, Position, SeqNum, Session, Time, Timestamp, WallTime,
+};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -17,6 +19,8 @@ use core::ops::{Bound, RangeInclusive};
 #[derive(Clone, Debug, Default)]
 pub(super) struct RequestQueue {
     waiting: BTreeMap<RequestKey, Waiting>,
+    /// The same, by digest: outlines name them so [SR2].
+    by_digest: BTreeMap<Digest, RequestKey>,
     arrivals: BTreeMap<u64, RequestKey>,
     next_arrival: u64,
     /// The bytes of all waiting requests.
@@ -74,6 +78,7 @@ impl RequestQueue {
         let arrival = self.next_arrival();
         self.arrivals.insert(arrival, key);
         self.bytes += request.byte_count();
+        self.by_digest.insert(request.digest(), key);
         self.waiting.insert(key, Waiting { request, arrival, relayed: false });
         self.mark_unproposed(key);
         true
@@ -83,8 +88,15 @@ impl RequestQueue {
         self.mark_proposed(key);
         if let Some(waiting) = self.waiting.remove(key) {
             self.bytes -= waiting.request.byte_count();
+            self.by_digest.remove(&waiting.request.digest());
             self.arrivals.remove(&waiting.arrival);
         }
+    }
+
+    /// The waiting request with this digest.
+    pub(super) fn with_digest(&self, digest: &Digest) -> Option<Arc<SignedRequest>> {
+        let key = self.by_digest.get(digest)?;
+        self.waiting.get(key).map(|waiting| Arc::clone(&waiting.request))
     }
 
     /// The waiting requests of one client.
@@ -182,12 +194,13 @@ impl Replica {
         }
         match self.standing(&request) {
             Standing::New => {
-                let key = request_key(&request);
+                let (key, digest) = (request_key(&request), request.digest());
                 self.answer_tentatively(step, &key);
                 if self.enqueue(request) {
                     let (client, session, timestamp) = key;
                     step.event(Event::RequestWaiting { client, session, timestamp });
                     self.consider_request_timer(step.now.monotonic);
+                    self.fill_outlines_with(step, digest);
                     if self.config.parameters.batch_gathering_max.is_zero() {
                         self.try_propose(step);
                     } else if self.is_primary() {

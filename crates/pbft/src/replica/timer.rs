@@ -36,6 +36,8 @@ pub(super) struct Timers {
     pub(super) rejoin: Option<Time>,
     /// The first READ that waits for a number gives up [RO3].
     pub(super) reads: Option<Time>,
+    /// The first outline has waited for its requests long enough: its batch is asked for [SR3].
+    pub(super) outlines: Option<Time>,
     /// T now: doubles with failed views, decays with progress [TM2].
     timeout: Duration,
     timeout_min: Duration,
@@ -60,6 +62,7 @@ impl Timers {
             checkpoint_fill: None,
             rejoin: None,
             reads: None,
+            outlines: None,
             timeout: parameters.view_change_timeout,
             timeout_min: parameters.view_change_timeout,
             timeout_max: parameters.view_change_timeout_max,
@@ -79,6 +82,7 @@ impl Timers {
             self.checkpoint_fill,
             self.rejoin,
             self.reads,
+            self.outlines,
         ];
         all.into_iter().flatten().min()
     }
@@ -170,6 +174,9 @@ impl Replica {
         }
         if self.halted.is_none() && is_due(self.timers.reads, now) {
             self.drop_expired_reads(now);
+        }
+        if self.halted.is_none() && is_due(self.timers.outlines, now) {
+            self.ask_for_outlined(step);
         }
         if self.halted.is_none() && is_due(self.timers.status, now) {
             self.send_status(step);

@@ -45,7 +45,8 @@ fn write_parts(out: &mut String, options: &Options) {
         out,
         "\n[cluster]\ncheckpoint_period = {}\nlog_window = {}\ninstances_in_flight = {}\n\
          batch_requests = {}\ngathering = {}\nclient_window = {}\nview_change_timeout = {}\n\
-         checkpoint_fill_after = {}\ndigest_replies = {}\ntentative_execution = {}",
+         checkpoint_fill_after = {}\ndigest_replies = {}\nseparate_requests = {}\n\
+         tentative_execution = {}",
         p.checkpoint_period,
         p.log_window,
         p.instances_in_flight_max,
@@ -55,6 +56,7 @@ fn write_parts(out: &mut String, options: &Options) {
         time(p.view_change_timeout),
         time(p.checkpoint_fill_after),
         p.digest_replies,
+        p.separate_requests,
         p.tentative_execution,
     );
     let believes = match options.client.reply_rule {

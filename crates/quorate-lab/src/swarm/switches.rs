@@ -8,7 +8,7 @@ use pbft::Parameters;
 use std::collections::BTreeMap;
 
 /// How many there are.
-const COUNT: usize = 7;
+const COUNT: usize = 8;
 
 /// Each, and whether it is on.
 pub(super) fn of(options: &Options) -> [(&'static str, bool); COUNT] {
@@ -19,6 +19,7 @@ pub(super) fn of(options: &Options) -> [(&'static str, bool); COUNT] {
         ("gathering", !parameters.batch_gathering_max.is_zero()),
         ("shared signatures", parameters.operations_per_request_max > 1),
         ("digest replies", parameters.digest_replies),
+        ("separate requests", parameters.separate_requests),
         ("tentative execution", parameters.tentative_execution),
         ("reads in one round", options.workload.one_round_reads),
     ]

@@ -80,6 +80,10 @@ pub struct Counts {
     pub reads_ordered: u64,
     /// REPLYs of correct replicas with the digest of a result in its place.
     pub digest_replies: u64,
+    /// PRE-PREPAREs of correct replicas that named requests.
+    pub outlines: u64,
+    /// Batches that a correct replica asked for because of one.
+    pub outlines_asked_for: u64,
     /// Messages of agreement that met a correct replica whose window had not come up yet.
     pub window_races: u64,
     /// Machines that found a write which a crash had interrupted.

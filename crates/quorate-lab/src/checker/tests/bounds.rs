@@ -120,6 +120,9 @@ fn whatever_is_held_without_bound_is_noticed() {
         prepared: l,
         pre_prepared: l,
         early_pre_prepares: l,
+        outlines: l,
+        outline_bytes: 8 << 20,
+        asked_whole: 4,
         signed_pre_prepares: l,
         batches: 4 * l,
         batch_bytes: 64 << 20,
@@ -135,11 +138,14 @@ fn whatever_is_held_without_bound_is_noticed() {
     };
     assert_eq!(holds(&full, 1 << 16), None);
     assert_eq!(holds(&full, (1 << 16) + 1), memory);
-    let more: [fn(&mut Held); 16] = [
+    let more: [fn(&mut Held); 19] = [
         |held| held.slots += 1,
         |held| held.prepared += 1,
         |held| held.pre_prepared += 1,
         |held| held.early_pre_prepares += 1,
+        |held| held.outlines += 1,
+        |held| held.outline_bytes += 1,
+        |held| held.asked_whole += 1,
         |held| held.signed_pre_prepares += 1,
         |held| held.batches += 1,
         |held| held.batch_bytes <<= 10,
