@@ -68,7 +68,11 @@ impl Memory {
             ("entries of Q", held.pre_prepared, window),
             ("early PRE-PREPAREs", held.early_pre_prepares, window),
             ("outlines", held.outlines, window),
-            ("bytes of outlines", held.outline_bytes, size(p.instances_in_flight_max) * p.batch_bytes_max),
+            (
+                "bytes of outlines",
+                held.outline_bytes,
+                size(p.instances_in_flight_max) * p.batch_bytes_max,
+            ),
             ("those whose requests were asked for", held.asked_whole, self.client_count * n),
             ("signed PRE-PREPAREs", held.signed_pre_prepares, window),
             ("batches", held.batches, 4 * window),

@@ -44,6 +44,7 @@ pub(super) fn add(rng: &mut Stream, options: &mut Options) {
     parameters.digest_replies = coin();
     parameters.tentative_execution = coin();
     options.workload.one_round_reads = coin();
+    parameters.separate_requests = coin();
 }
 
 /// A pair of switches, each with its setting.

@@ -11,7 +11,9 @@ use crate::pace::Pace;
 use crate::trace::{Fate, Subject, event_name, subject};
 use core::fmt;
 use pbft::message::{Batch, Kind, Reply, ReplyBody};
-use pbft::{Config, Conviction, Event, Evidence, Message, Reject, ReplicaId, SeqNum, Time, View};
+use pbft::{
+    Config, Conviction, Event, Evidence, Held, Message, Reject, ReplicaId, SeqNum, Time, View,
+};
 use quorate_adversary::Endpoint;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -82,8 +84,9 @@ pub struct Counts {
     pub digest_replies: u64,
     /// PRE-PREPAREs of correct replicas that named requests.
     pub outlines: u64,
-    /// Batches that a correct replica asked for because of one.
-    pub outlines_asked_for: u64,
+    /// At how many backups at once, each client counted by itself, a correct primary's named requests
+    /// had lately not arrived in time.
+    pub requests_asked_for: usize,
     /// Messages of agreement that met a correct replica whose window had not come up yet.
     pub window_races: u64,
     /// Machines that found a write which a crash had interrupted.
@@ -215,8 +218,14 @@ impl Trace {
             Message::Reply(Reply { body: ReplyBody::Digest(_), .. }) => {
                 self.counts.digest_replies += 1;
             }
+            Message::Outline(..) => self.counts.outlines += 1,
             _ => {}
         }
+    }
+
+    /// What a correct replica holds.
+    pub(super) fn held(&mut self, held: &Held) {
+        self.counts.requests_asked_for = self.counts.requests_asked_for.max(held.asked_whole);
     }
 
     /// A message met a replica whose window had not come up yet.
