@@ -133,6 +133,9 @@ pub struct Parameters {
     /// Whether only the replica that a request names sends a longer result whole, and the others
     /// its digest [DR2].
     pub digest_replies: bool,
+    /// Whether a PRE-PREPARE names longer requests by their digests, because clients send them to
+    /// all replicas anyway [SR1].
+    pub separate_requests: bool,
     /// Whether replicas execute a batch as soon as it has prepared, and answer one message delay
     /// earlier; what is not committed after all is rolled back [TE1].
     pub tentative_execution: bool,
@@ -193,6 +196,7 @@ impl Default for Parameters {
             results_bytes_max: 4 << 20,
             one_round_reads: true,
             digest_replies: true,
+            separate_requests: true,
             tentative_execution: true,
             throughput_floor: true,
             client_window: 64,

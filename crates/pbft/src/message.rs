@@ -8,6 +8,7 @@
 mod agreement;
 mod checkpoint;
 mod hello;
+mod outline;
 mod read;
 mod request;
 mod status;
@@ -21,6 +22,7 @@ pub use hello::{
     Answer, BootId, Hello, HelloReply, Introduction, Question, Remembered, STARTS_MAX, Start,
     StartId,
 };
+pub use outline::{Outline, Outlined, SHORT_REQUEST_BYTES_MAX};
 pub use read::{Read, ReadReply};
 pub use request::{
     Certainty, Operation, Outcome, Rejoin, Reply, ReplyBody, Request, RequestBody, ServiceId,
@@ -83,6 +85,8 @@ pub enum Message {
     Read(Read),
     /// The answer to READ.
     ReadReply(ReadReply),
+    /// PRE-PREPARE with an outline of the batch it assigns a sequence number to.
+    Outline(Signed<PrePrepare>, Arc<Outline>),
 }
 
 /// What kind of message it is: for counters, budgets, traces and pictures.
@@ -161,7 +165,7 @@ impl Message {
             Self::Hello(_) | Self::HelloReply(_) => Kind::Hello,
             Self::Request(_) | Self::Read(_) => Kind::Request,
             Self::Reply(_) | Self::ReadReply(_) => Kind::Reply,
-            Self::PrePrepare(..) => Kind::PrePrepare,
+            Self::PrePrepare(..) | Self::Outline(..) => Kind::PrePrepare,
             Self::Prepare(_) => Kind::Prepare,
             Self::Commit(_) => Kind::Commit,
             Self::Checkpoint(_) | Self::Stable(_) => Kind::Checkpoint,
@@ -175,6 +179,14 @@ impl Message {
             | Self::PrePrepareSeen(_) => Kind::Repair,
             Self::FetchState(_) | Self::StateParts(_) => Kind::StateTransfer,
             Self::Rejoin(_) => Kind::Rejoin,
+        }
+    }
+
+    /// What the primary signed of a PRE-PREPARE, be it with the batch or with an outline of it.
+    pub const fn pre_prepare(&self) -> Option<&Signed<PrePrepare>> {
+        match self {
+            Self::PrePrepare(signed, _) | Self::Outline(signed, _) => Some(signed),
+            _ => None,
         }
     }
 }

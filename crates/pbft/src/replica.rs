@@ -9,6 +9,7 @@ mod execute;
 mod held;
 mod new_view;
 mod normal;
+mod outlines;
 mod past;
 mod peer_starts;
 mod reads;
@@ -48,6 +49,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use evidence::EvidenceKey;
+use outlines::{AskedWhole, Outlines};
 use past::Past;
 use reads::WaitingReads;
 use rejoin::RejoinQueue;
@@ -112,6 +114,12 @@ pub struct Replica {
     /// PRE-PREPAREs of `view` that came before its NEW-VIEW was processed. At most as many as a
     /// correct primary has in flight; empty when active.
     early_pre_prepares: BTreeMap<SeqNum, (Signed<PrePrepare>, Arc<Batch>)>,
+
+    /// PRE-PREPAREs of `view` some of whose requests are not here. **Invariant:** their numbers are
+    /// in (h, h+L].
+    outlines: Outlines,
+    /// Whose requests a backup had to ask for lately *(as primary)*.
+    asked_whole: AskedWhole,
 
     /// The last number executed and committed. **Invariant:** at least h, except while a restart
     /// re-executes.
@@ -335,6 +343,7 @@ impl Replica {
                 Ok(())
             }
             Message::PrePrepare(signed, batch) => self.on_pre_prepare(step, signed, batch),
+            Message::Outline(signed, outline) => self.on_outline(step, signed, outline),
             Message::Prepare(vote) => self.on_prepare(step, from, vote),
             Message::Commit(vote) => self.on_commit(step, from, vote),
             Message::Checkpoint(checkpoint) => self.on_checkpoint(step, checkpoint),
@@ -416,7 +425,7 @@ impl Replica {
             || self.view_changes.contains_key(&self.id)
             || !self.prepared.is_empty()
             || !self.own_signed.is_empty();
-        let rules: [(bool, &'static str); 13] = [
+        let rules: [(bool, &'static str); 14] = [
             (
                 self.admission.amnesia.is_none() || !has_promised,
                 "a replica without its memory promises nothing",
@@ -447,6 +456,7 @@ impl Replica {
                 !self.active || self.early_pre_prepares.is_empty(),
                 "early PRE-PREPAREs wait only for a NEW-VIEW",
             ),
+            (self.outlines.numbers().all(|seq| in_window(&seq)), "outlines lie in (h, h+L]"),
             (
                 self.awaited_tentatively().is_none_or(|digest| self.may_commit_next(digest)),
                 "what is executed tentatively has prepared in this view, and may commit",

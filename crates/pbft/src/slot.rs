@@ -6,7 +6,7 @@ use crate::auth::Signed;
 use crate::message::PrePrepare;
 use crate::quorum::Quorums;
 use crate::{Digest, Position, ReplicaId, View};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 
 /// What a replica holds about one sequence number above its low water mark.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,8 @@ pub(crate) struct Slot {
     /// The COMMIT of each replica in the latest view it was seen to commit in. Survives view
     /// changes: a commit certificate is good in any view [C3].
     pub(crate) commits: BTreeMap<ReplicaId, (View, Digest)>,
+    /// The backups that had to ask this primary for the batch of its proposal [SR4].
+    pub(crate) asked_by: BTreeSet<ReplicaId>,
     /// The first COMMITTED of each replica [C4].
     pub(crate) claims: BTreeMap<ReplicaId, Digest>,
     /// The digest known to be committed here. **Invariant:** never changes.
@@ -77,6 +79,7 @@ impl Slot {
         self.proposal = None;
         self.prepares.clear();
         self.prepared_at = None;
+        self.asked_by.clear();
     }
 }
 

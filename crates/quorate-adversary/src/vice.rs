@@ -35,7 +35,8 @@ pub use mutation::mutants;
 use crate::{Behaviour, Endpoint, Identity, Payload, Sending};
 use core::fmt::Debug;
 use core::time::Duration;
-use pbft::{Digest, Message};
+use pbft::message::PrePrepare;
+use pbft::{Digest, Message, Signed};
 
 /// What a faulty replica does to its messages. By itself each passes unchanged.
 pub(crate) trait Vice: Debug + Send {
@@ -101,6 +102,21 @@ pub(crate) fn of(behaviour: Behaviour, identity: Identity, seed: u64) -> Box<dyn
 /// `message` sent without delay.
 pub(crate) fn now(to: Endpoint, message: Message) -> Sending {
     Sending { delay: Duration::ZERO, to, payload: Payload::Message(message) }
+}
+
+/// What a PRE-PREPARE assigns that the replica itself has signed.
+fn own_pre_prepare(identity: &Identity, message: &Message) -> Option<PrePrepare> {
+    let signed = message.pre_prepare().filter(|signed| signed.signer == identity.id);
+    signed.map(|signed| signed.body)
+}
+
+/// The PRE-PREPARE with another signed part, its batch or outline as it is.
+fn with_pre_prepare(message: Message, signed: Signed<PrePrepare>) -> Message {
+    match message {
+        Message::PrePrepare(_, batch) => Message::PrePrepare(signed, batch),
+        Message::Outline(_, outline) => Message::Outline(signed, outline),
+        other => other,
+    }
 }
 
 /// A digest that is not `digest`, and always the same one, so that liars agree.

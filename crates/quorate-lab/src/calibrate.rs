@@ -311,12 +311,11 @@ impl Bench {
                 }
                 Effect::Send { to, message } => {
                     let bytes = Arc::new(self.encoded(&message));
-                    if matches!(*message, Message::PrePrepare(..) | Message::Checkpoint(_)) {
+                    let pre_prepare = message.pre_prepare();
+                    if pre_prepare.is_some() || matches!(*message, Message::Checkpoint(_)) {
                         self.signatures += 1;
                     }
-                    if let Message::PrePrepare(signed, _) = &*message {
-                        self.signed = Some(*signed);
-                    }
+                    self.signed = pre_prepare.copied().or(self.signed);
                     let to: Vec<ReplicaId> = match to {
                         Recipients::Others => {
                             self.config.replica_ids().filter(|peer| *peer != own).collect()

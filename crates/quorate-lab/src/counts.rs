@@ -11,11 +11,13 @@ use quorate_adversary::Endpoint;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What was handled in a run. Every number but one is a number of lines of its trace.
+/// What was handled in a run. Every number but those of bytes is a number of lines of its trace.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct MessageCounts {
     /// PRE-PREPAREs that came over the network.
     pub pre_prepare: u64,
+    /// How many bytes those were on the wire.
+    pub pre_prepare_bytes: u64,
     /// PREPAREs that came over the network.
     pub prepare: u64,
     /// COMMITs that came over the network.
@@ -69,6 +71,8 @@ pub(crate) struct Counter {
     sessions: u64,
     /// The length of all REPLYs that did not serve to open sessions.
     reply_bytes: u64,
+    /// The length of all PRE-PREPAREs that came over the network and did not serve to open sessions.
+    pre_prepare_bytes: u64,
     /// Bytes that are no messages.
     garbage: u64,
     /// Batches that do nothing but open sessions.
@@ -93,8 +97,12 @@ impl Counter {
             return;
         };
         let kind = message.kind();
-        if let Message::PrePrepare(signed, batch) = message {
-            let for_sessions = opens_sessions_only(batch);
+        if let Some(signed) = message.pre_prepare() {
+            let for_sessions = match message {
+                Message::PrePrepare(_, batch) => opens_sessions_only(batch),
+                // What opens a session is short, and never only named.
+                _ => false,
+            };
             self.session_slots.entry((signed.body.view, signed.body.seq)).or_insert(for_sessions);
             if for_sessions {
                 self.session_batches.insert(signed.body.digest);
@@ -104,8 +112,11 @@ impl Counter {
             *self.others.entry(kind).or_default() += 1;
         } else if !self.opens_sessions(message) {
             *self.agreement.entry((kind, from, to)).or_default() += 1;
-            if kind == Kind::Reply {
-                self.reply_bytes += wire::encode(Epoch::ZERO, message).len() as u64;
+            let bytes = || wire::encode(Epoch::ZERO, message).len() as u64;
+            match kind {
+                Kind::Reply => self.reply_bytes += bytes(),
+                Kind::PrePrepare if from != to => self.pre_prepare_bytes += bytes(),
+                _ => {}
             }
         } else if from != to {
             self.sessions += 1;
@@ -137,6 +148,7 @@ impl Counter {
         let other = |kind: Kind| self.others.get(&kind).copied().unwrap_or(0);
         let mut counts = MessageCounts {
             reply_bytes: self.reply_bytes,
+            pre_prepare_bytes: self.pre_prepare_bytes,
             checkpoint: other(Kind::Checkpoint),
             view_change: other(Kind::ViewChange),
             new_view: other(Kind::NewView),

@@ -80,12 +80,12 @@ impl Subject {
         rng: &mut Stream,
         tag: u64,
         liar: ClientId,
-        value: &str,
+        value: Vec<u8>,
     ) -> Vec<u8> {
         match self {
             Self::Store => {
                 let key = format!("liar-{liar}").into_bytes();
-                workload::encode(tag, &key, &Call::Put(value.as_bytes().to_vec()))
+                workload::encode(tag, &key, &Call::Put(value))
             }
             Self::Own(own) => workload::tagged(tag, &(own.operation)(rng)),
         }

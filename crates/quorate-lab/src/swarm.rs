@@ -141,6 +141,7 @@ pub fn options_of(seed: Seed) -> Options {
     add_gathering(&mut seed.stream("gathering"), &mut options);
     add_digest_replies(&mut seed.stream("digest replies"), &mut options);
     add_tentative(&mut seed.stream("tentative"), &mut options);
+    add_separate_requests(&mut seed.stream("separate requests"), &mut options);
     // Where nothing else is demanded of it, a primary may be as slow as the timeout lets it be.
     options.parameters.throughput_floor = seed.stream("throughput floor").chance(850_000);
     switches::add(&mut seed.stream("switches"), &mut options);
@@ -338,6 +339,19 @@ fn add_digest_replies(rng: &mut Stream, options: &mut Options) {
         if let Fault::Behave(_, Behaviour::FaultyReplies { lie }) = fault {
             *lie = rng.pick(ReplyLie::ALL).copied().unwrap_or(*lie);
         }
+    }
+}
+
+/// In a quarter of the worlds values are long enough for requests to be named; then now and then some
+/// client sends its requests to the primary only. In a third of the others nothing is named.
+fn add_separate_requests(rng: &mut Stream, options: &mut Options) {
+    if rng.chance(250_000) {
+        options.workload.value_bytes = rng.index(1_500) + 700;
+        if options.lying_clients.is_empty() && rng.chance(300_000) {
+            options.lying_clients = vec![ClientLie::PrimaryOnly];
+        }
+    } else {
+        options.parameters.separate_requests = rng.chance(670_000);
     }
 }
 
@@ -542,6 +556,8 @@ fn coverage(options: &Options, counts: &Counts) -> Vec<(&'static str, bool)> {
         ("a read in two rounds", counts.reads_again > 0),
         ("a read that had to be ordered after all", counts.reads_ordered > 0),
         ("a result sent by its digest", counts.digest_replies > 0),
+        ("a request named in a PRE-PREPARE", counts.outlines > 0),
+        ("a named request that had to be asked for", counts.requests_asked_for > 0),
         ("a window race at a checkpoint", counts.window_races > 0),
         ("a torn tail", counts.torn_tails > 0),
         ("a state transfer", happened("state transferred")),

@@ -221,7 +221,7 @@ pub(crate) struct Subject {
 /// What `message` speaks of.
 pub(crate) fn subject(message: &Message) -> Subject {
     let (view, seq, digest) = match message {
-        Message::PrePrepare(signed, _) => {
+        Message::PrePrepare(signed, _) | Message::Outline(signed, _) => {
             (Some(signed.body.view), Some(signed.body.seq), Some(signed.body.digest))
         }
         Message::Prepare(vote) | Message::Commit(vote) => {

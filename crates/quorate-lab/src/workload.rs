@@ -18,11 +18,7 @@ use quorate_services::store::{
 /// write it saw, and have `value_bytes` bytes at least.
 pub fn any_call(rng: &mut Stream, keys: u64, value_bytes: usize, serial: u64) -> (Vec<u8>, Call) {
     let key = format!("key-{}", rng.below(keys)).into_bytes();
-    let value_of = |serial: u64| {
-        let mut value = format!("value-{serial}").into_bytes();
-        value.resize(value.len().max(value_bytes), FILLER);
-        value
-    };
+    let value_of = |serial: u64| filled_up(format!("value-{serial}").into_bytes(), value_bytes);
     let value = value_of(serial);
     let call = match rng.below(10) {
         0..=3 => Call::Get,
@@ -35,6 +31,12 @@ pub fn any_call(rng: &mut Stream, keys: u64, value_bytes: usize, serial: u64) ->
         _ => Call::CompareAndSwap { expected: Expected::ModRevision(0), value },
     };
     (key, call)
+}
+
+/// The value, made `bytes` long if it is shorter.
+pub(crate) fn filled_up(mut value: Vec<u8>, bytes: usize) -> Vec<u8> {
+    value.resize(value.len().max(bytes), FILLER);
+    value
 }
 
 /// What makes values longer, and is not shown to people.

@@ -448,6 +448,7 @@ impl<'a> World<'a> {
             let tells = self.machine(at).would_tell();
             self.check(&Observation::Remembers { at, tells: tells.as_ref() });
             if let Some((held, messages)) = self.machine(at).held() {
+                self.trace.held(&held);
                 self.check(&Observation::Holds { at, held: &held, messages });
             }
         }

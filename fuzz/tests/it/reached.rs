@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashSet};
 use tonic::Code;
 
 /// The variants of `Message`.
-const MESSAGE_COUNT: usize = 22;
+const MESSAGE_COUNT: usize = 23;
 
 /// The variants of `Record`.
 const RECORD_COUNT: usize = 13;

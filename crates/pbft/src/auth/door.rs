@@ -4,9 +4,9 @@
 
 use super::{Claim, Signed, SignedRequest};
 use crate::message::{
-    Answer, Batch, Checkpoint, Hello, HelloReply, Message, NewViewProof, PrePrepare, PreparedEntry,
-    Question, Read, Rejoin, Remembered, RequestBody, STARTS_MAX, SignedBody, Start, Status,
-    ViewChange,
+    Answer, Batch, Checkpoint, Hello, HelloReply, Message, NewViewProof, Outline, Outlined,
+    PrePrepare, PreparedEntry, Question, Read, Rejoin, Remembered, RequestBody, STARTS_MAX,
+    SignedBody, Start, Status, ViewChange,
 };
 use crate::{ClientId, Config, Reject, ReplicaId, SeqNum, Session, Timestamp, View};
 use alloc::collections::BTreeSet;
@@ -118,7 +118,7 @@ impl Config {
             let news = proof.first().is_none_or(|first| first.body.seq > low_water_mark);
             return if news { Ok(()) } else { Err(Reject::Stale) };
         }
-        let Message::PrePrepare(pre_prepare, _) = message else { return Ok(()) };
+        let Some(pre_prepare) = message.pre_prepare() else { return Ok(()) };
         let body = &pre_prepare.body;
         if body.view != view {
             return Err(Reject::WrongView);
@@ -126,6 +126,20 @@ impl Config {
         let high = low_water_mark.plus(self.parameters.log_window);
         let in_window = low_water_mark < body.seq && body.seq <= high;
         if in_window { Ok(()) } else { Err(Reject::OutsideWindow) }
+    }
+
+    /// What must be true of the requests of a batch together [PP5]: looked at behind the door where
+    /// an outline was filled in, and at the door everywhere else.
+    pub(crate) fn check_requests_together(&self, batch: &Batch) -> Result<(), Reject> {
+        if batch.requests.len() > 1 && batch.byte_count() > self.parameters.batch_bytes_max {
+            return Err(Reject::OverLimit);
+        }
+        let mut seen = BTreeSet::new();
+        let repeated = batch.requests.iter().any(|request| {
+            let content = request.request();
+            !seen.insert((content.client, content.session, content.timestamp))
+        });
+        if repeated { Err(Reject::MalformedBatch) } else { Ok(()) }
     }
 }
 
@@ -185,6 +199,14 @@ impl Door<'_> {
                     return Err(Reject::WrongDigest);
                 }
                 batch.requests.iter().try_for_each(|request| self.check_request(request))
+            }
+            Message::Outline(pre_prepare, outline) => {
+                self.check_pre_prepare(pre_prepare)?;
+                self.check_outline(outline)?;
+                if outline.digest() != pre_prepare.body.digest {
+                    return Err(Reject::WrongDigest);
+                }
+                outline.whole().try_for_each(|request| self.check_request(request))
             }
             Message::Prepare(vote) | Message::Commit(vote) => check_range(vote.view, vote.seq),
             Message::Checkpoint(checkpoint) => self.check_checkpoint(checkpoint),
@@ -326,26 +348,41 @@ impl Door<'_> {
 
     /// The content checks of a batch that depend on nothing but the batch [PP5].
     fn check_batch(&self, batch: &Batch) -> Result<(), Reject> {
-        let limits = &self.config.parameters;
-        if batch.choice.len() > crate::CHOICE_BYTES_MAX
-            || batch.requests.len() > limits.batch_requests_max
-        {
+        self.check_around_requests(&batch.choice, batch.requests.len(), &batch.rejoins)?;
+        self.config.check_requests_together(batch)
+    }
+
+    /// The same of an outline [PP5]. What is true of the requests together is found out when all of
+    /// them are there [SR2].
+    fn check_outline(&self, outline: &Outline) -> Result<(), Reject> {
+        let parameters = &self.config.parameters;
+        if !parameters.separate_requests {
+            return Err(Reject::NotOffered);
+        }
+        self.check_around_requests(&outline.choice, outline.requests.len(), &outline.rejoins)?;
+        if outline.byte_count() > parameters.batch_bytes_max {
             return Err(Reject::OverLimit);
         }
-        if batch.requests.len() > 1 && batch.byte_count() > limits.batch_bytes_max {
+        let mut seen = BTreeSet::new();
+        let repeated = outline.requests.iter().map(Outlined::digest).any(|one| !seen.insert(one));
+        if repeated { Err(Reject::MalformedBatch) } else { Ok(()) }
+    }
+
+    fn check_around_requests(
+        &self,
+        choice: &[u8],
+        requests: usize,
+        rejoins: &[Signed<Rejoin>],
+    ) -> Result<(), Reject> {
+        let requests_max = self.config.parameters.batch_requests_max;
+        if choice.len() > crate::CHOICE_BYTES_MAX || requests > requests_max {
             return Err(Reject::OverLimit);
         }
         // One of each replica at most, in ascending order: so their number has a limit, too.
-        if !batch.rejoins.windows(2).all(|pair| pair[0].signer < pair[1].signer) {
+        if !rejoins.windows(2).all(|pair| pair[0].signer < pair[1].signer) {
             return Err(Reject::MalformedBatch);
         }
-        batch.rejoins.iter().try_for_each(|rejoin| self.check_rejoin(rejoin))?;
-        let mut seen = BTreeSet::new();
-        let repeated = batch.requests.iter().any(|request| {
-            let content = request.request();
-            !seen.insert((content.client, content.session, content.timestamp))
-        });
-        if repeated { Err(Reject::MalformedBatch) } else { Ok(()) }
+        rejoins.iter().try_for_each(|rejoin| self.check_rejoin(rejoin))
     }
 
     /// The acceptance conditions of a VIEW-CHANGE (TOCS 2002 fig. 23, with n >= h for C) [VC4].

@@ -74,16 +74,21 @@ impl Batch {
     /// The digest agreed on. Independent of the view, so that a batch keeps it when a later view
     /// proposes it again, and injective: every part is hashed behind its length [PP4].
     pub fn digest(&self) -> Digest {
-        let requests: Vec<u8> =
-            self.requests.iter().flat_map(|request| *request.digest().as_bytes()).collect();
+        let requests = self.requests.iter().map(|request| request.digest());
+        Self::digest_of(self.time, &self.choice, requests, &self.rejoins)
+    }
+
+    /// The digest of the batch with this content, whose requests have these digests.
+    pub(super) fn digest_of(
+        time: WallTime,
+        choice: &[u8],
+        requests: impl Iterator<Item = Digest>,
+        rejoins: &Vec<Signed<Rejoin>>,
+    ) -> Digest {
+        let requests: Vec<u8> = requests.flat_map(|request| *request.as_bytes()).collect();
         Digest::of(
             "quorate pbft v1: batch",
-            &[
-                &self.time.as_millis().to_le_bytes(),
-                &self.choice,
-                &requests,
-                &encode(&self.rejoins),
-            ],
+            &[&time.as_millis().to_le_bytes(), choice, &requests, &encode(rejoins)],
         )
     }
 }

@@ -48,8 +48,8 @@ pub struct Status {
     pub low_water_mark: SeqNum,
     /// The last batch the sender executed; also the base of the sets below.
     pub last_executed: SeqNum,
-    /// Numbers above `last_executed` whose PRE-PREPARE and batch the sender holds (bit 0 stands
-    /// for `last_executed + 1`).
+    /// Numbers above `last_executed` whose PRE-PREPARE and batch the sender holds, or will hold once
+    /// the requests that it expects have come [SR3] (bit 0 stands for `last_executed + 1`).
     pub pre_prepared: SlotSet,
     /// Numbers prepared at the sender.
     pub prepared: SlotSet,

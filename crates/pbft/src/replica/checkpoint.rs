@@ -221,6 +221,7 @@ impl Replica {
         self.pre_prepared = self.pre_prepared.split_off(&first_kept);
         self.signed_pre_prepares = self.signed_pre_prepares.split_off(&first_kept);
         self.early_pre_prepares = self.early_pre_prepares.split_off(&first_kept);
+        self.outlines.forget_up_to(seq);
         self.checkpoints = self.checkpoints.split_off(&first_kept);
         self.own_checkpoints = self.own_checkpoints.split_off(&seq);
         self.own_checkpoints.insert(seq, id);

@@ -14,6 +14,12 @@ pub struct Held {
     pub pre_prepared: usize,
     /// PRE-PREPAREs that wait for the NEW-VIEW of their view.
     pub early_pre_prepares: usize,
+    /// PRE-PREPAREs of which only an outline is here.
+    pub outlines: usize,
+    /// The bytes of the requests in them.
+    pub outline_bytes: usize,
+    /// How often a backup had to ask for a client's requests lately.
+    pub asked_whole: usize,
     /// Signed PRE-PREPAREs kept to compare others with.
     pub signed_pre_prepares: usize,
     /// Bodies of batches.
@@ -52,6 +58,9 @@ impl Replica {
             prepared: self.prepared.len(),
             pre_prepared: self.pre_prepared.len(),
             early_pre_prepares: self.early_pre_prepares.len(),
+            outlines: self.outlines.len(),
+            outline_bytes: self.outlines.byte_count(),
+            asked_whole: self.asked_whole.len(),
             signed_pre_prepares: self.signed_pre_prepares.len(),
             batches: self.batches.len(),
             batch_bytes: self.log_bytes,

@@ -210,6 +210,7 @@ impl Replica {
     fn enter_view(&mut self, step: &mut Step<'_>) {
         self.active = true;
         self.timers.enter_view();
+        self.wait_for_outlined_requests(step.now.monotonic);
         step.event(Event::ViewEntered { view: self.view });
     }
 

@@ -26,7 +26,7 @@ impl Replica {
         self.slot(seq).proposal =
             Some(Proposal { digest: body.digest, signed: Some(signed), voted_at: None });
         let voted_at = self.vote(step, seq);
-        step.broadcast(Message::PrePrepare(signed, batch), voted_at);
+        self.send_proposal(step, signed, batch, voted_at);
         self.check_prepared(step, seq);
     }
 
@@ -44,28 +44,15 @@ impl Replica {
         signed: Signed<PrePrepare>,
         batch: Arc<Batch>,
     ) -> Result<(), Reject> {
-        let PrePrepare { view, seq, digest } = signed.body;
-        self.notice_view(step, view);
-        if view != self.view {
-            return Err(Reject::WrongView);
-        }
-        if !self.in_window(seq) {
-            self.notice_number(step, seq);
-            return Err(Reject::OutsideWindow);
-        }
-        if self.is_primary() {
-            return Err(Reject::Duplicate);
-        }
-        self.check_against_signed(step, &signed);
-        if view != self.view {
-            return Err(Reject::Contradiction);
-        }
+        let PrePrepare { seq, digest, .. } = signed.body;
+        self.check_pre_prepare(step, &signed)?;
         if !self.active {
             let limit = self.config.parameters.instances_in_flight_max as usize;
             if self.early_pre_prepares.len() >= limit {
                 return Err(Reject::OverLimit);
             }
             self.early_pre_prepares.entry(seq).or_insert((signed, batch));
+            self.outlines.remove(seq);
             return Ok(());
         }
         self.check_against_new_view(step, &signed)?;
@@ -99,6 +86,29 @@ impl Replica {
         Ok(())
     }
 
+    /// What is asked of a PRE-PREPARE before its batch is looked at: its view, its number, and that
+    /// it convicts nobody.
+    pub(super) fn check_pre_prepare(
+        &mut self,
+        step: &mut Step<'_>,
+        signed: &Signed<PrePrepare>,
+    ) -> Result<(), Reject> {
+        let PrePrepare { view, seq, .. } = signed.body;
+        self.notice_view(step, view);
+        if view != self.view {
+            return Err(Reject::WrongView);
+        }
+        if !self.in_window(seq) {
+            self.notice_number(step, seq);
+            return Err(Reject::OutsideWindow);
+        }
+        if self.is_primary() {
+            return Err(Reject::Duplicate);
+        }
+        self.check_against_signed(step, signed);
+        if view == self.view { Ok(()) } else { Err(Reject::Contradiction) }
+    }
+
     /// The requests of a batch wait like those that came from their clients: if the batch is lost
     /// with its view, the next primary proposes them without their clients' help [RQ4].
     fn note_requests(&mut self, step: &mut Step<'_>, batch: &Batch) {
@@ -121,6 +131,7 @@ impl Replica {
         signed: Option<Signed<PrePrepare>>,
     ) {
         self.slot(seq).proposal = Some(Proposal { digest, signed, voted_at: None });
+        self.outlines.remove(seq);
         let suspicious: alloc::vec::Vec<ReplicaId> = self
             .slots
             .get(&seq)
@@ -285,7 +296,7 @@ impl Replica {
         }
         slot.commits.insert(from, (view, digest));
         let in_the_dark = slot.proposal.is_none() && slot.commits.len() >= weak;
-        if in_the_dark {
+        if in_the_dark && !self.awaits_requests_of(seq, digest) {
             self.hasten_status(step.now.monotonic);
         }
         self.check_committed(step, seq);
@@ -333,14 +344,14 @@ impl Replica {
         step.event(Event::Committed { seq, digest });
         if self.has_batch(digest) {
             self.try_execute(step);
-        } else {
+        } else if !self.awaits_requests_of(seq, digest) {
             self.fetch_batch(step, digest);
         }
     }
 
     /// Keeps a signed PRE-PREPARE to compare others with, unless one of its view or a later one is
     /// kept already.
-    fn remember_signed(&mut self, signed: Signed<PrePrepare>) {
+    pub(super) fn remember_signed(&mut self, signed: Signed<PrePrepare>) {
         let known = self.signed_pre_prepares.get(&signed.body.seq);
         if known.is_none_or(|known| known.body.view < signed.body.view) {
             self.signed_pre_prepares.insert(signed.body.seq, signed);
@@ -362,6 +373,9 @@ impl Replica {
         batch: Arc<Batch>,
     ) -> Result<(), Reject> {
         let digest = batch.digest();
+        if let Some(signed) = self.outlines.take(digest) {
+            return self.on_filled_outline(step, signed, batch);
+        }
         if self.batches.contains_key(&digest) {
             return Err(Reject::Duplicate);
         }
@@ -387,7 +401,7 @@ impl Replica {
 
     /// Whether a number of the log, or a Q entry noted from a NEW-VIEW, waits for the body of this
     /// batch.
-    fn wants_batch(&self, digest: Digest) -> bool {
+    pub(super) fn wants_batch(&self, digest: Digest) -> bool {
         let in_log = self.slots.values().any(|slot| {
             slot.committed == Some(digest)
                 || slot.proposal.as_ref().is_some_and(|proposal| proposal.digest == digest)
@@ -397,7 +411,7 @@ impl Replica {
 
     /// A PRE-PREPARE that contradicts the choices of its own view's NEW-VIEW convicts the primary;
     /// one at or below the view's checkpoint is void [NV7].
-    fn check_against_new_view(
+    pub(super) fn check_against_new_view(
         &mut self,
         step: &mut Step<'_>,
         signed: &Signed<PrePrepare>,

@@ -8,7 +8,7 @@ use super::peer_starts::PeerStarts;
 use super::reads::WaitingReads;
 use super::rejoin::{Amnesia, RejoinQueue};
 use super::rejoin_pace::RejoinPace;
-use super::{Boot, Replica, RequestQueue, SlowPrimary, Step};
+use super::{AskedWhole, Boot, Outlines, Replica, RequestQueue, SlowPrimary, Step};
 use crate::auth::SigningKey;
 use crate::fault::HaltReason;
 use crate::input::StateMirror;
@@ -120,6 +120,8 @@ impl Replica {
             log_bytes: 0,
             signed_pre_prepares: BTreeMap::new(),
             early_pre_prepares: BTreeMap::new(),
+            outlines: Outlines::default(),
+            asked_whole: AskedWhole::default(),
             last_executed: seq,
             executing: None,
             tentative: None,

@@ -28,12 +28,13 @@ impl Replica {
         }
         match self.standing(&request) {
             Standing::New => {
-                let key = request_key(&request);
+                let (key, digest) = (request_key(&request), request.digest());
                 self.answer_tentatively(step, &key);
                 if self.enqueue(request, source, step.now.monotonic) {
                     let (client, session, timestamp) = key;
                     step.event(Event::RequestWaiting { client, session, timestamp });
                     self.consider_request_timer(step.now.monotonic);
+                    self.fill_outlines_with(step, digest);
                     if self.config.parameters.batch_gathering_max.is_zero() {
                         self.try_propose(step);
                     } else if self.is_primary() {

@@ -2,7 +2,7 @@
 
 use super::{RequestKey, request_key};
 use crate::auth::SignedRequest;
-use crate::{ClientId, Session, Time, Timestamp};
+use crate::{ClientId, Digest, Session, Time, Timestamp};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -11,10 +11,12 @@ use core::time::Duration;
 
 /// The requests that wait to be executed, in two orders: of arrival, for the timer that watches
 /// the primary [TM1]; by client, for fair batches [RQ5]. Bounded by the number of clients times
-/// their window.
+/// twice their window.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RequestQueue {
     waiting: BTreeMap<RequestKey, Waiting>,
+    /// The same, by digest: outlines name them so [SR2].
+    by_digest: BTreeMap<Digest, RequestKey>,
     arrivals: BTreeMap<u64, RequestKey>,
     next_arrival: u64,
     /// The bytes of all waiting requests.
@@ -105,6 +107,7 @@ impl RequestQueue {
         let arrival = self.next_arrival();
         self.arrivals.insert(arrival, key);
         self.bytes += request.byte_count();
+        self.by_digest.insert(request.digest(), key);
         self.waiting.insert(key, Waiting { request, arrival, source, arrived, relayed: None });
         self.mark_unproposed(key, arrival);
         true
@@ -119,8 +122,15 @@ impl RequestQueue {
         self.mark_proposed(key);
         if let Some(waiting) = self.waiting.remove(key) {
             self.bytes -= waiting.request.byte_count();
+            self.by_digest.remove(&waiting.request.digest());
             self.arrivals.remove(&waiting.arrival);
         }
+    }
+
+    /// The waiting request with this digest.
+    pub(super) fn with_digest(&self, digest: &Digest) -> Option<Arc<SignedRequest>> {
+        let key = self.by_digest.get(digest)?;
+        self.waiting.get(key).map(|waiting| Arc::clone(&waiting.request))
     }
 
     /// The waiting requests of one client.

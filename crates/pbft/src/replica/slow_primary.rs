@@ -248,7 +248,8 @@ impl Replica {
             .get(&next)
             .is_some_and(|slot| slot.prepares.len() >= weak || slot.commits.len() >= weak);
         let proposal = self.proposal_of_next();
-        if proposal.is_none() && is_known_to_others {
+        let is_outlined = self.outlines.is_expected(next);
+        if proposal.is_none() && (is_known_to_others || is_outlined) {
             return true;
         }
         // It waits for a checkpoint to become stable, or fills up to one.

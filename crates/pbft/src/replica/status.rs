@@ -110,6 +110,13 @@ impl Replica {
             let wanted = slot.committed.or_else(|| proposal.map(|proposal| proposal.digest));
             missing.extend(wanted.filter(|digest| !self.has_batch(*digest)));
         }
+        // Those whose requests may still come by themselves are not asked for yet [SR3].
+        let (from, digests) =
+            (self.last_executed, self.outlines.expected_above(self.last_executed));
+        for (seq, digest) in digests {
+            pre_prepared.insert(seq.get() - from.get() - 1);
+            missing.retain(|one| *one != digest);
+        }
         let noted = self.pre_prepared.values().map(|(digest, _)| *digest);
         missing.extend(noted.filter(|digest| !self.has_batch(*digest)));
         missing.sort_unstable();
@@ -299,15 +306,20 @@ impl Replica {
         }
     }
 
-    /// Any replica that has the body of a batch sends it, within the asker's budget [ST5].
+    /// Any replica that has the body of a batch sends it, within the asker's budget [ST5]. Outside of
+    /// it, once, the primary does that named requests instead of sending them [SR4].
     pub(super) fn on_fetch_batch(
         &mut self,
         step: &mut Step<'_>,
         from: ReplicaId,
         digest: Digest,
     ) -> Result<(), Reject> {
-        if self.batch_for_others(digest).is_none() {
+        let Some(batch) = self.batch_for_others(digest).map(Arc::clone) else {
             return Err(Reject::Unsolicited);
+        };
+        if self.is_owed_batch(step.now.monotonic, from, digest) {
+            step.send(from, Message::Batch(batch), Position::ZERO);
+            return Ok(());
         }
         if self.send_batch(step, from, digest) { Ok(()) } else { Err(Reject::TooOften) }
     }

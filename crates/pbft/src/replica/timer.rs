@@ -38,6 +38,8 @@ pub(super) struct Timers {
     pub(super) reads: Option<Time>,
     /// The primary is looked at again, as it would be in any step. Set anew in each [SP1].
     pub(super) judgement: Option<Time>,
+    /// The first outline has waited for its requests long enough: its batch is asked for [SR3].
+    pub(super) outlines: Option<Time>,
     /// T now: doubles with failed views, decays with progress [TM2].
     timeout: Duration,
     timeout_min: Duration,
@@ -63,6 +65,7 @@ impl Timers {
             rejoin: None,
             reads: None,
             judgement: None,
+            outlines: None,
             timeout: parameters.view_change_timeout,
             timeout_min: parameters.view_change_timeout,
             timeout_max: parameters.view_change_timeout_max,
@@ -83,6 +86,7 @@ impl Timers {
             self.rejoin,
             self.reads,
             self.judgement,
+            self.outlines,
         ];
         all.into_iter().flatten().min()
     }
@@ -174,6 +178,9 @@ impl Replica {
         }
         if self.halted.is_none() && is_due(self.timers.reads, now) {
             self.drop_expired_reads(now);
+        }
+        if self.halted.is_none() && is_due(self.timers.outlines, now) {
+            self.ask_for_outlined(step);
         }
         if self.halted.is_none() && is_due(self.timers.status, now) {
             self.send_status(step);

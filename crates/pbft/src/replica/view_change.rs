@@ -1,6 +1,6 @@
 //! Leaving a view (OSDI '99 section 4.4, TOCS 2002 section 4.5).
 
-use super::{RejoinQueue, Replica, Step};
+use super::{Outlines, RejoinQueue, Replica, Step};
 use crate::auth::Signed;
 use crate::event::{Event, ViewChangeCause};
 use crate::fault::{Evidence, Reject};
@@ -70,6 +70,8 @@ impl Replica {
         self.latest_batch_time = self.agreed_time;
         self.slots.values_mut().for_each(crate::slot::Slot::leave_view);
         self.early_pre_prepares.clear();
+        self.outlines = Outlines::default();
+        self.timers.outlines = None;
         self.requests.forget_proposals();
         self.rejoin_queue = RejoinQueue::default();
         self.view_changes.clear();

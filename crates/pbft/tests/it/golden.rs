@@ -5,10 +5,10 @@
 use crate::cluster::{client_key, config_with, replica_key};
 use pbft::message::{
     Answer, Batch, Certainty, Checkpoint, CheckpointId, Committed, Hello, HelloReply, Introduction,
-    NewView, NewViewProof, Operation, Outcome, PartId, PrePrepare, PreparedEntry, Question, Read,
-    ReadReply, Rejoin, Remembered, Reply, ReplyBody, Request, RequestBody, Rest, ServiceId,
-    SignedBody, SlotSet, StableProof, Start, StartId, StatePart, StatePartRequest, StateParts,
-    Status, ViewChange, Vote,
+    NewView, NewViewProof, Operation, Outcome, Outline, Outlined, PartId, PrePrepare,
+    PreparedEntry, Question, Read, ReadReply, Rejoin, Remembered, Reply, ReplyBody, Request,
+    RequestBody, Rest, ServiceId, SignedBody, SlotSet, StableProof, Start, StartId, StatePart,
+    StatePartRequest, StateParts, Status, ViewChange, Vote,
 };
 use pbft::{
     ClientId, Config, Digest, Epoch, Evidence, Incarnation, Message, Parameters, Reading, Record,
@@ -64,6 +64,18 @@ fn batch() -> Arc<Batch> {
         requests: vec![operations()],
         rejoins: vec![rejoin()],
     })
+}
+
+fn outline() -> (Signed<PrePrepare>, Arc<Outline>) {
+    let opening = request(RequestBody::OpenSession);
+    let outline = Outline {
+        time: WallTime::from_millis(0x0102_0304_0506),
+        choice: b"choice".to_vec(),
+        requests: vec![Outlined::Whole(opening), Outlined::Named(digest(0xa7))],
+        rejoins: vec![rejoin()],
+    };
+    let body = PrePrepare { digest: outline.digest(), ..pre_prepare(5) };
+    (sign(1, body), Arc::new(outline))
 }
 
 fn rejoin() -> Signed<Rejoin> {
@@ -249,6 +261,7 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("STABLE", Message::Stable(stable_proof())),
         ("READ", Message::Read(read())),
         ("READ-REPLY", Message::ReadReply(read_reply())),
+        ("PRE-PREPARE, outline", Message::Outline(outline().0, outline().1)),
     ]
 }
 
@@ -364,7 +377,7 @@ fn bytes_of_every_message_are_those_of_wire_version_1() {
         tags.push(bytes[10]);
     }
     tags.dedup();
-    assert_eq!(tags, (0..=21).collect::<Vec<u8>>(), "every kind is here, in its order");
+    assert_eq!(tags, (0..=22).collect::<Vec<u8>>(), "every kind is here, in its order");
 }
 
 /// [AU1] The pinned signatures are good, so the golden bytes pin what is signed as well.
@@ -524,4 +537,18 @@ fn bytes_follow_the_documented_tables() {
     assert_eq!(pinned("STATE-PARTS, no more"), parts(0).u8(1).0);
     assert_eq!(pinned("STATE-PARTS, not held"), parts(0).u8(2).0);
     assert_eq!(pinned("STATE-PARTS, later"), parts(0).u8(3).u64(258).0);
+}
+
+/// The same for an outline, whose parts are pinned elsewhere.
+#[test]
+fn bytes_of_an_outline_follow_the_documented_tables() {
+    let (signed, outline) = outline();
+    let opening = borsh::to_vec(&request(RequestBody::OpenSession)).expect("memory");
+    let signature = borsh::to_vec(&signed.signature).expect("memory");
+    let expected = ByTheBook::message(22).u32(1).u64(5).u64(9);
+    let expected = expected.raw(outline.digest().as_bytes()).raw(&signature);
+    let expected = expected.u64(0x0102_0304_0506).bytes(b"choice");
+    let expected = expected.u32(2).u8(0).raw(&opening).u8(1).digest(0xa7);
+    let expected = expected.u32(1).raw(&borsh::to_vec(&rejoin()).expect("memory"));
+    assert_eq!(wire::encode(Epoch::ZERO, &Message::Outline(signed, outline)), expected.0);
 }

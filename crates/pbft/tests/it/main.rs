@@ -11,6 +11,7 @@ mod checkpoints;
 mod evidence;
 mod golden;
 mod normal_case;
+mod outlines;
 mod properties;
 mod reads;
 mod rejoin;

@@ -5,10 +5,10 @@
 //! Both proposals pass the door. Backups that learn of each other's hold two signatures for one
 //! number: *detected and named*, and masked after a view change.
 
-use super::{Vice, is_in_higher_half, now};
+use super::{Vice, is_in_higher_half, now, own_pre_prepare};
 use crate::{Endpoint, Identity, ReplicaSet, Sending};
-use pbft::message::{Batch, PrePrepare, Vote};
-use pbft::{Digest, Message, SeqNum, Signed, View, WallTime};
+use pbft::message::{Batch, Outline, PrePrepare, Vote};
+use pbft::{Digest, Message, SeqNum, View, WallTime};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -40,40 +40,50 @@ impl Equivocation {
     }
 
     /// What a backup is shown for this proposal, and the PREPARE that goes with it.
-    fn proposals(
-        &mut self,
-        to: Endpoint,
-        first: Signed<PrePrepare>,
-        batch: Arc<Batch>,
-    ) -> Vec<Message> {
-        let PrePrepare { view, seq, digest } = first.body;
-        let honest = Message::PrePrepare(first, Arc::clone(&batch));
+    fn proposals(&mut self, to: Endpoint, first: PrePrepare, honest: Message) -> Vec<Message> {
+        let PrePrepare { view, seq, digest } = first;
         if !self.is_deceived(to) {
             return vec![honest, Message::Prepare(Vote { view, seq, digest })];
         }
-        let second = second_batch(&batch);
-        let digest = second.digest();
+        let (digest, shown) = self.second_proposal(first, &honest);
         self.second.insert((view, seq), digest);
         if self.second.len() > PROPOSALS_COUNT_MAX {
             self.second.pop_first();
         }
-        let shown = Message::PrePrepare(
-            self.identity.sign(PrePrepare { view, seq, digest }),
-            Arc::new(second),
-        );
         let vote = Message::Prepare(Vote { view, seq, digest });
         let also = self.shows_both.then_some(honest);
         [shown, vote].into_iter().chain(also).collect()
+    }
+
+    /// The second proposal, in the form of the first: requests that are only named there are only
+    /// named here.
+    fn second_proposal(&self, first: PrePrepare, honest: &Message) -> (Digest, Message) {
+        let sign = |digest| self.identity.sign(PrePrepare { digest, ..first });
+        match honest {
+            Message::PrePrepare(_, batch) => {
+                let mut second = Batch::clone(batch);
+                make_second(&mut second.requests, &mut second.time);
+                let digest = second.digest();
+                (digest, Message::PrePrepare(sign(digest), Arc::new(second)))
+            }
+            Message::Outline(_, outline) => {
+                let mut second = Outline::clone(outline);
+                make_second(&mut second.requests, &mut second.time);
+                let digest = second.digest();
+                (digest, Message::Outline(sign(digest), Arc::new(second)))
+            }
+            other => (first.digest, other.clone()),
+        }
     }
 }
 
 impl Vice for Equivocation {
     fn on_send(&mut self, to: Endpoint, message: Message) -> Vec<Sending> {
+        if let Some(first) = own_pre_prepare(&self.identity, &message) {
+            let shown = self.proposals(to, first, message);
+            return shown.into_iter().map(|message| now(to, message)).collect();
+        }
         let message = match message {
-            Message::PrePrepare(signed, batch) if signed.signer == self.identity.id => {
-                let shown = self.proposals(to, signed, batch);
-                return shown.into_iter().map(|message| now(to, message)).collect();
-            }
             Message::Commit(vote) if self.is_deceived(to) => {
                 let digest = self.second.get(&(vote.view, vote.seq)).copied();
                 Message::Commit(Vote { digest: digest.unwrap_or(vote.digest), ..vote })
@@ -84,12 +94,10 @@ impl Vice for Equivocation {
     }
 }
 
-/// Another batch that is just as acceptable: one request fewer, or, if there is none, a little
-/// later.
-fn second_batch(batch: &Batch) -> Batch {
-    let mut second = batch.clone();
-    if second.requests.pop().is_none() {
-        second.time = WallTime::from_millis(batch.time.as_millis().saturating_add(1));
+/// Makes it another batch that is just as acceptable: one request fewer, or, if there is none, a
+/// little later.
+fn make_second<T>(requests: &mut Vec<T>, time: &mut WallTime) {
+    if requests.pop().is_none() {
+        *time = WallTime::from_millis(time.as_millis().saturating_add(1));
     }
-    second
 }

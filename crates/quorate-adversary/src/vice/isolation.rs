@@ -24,7 +24,9 @@ impl Isolation {
 
     fn is_withheld(&self, message: &Message) -> bool {
         match message {
-            Message::PrePrepare(signed, _) => signed.signer == self.identity.id,
+            Message::PrePrepare(signed, _) | Message::Outline(signed, _) => {
+                signed.signer == self.identity.id
+            }
             Message::Commit(vote) => self.identity.config.primary(vote.view) == self.identity.id,
             Message::Batch(_) | Message::Committed(_) => true,
             _ => false,

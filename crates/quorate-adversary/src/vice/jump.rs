@@ -5,7 +5,7 @@
 //! is executed; one above it is outside the window, and the highest number of all is refused at
 //! the door. *Masked after a view change*, which fills the gap with null requests.
 
-use super::{Vice, now};
+use super::{Vice, now, own_pre_prepare, with_pre_prepare};
 use crate::{Endpoint, Identity, Jump, Sending};
 use pbft::message::PrePrepare;
 use pbft::{Message, SeqNum, View};
@@ -45,12 +45,14 @@ impl Vice for Jumping {
                 self.low_water_mark = status.low_water_mark.get();
                 Message::Status(status)
             }
-            Message::PrePrepare(signed, batch) if signed.signer == self.identity.id => {
-                let seq = self.number(signed.body.view, signed.body.seq.get());
-                let body = PrePrepare { seq, ..signed.body };
-                Message::PrePrepare(self.identity.sign(body), batch)
-            }
-            other => other,
+            other => match own_pre_prepare(&self.identity, &other) {
+                Some(body) => {
+                    let seq = self.number(body.view, body.seq.get());
+                    let signed = self.identity.sign(PrePrepare { seq, ..body });
+                    with_pre_prepare(other, signed)
+                }
+                None => other,
+            },
         };
         vec![now(to, message)]
     }

@@ -1,7 +1,7 @@
 //! What a faulty primary proposes in place of what its replica does: thought up once for each
 //! number, and the same for everybody and for ever.
 
-use pbft::message::{Batch, Vote};
+use pbft::message::{Outline, Vote};
 use pbft::{Digest, SeqNum, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use std::sync::Arc;
 const PROPOSALS_COUNT_MAX: usize = 1_024;
 
 #[derive(Debug, Default)]
-pub(super) struct Proposals(BTreeMap<(View, SeqNum), (Digest, Arc<Batch>)>);
+pub(super) struct Proposals(BTreeMap<(View, SeqNum), (Digest, Arc<Outline>)>);
 
 impl Proposals {
     /// What is proposed at this place, with its digest.
     pub(super) fn at(
         &mut self,
         place: (View, SeqNum),
-        think_up: impl FnOnce() -> Batch,
-    ) -> (Digest, Arc<Batch>) {
+        think_up: impl FnOnce() -> Outline,
+    ) -> (Digest, Arc<Outline>) {
         let thought_up = || {
-            let batch = think_up();
-            (batch.digest(), Arc::new(batch))
+            let outline = think_up();
+            (outline.digest(), Arc::new(outline))
         };
         let proposal = self.0.entry(place).or_insert_with(thought_up).clone();
         if self.0.len() > PROPOSALS_COUNT_MAX {

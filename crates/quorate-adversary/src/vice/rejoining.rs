@@ -7,8 +7,8 @@
 
 use super::{Vice, now};
 use crate::{Endpoint, Identity, Sending};
-use pbft::message::{Batch, Kind, Rejoin, StartId};
-use pbft::{Incarnation, Message, View, WallTime};
+use pbft::message::{Kind, Rejoin, StartId};
+use pbft::{Incarnation, Message, Signed, View, WallTime};
 
 #[derive(Debug)]
 pub(super) struct Rejoining {
@@ -22,8 +22,8 @@ impl Rejoining {
         Self { identity, proposed: Incarnation::ZERO }
     }
 
-    fn note(&mut self, batch: &Batch) {
-        let own = batch.rejoins.iter().filter(|rejoin| rejoin.signer == self.identity.id);
+    fn note(&mut self, rejoins: &[Signed<Rejoin>]) {
+        let own = rejoins.iter().filter(|rejoin| rejoin.signer == self.identity.id);
         let highest = own.map(|rejoin| rejoin.body.incarnation).max();
         self.proposed = self.proposed.max(highest.unwrap_or_default());
     }
@@ -44,7 +44,8 @@ impl Vice for Rejoining {
         sendings: &mut Vec<Sending>,
     ) -> Option<Message> {
         match &message {
-            Message::PrePrepare(_, batch) | Message::Batch(batch) => self.note(batch),
+            Message::PrePrepare(_, batch) | Message::Batch(batch) => self.note(&batch.rejoins),
+            Message::Outline(_, outline) => self.note(&outline.rejoins),
             Message::Status(status) if status.view < View::MAX => {
                 let known = [self.proposed, self.proposed.next()];
                 let asked = known.into_iter().filter(|known| *known > Incarnation::ZERO);

@@ -8,8 +8,8 @@
 use super::proposals::Proposals;
 use super::{Vice, now};
 use crate::{Endpoint, Identity, Repeated, Sending};
-use pbft::message::{Batch, PrePrepare};
-use pbft::{ClientId, Message, Session, SignedRequest, Timestamp};
+use pbft::Message;
+use pbft::message::{Batch, Outline, Outlined, PrePrepare};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(super) struct Repetition {
     repeated: Repeated,
     proposals: Proposals,
     /// The requests of the batch proposed last.
-    last: Vec<Arc<SignedRequest>>,
+    last: Vec<Outlined>,
 }
 
 impl Repetition {
@@ -27,31 +27,35 @@ impl Repetition {
         Self { identity, repeated, proposals: Proposals::default(), last: Vec::new() }
     }
 
-    fn proposal(&mut self, honest: PrePrepare, batch: &Batch) -> Message {
+    fn proposal(&mut self, honest: PrePrepare, outline: Outline) -> Message {
         let parameters = &self.identity.config.parameters;
         let (repeated, last) = (self.repeated, &mut self.last);
-        let (digest, batch) = self.proposals.at((honest.view, honest.seq), || {
-            let mut batch = batch.clone();
-            let before = std::mem::replace(last, batch.requests.clone());
+        let (digest, outline) = self.proposals.at((honest.view, honest.seq), || {
+            let mut outline = outline;
+            let before = std::mem::replace(last, outline.requests.clone());
             match repeated {
-                Repeated::Same => batch.requests.extend(batch.requests.first().cloned()),
+                Repeated::Same => outline.requests.extend(outline.requests.first().cloned()),
                 Repeated::Later => {
-                    batch.requests.reverse();
-                    let own: BTreeSet<_> = batch.requests.iter().map(|r| name(r)).collect();
-                    let old = before.into_iter().filter(|request| !own.contains(&name(request)));
-                    batch.requests.extend(old);
+                    outline.requests.reverse();
+                    let own: BTreeSet<_> = outline.requests.iter().map(Outlined::digest).collect();
+                    let old = before.into_iter().filter(|request| !own.contains(&request.digest()));
+                    outline.requests.extend(old);
                     // A batch beyond the limits would be refused.
-                    batch.requests.truncate(parameters.batch_requests_max);
-                    while batch.requests.len() > 1
-                        && batch.byte_count() > parameters.batch_bytes_max
+                    outline.requests.truncate(parameters.batch_requests_max);
+                    while outline.requests.len() > 1
+                        && outline.byte_count() > parameters.batch_bytes_max
                     {
-                        batch.requests.pop();
+                        outline.requests.pop();
                     }
                 }
             }
-            batch
+            outline
         });
-        Message::PrePrepare(self.identity.sign(PrePrepare { digest, ..honest }), batch)
+        let signed = self.identity.sign(PrePrepare { digest, ..honest });
+        match outline.fill(|_| None) {
+            Ok(batch) => Message::PrePrepare(signed, Arc::new(batch)),
+            Err(_) => Message::Outline(signed, outline),
+        }
     }
 }
 
@@ -59,7 +63,12 @@ impl Vice for Repetition {
     fn on_send(&mut self, to: Endpoint, message: Message) -> Vec<Sending> {
         let message = match message {
             Message::PrePrepare(signed, batch) if signed.signer == self.identity.id => {
-                self.proposal(signed.body, &batch)
+                let Batch { time, choice, requests, rejoins } = Batch::clone(&batch);
+                let requests = requests.into_iter().map(Outlined::Whole).collect();
+                self.proposal(signed.body, Outline { time, choice, requests, rejoins })
+            }
+            Message::Outline(signed, outline) if signed.signer == self.identity.id => {
+                self.proposal(signed.body, Outline::clone(&outline))
             }
             other => other,
         };
@@ -79,9 +88,4 @@ impl Vice for Repetition {
             _ => Some(message),
         }
     }
-}
-
-fn name(request: &SignedRequest) -> (ClientId, Session, Timestamp) {
-    let content = request.request();
-    (content.client, content.session, content.timestamp)
 }

@@ -53,6 +53,9 @@ impl Replay {
             Message::PrePrepare(signed, batch) if signed.signer == own => {
                 Message::PrePrepare(self.sign_in_another_epoch(signed.body), batch)
             }
+            Message::Outline(signed, outline) if signed.signer == own => {
+                Message::Outline(self.sign_in_another_epoch(signed.body), outline)
+            }
             Message::Checkpoint(signed) if signed.signer == own => {
                 Message::Checkpoint(self.sign_in_another_epoch(signed.body))
             }

@@ -18,7 +18,9 @@ pub(super) struct SlowProposals {
 impl Vice for SlowProposals {
     fn on_send(&mut self, to: Endpoint, message: Message) -> Vec<Sending> {
         let delay = match &message {
-            Message::PrePrepare(signed, _) if signed.signer == self.identity.id => {
+            Message::PrePrepare(signed, _) | Message::Outline(signed, _)
+                if signed.signer == self.identity.id =>
+            {
                 self.identity.config.parameters.view_change_timeout * self.percent / 100
             }
             _ => Duration::ZERO,

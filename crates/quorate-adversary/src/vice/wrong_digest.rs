@@ -1,6 +1,6 @@
 //! Speaking for a digest that nobody proposed.
 
-use super::{Vice, another, now};
+use super::{Vice, another, now, own_pre_prepare, with_pre_prepare};
 use crate::{Endpoint, Identity, Phase, Sending};
 use pbft::Message;
 use pbft::message::{Batch, Committed, PrePrepare, Vote};
@@ -12,12 +12,12 @@ pub(super) struct WrongPrePrepare(pub(super) Identity);
 
 impl Vice for WrongPrePrepare {
     fn on_send(&mut self, to: Endpoint, message: Message) -> Vec<Sending> {
-        let message = match message {
-            Message::PrePrepare(signed, batch) if signed.signer == self.0.id => {
-                let body = PrePrepare { digest: another(signed.body.digest), ..signed.body };
-                Message::PrePrepare(self.0.sign(body), batch)
+        let message = match own_pre_prepare(&self.0, &message) {
+            Some(body) => {
+                let body = PrePrepare { digest: another(body.digest), ..body };
+                with_pre_prepare(message, self.0.sign(body))
             }
-            other => other,
+            None => message,
         };
         vec![now(to, message)]
     }

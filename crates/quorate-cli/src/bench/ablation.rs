@@ -26,6 +26,8 @@ pub(super) enum Without {
     SharedSignatures,
     /// Every replica sends each result whole [DR2].
     DigestReplies,
+    /// PRE-PREPAREs carry their requests whole [SR1].
+    SeparateRequests,
     /// Batches are executed once they are committed [TE1].
     TentativeExecution,
     /// Reads are ordered [RO1].
@@ -41,12 +43,13 @@ pub(super) enum Without {
 }
 
 /// Each with how it is called, and the loads at which it is shown.
-const ALL: [(Without, &str, &[Loaded]); 11] = [
+const ALL: [(Without, &str, &[Loaded]); 12] = [
     (Without::Batches, "one request a batch", &[Loaded::Many]),
     (Without::InstancesInFlight, "one instance at a time", &[Loaded::Many]),
     (Without::Gathering, "nothing gathers", &[Loaded::Many, Loaded::Coalesced]),
     (Without::SharedSignatures, "one operation a signature", &[Loaded::Coalesced]),
     (Without::DigestReplies, "all results whole", &[Loaded::Results]),
+    (Without::SeparateRequests, "requests inside PRE-PREPAREs", &[Loaded::Arguments]),
     (Without::TentativeExecution, "no tentative execution", &[Loaded::Many, Loaded::One]),
     (Without::OneRoundReads, "reads are ordered", &[Loaded::Reads]),
     (Without::VerifyTogether, "signatures one by one", &[Loaded::Many]),
@@ -66,12 +69,15 @@ enum Loaded {
     One,
     /// For long results.
     Results,
+    /// With long arguments.
+    Arguments,
     /// Reads of nothing.
     Reads,
 }
 
 impl Loaded {
-    const ALL: [Self; 5] = [Self::Many, Self::Coalesced, Self::One, Self::Results, Self::Reads];
+    const ALL: [Self; 6] =
+        [Self::Many, Self::Coalesced, Self::One, Self::Results, Self::Arguments, Self::Reads];
 
     fn name(self) -> &'static str {
         match self {
@@ -79,26 +85,28 @@ impl Loaded {
             Self::Coalesced => "0/0, 64 in flight",
             Self::One => "0/0, 1 in flight",
             Self::Results => "0/4, 8 in flight each",
+            Self::Arguments => "4/0, 8 in flight each",
             Self::Reads => "0/0 read-only, 8 in flight each",
         }
     }
 
     fn clients(self) -> u32 {
         match self {
-            Self::Many | Self::Results | Self::Reads => 64,
+            Self::Many | Self::Results | Self::Arguments | Self::Reads => 64,
             Self::Coalesced | Self::One => 1,
         }
     }
 
     fn load(self, span: Duration) -> Load {
         let in_flight = match self {
-            Self::Many | Self::Results | Self::Reads => 8,
+            Self::Many | Self::Results | Self::Arguments | Self::Reads => 8,
             Self::Coalesced => 64,
             Self::One => 1,
         };
+        let argument = if self == Self::Arguments { 4096 } else { 0 };
         let result = if self == Self::Results { 4096 } else { 0 };
         let asked = if self == Self::Reads { Asked::Read } else { Asked::Ordered };
-        Load { in_flight, work: Work::Nothing { argument: 0, result, asked }, span }
+        Load { in_flight, work: Work::Nothing { argument, result, asked }, span }
     }
 }
 
@@ -135,6 +143,7 @@ impl Switches {
                 client.outstanding_max = 64;
             }
             Without::DigestReplies => parameters.digest_replies = Some(false),
+            Without::SeparateRequests => parameters.separate_requests = Some(false),
             Without::TentativeExecution => parameters.tentative_execution = Some(false),
             Without::OneRoundReads => parameters.one_round_reads = Some(false),
             Without::VerifyTogether => together.verify = false,
@@ -157,6 +166,7 @@ impl Switches {
             ("gathering", gathers && !client.gathering_max.is_zero()),
             ("shared_signatures", parameters.operations_per_request_max != Some(1)),
             ("digest_replies", parameters.digest_replies != Some(false)),
+            ("separate_requests", parameters.separate_requests != Some(false)),
             ("tentative_execution", parameters.tentative_execution != Some(false)),
             ("one_round_reads", parameters.one_round_reads != Some(false)),
             ("verify_together", together.verify),

@@ -71,7 +71,11 @@ impl Amnesia {
         let number = match message {
             Message::Reply(_) | Message::ReadReply(_) if !lost.is_admitted => 0,
             Message::NewView(proof) if proof.new_view.signer == from && !lost.is_admitted => 0,
-            Message::PrePrepare(signed, _) if signed.signer == from => signed.body.seq.get(),
+            Message::PrePrepare(signed, _) | Message::Outline(signed, _)
+                if signed.signer == from =>
+            {
+                signed.body.seq.get()
+            }
             Message::Prepare(vote) | Message::Commit(vote) => vote.seq.get(),
             Message::Committed(_) if !lost.is_admitted => 0,
             Message::Checkpoint(signed) if signed.signer == from => signed.body.seq.get(),

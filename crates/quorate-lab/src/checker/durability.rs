@@ -136,7 +136,9 @@ impl Durability {
                 let StartId { counter, boot_id } = signed.body.start;
                 return disk.is_amnesiac() && disk.has_start(counter, boot_id);
             }
-            Message::PrePrepare(signed, _) | Message::PrePrepareSeen(signed)
+            Message::PrePrepare(signed, _)
+            | Message::Outline(signed, _)
+            | Message::PrePrepareSeen(signed)
                 if signed.signer == own =>
             {
                 let PrePrepare { view, seq, digest } = signed.body;

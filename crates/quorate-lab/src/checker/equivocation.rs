@@ -38,7 +38,7 @@ impl Checker for NoEquivocation {
 /// Where a message of the sender's own making stands, and what it says there.
 fn place(from: ReplicaId, message: &Message) -> Option<(View, SeqNum, Digest)> {
     match message {
-        Message::PrePrepare(signed, _) if signed.signer == from => {
+        Message::PrePrepare(signed, _) | Message::Outline(signed, _) if signed.signer == from => {
             Some((signed.body.view, signed.body.seq, signed.body.digest))
         }
         Message::Prepare(vote) | Message::Commit(vote) => Some((vote.view, vote.seq, vote.digest)),

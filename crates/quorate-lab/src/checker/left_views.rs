@@ -34,7 +34,11 @@ impl Checker for LeftViews {
             {
                 return Ok(());
             }
-            Message::PrePrepare(signed, _) if signed.signer == *from => signed.body.view,
+            Message::PrePrepare(signed, _) | Message::Outline(signed, _)
+                if signed.signer == *from =>
+            {
+                signed.body.view
+            }
             Message::Prepare(vote) | Message::Commit(vote) => vote.view,
             _ => return Ok(()),
         };

@@ -6,6 +6,9 @@
 //! - Each number of the log keeps at most four batches: what is proposed, what is committed, and what
 //!   P and Q name; a restart has executed the others again before it does anything else. No batch is
 //!   longer than `batch_bytes_max`, or than `request_bytes_max` if it carries one request.
+//! - Outlines are kept one for each number, and together they come with requests of no more bytes than
+//!   a primary has in flight at most. For each client and backup the primary keeps when that backup
+//!   had to ask for its requests.
 //! - A client's window is `client_window` wide, and one request more may wait to open a session.
 //! - CHECKPOINTs are kept of n replicas at the L/K checkpoints of the window, one's own checkpoints
 //!   there, at its beginning, and one that was fetched beyond it.
@@ -51,7 +54,7 @@ impl Checker for Memory {
 
 impl Memory {
     /// What is held, how much of it, and how much that may be.
-    fn bounds(&self, held: &Held, messages: usize) -> [(&'static str, usize, usize); 19] {
+    fn bounds(&self, held: &Held, messages: usize) -> [(&'static str, usize, usize); 22] {
         let n = self.replica_count;
         let p = &self.parameters;
         let size = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
@@ -64,12 +67,20 @@ impl Memory {
             ("entries of P", held.prepared, window),
             ("entries of Q", held.pre_prepared, window),
             ("early PRE-PREPAREs", held.early_pre_prepares, window),
+            ("outlines", held.outlines, window),
+            (
+                "bytes of outlines",
+                held.outline_bytes,
+                size(p.instances_in_flight_max) * p.batch_bytes_max,
+            ),
+            ("those whose requests were asked for", held.asked_whole, self.client_count * n),
             ("signed PRE-PREPAREs", held.signed_pre_prepares, window),
             ("batches", held.batches, 4 * window),
             ("bytes of batches", held.batch_bytes, held.batches * batch_bytes_max),
             ("batches kept for others", held.past, window),
             ("bytes of those", held.past_bytes, p.log_bytes_max / 4),
-            ("waiting requests", held.waiting_requests, replies + self.client_count),
+            // One share for what comes from the client, and one for what replicas relay.
+            ("waiting requests", held.waiting_requests, 2 * (replies + self.client_count)),
             ("bytes of waiting requests", held.waiting_bytes, p.waiting_bytes_max),
             ("VIEW-CHANGEs", held.view_changes, 2 * n),
             ("NEW-VIEWs", held.new_views, 2 * window + 1),

@@ -180,6 +180,11 @@ impl Rates {
         match message {
             Message::Request(request) => self.owe_replies(at, request.request().client, 1),
             Message::PrePrepare(_, batch) | Message::Batch(batch) => self.owe_for(at, batch),
+            Message::Outline(_, outline) => {
+                for request in outline.whole() {
+                    self.owe_replies(at, request.request().client, 1);
+                }
+            }
             _ => {}
         }
         let Endpoint::Replica(from) = from else { return };
@@ -205,6 +210,7 @@ impl Rates {
             // An answer has at most a message for each part, and one that says that it ends.
             Message::FetchState(request) => link.owe(Answer::Parts, 1 + request.parts.len() as u64),
             Message::Prepare(_) => link.owe(Answer::FetchPrePrepare, 1),
+            Message::Outline(..) => link.owe(Answer::FetchBatch, 1),
             Message::StateParts(_) => link.fetches_of_state.gain(1),
             _ => {}
         }
@@ -276,7 +282,7 @@ impl Rates {
             Message::FetchState(_) => link.fetches_of_state.pay(now),
             Message::Request(_) => link.requests.pay(now),
             Message::Rejoin(_) => link.rejoins.pay(now),
-            Message::PrePrepare(signed, _) => {
+            Message::PrePrepare(signed, _) | Message::Outline(signed, _) => {
                 let place = Said::PrePrepare(signed.body.seq, signed.body.view);
                 let is_own = signed.signer == from && signed.body.seq <= highest;
                 is_own && link.says(place) || link.repair()

@@ -44,9 +44,9 @@ fn write_parts(out: &mut String, options: &Options) {
     let _ = writeln!(
         out,
         "\n[cluster]\ncheckpoint_period = {}\nlog_window = {}\ninstances_in_flight = {}\n\
-         batch_requests = {}\noperations_per_request = {}\ngathering = {}\nclient_window = {}\nview_change_timeout = {}\n\
-         checkpoint_fill_after = {}\ndigest_replies = {}\ntentative_execution = {}\n\
-         throughput_floor = {}",
+         batch_requests = {}\noperations_per_request = {}\ngathering = {}\nclient_window = {}\n\
+         view_change_timeout = {}\ncheckpoint_fill_after = {}\ndigest_replies = {}\n\
+         separate_requests = {}\ntentative_execution = {}\nthroughput_floor = {}",
         p.checkpoint_period,
         p.log_window,
         p.instances_in_flight_max,
@@ -57,6 +57,7 @@ fn write_parts(out: &mut String, options: &Options) {
         time(p.view_change_timeout),
         time(p.checkpoint_fill_after),
         p.digest_replies,
+        p.separate_requests,
         p.tentative_execution,
         p.throughput_floor,
     );

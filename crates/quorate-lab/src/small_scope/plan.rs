@@ -116,7 +116,9 @@ impl Change {
 /// What a message is about; `None` for those that no round is made of.
 fn place(message: &Message) -> Option<(View, SeqNum)> {
     Some(match message {
-        Message::PrePrepare(signed, _) => (signed.body.view, signed.body.seq),
+        Message::PrePrepare(signed, _) | Message::Outline(signed, _) => {
+            (signed.body.view, signed.body.seq)
+        }
         Message::Prepare(vote) | Message::Commit(vote) => (vote.view, vote.seq),
         Message::Checkpoint(signed) => (View::ZERO, signed.body.seq),
         Message::ViewChange(signed) => (signed.body.new_view, signed.body.low_water_mark),

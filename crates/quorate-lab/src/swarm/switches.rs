@@ -8,7 +8,7 @@ use pbft::Parameters;
 use std::collections::BTreeMap;
 
 /// How many there are.
-const COUNT: usize = 8;
+const COUNT: usize = 9;
 
 /// Each, and whether it is on.
 pub(super) fn of(options: &Options) -> [(&'static str, bool); COUNT] {
@@ -19,6 +19,7 @@ pub(super) fn of(options: &Options) -> [(&'static str, bool); COUNT] {
         ("gathering", !parameters.batch_gathering_max.is_zero()),
         ("shared signatures", parameters.operations_per_request_max > 1),
         ("digest replies", parameters.digest_replies),
+        ("separate requests", parameters.separate_requests),
         ("tentative execution", parameters.tentative_execution),
         ("reads in one round", options.workload.one_round_reads),
         ("throughput floor", parameters.throughput_floor),
@@ -45,6 +46,7 @@ pub(super) fn add(rng: &mut Stream, options: &mut Options) {
     parameters.tentative_execution = coin();
     parameters.throughput_floor = coin();
     options.workload.one_round_reads = coin();
+    parameters.separate_requests = coin();
 }
 
 /// A pair of switches, each with its setting.

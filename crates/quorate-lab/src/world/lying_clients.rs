@@ -22,6 +22,8 @@ const FIRST_TAG: u64 = 1 << 32;
 pub(super) struct LyingClients {
     config: Arc<Config>,
     subject: Subject,
+    /// How long the values are that they write, at least, like those of correct clients.
+    value_bytes: usize,
     each: Vec<Liar>,
 }
 
@@ -52,7 +54,8 @@ impl LyingClients {
                 Liar { id, key, lie: *lie, rng, timestamp: Timestamp::ZERO }
             })
             .collect();
-        Self { config: Arc::clone(config), subject: subject.clone(), each }
+        let value_bytes = options.workload.value_bytes;
+        Self { config: Arc::clone(config), subject: subject.clone(), value_bytes, each }
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = ClientId> + use<> {
@@ -74,6 +77,7 @@ impl LyingClients {
         // Both operations of one timestamp have one tag: at most one may be executed.
         let tag = FIRST_TAG * u64::from(1 + id.get()) + timestamp.get();
         let [one, other] = ["one", "other"].map(|value| {
+            let value = workload::filled_up(value.as_bytes().to_vec(), self.value_bytes);
             let body = self.subject.draw_for_liar(&mut liar.rng, tag, id, value);
             RequestBody::Operations(vec![Operation { service: workload::SERVICE, body }])
         });

@@ -298,7 +298,7 @@ impl Machine {
     /// Whether a message is about a number above the replica's window.
     pub(crate) fn is_behind(&self, message: &Message) -> bool {
         let seq = match message {
-            Message::PrePrepare(signed, _) => signed.body.seq,
+            Message::PrePrepare(signed, _) | Message::Outline(signed, _) => signed.body.seq,
             Message::Prepare(vote) | Message::Commit(vote) => vote.seq,
             _ => return false,
         };

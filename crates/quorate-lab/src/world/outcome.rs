@@ -12,7 +12,7 @@ use crate::trace::{Fate, Subject, event_name, subject};
 use core::fmt;
 use pbft::message::{Batch, Kind, Reply, ReplyBody};
 use pbft::{
-    Config, Conviction, Event, Evidence, Message, Reject, ReplicaId, SeqNum, Time, View,
+    Config, Conviction, Event, Evidence, Held, Message, Reject, ReplicaId, SeqNum, Time, View,
     ViewChangeCause,
 };
 use quorate_adversary::Endpoint;
@@ -85,6 +85,11 @@ pub struct Counts {
     pub reads_ordered: u64,
     /// REPLYs of correct replicas with the digest of a result in its place.
     pub digest_replies: u64,
+    /// PRE-PREPAREs of correct replicas that named requests.
+    pub outlines: u64,
+    /// At how many backups at once, each client counted by itself, a correct primary's named requests
+    /// had lately not arrived in time.
+    pub requests_asked_for: usize,
     /// Messages of agreement that met a correct replica whose window had not come up yet.
     pub window_races: u64,
     /// Machines that found a write which a crash had interrupted.
@@ -219,8 +224,14 @@ impl Trace {
             Message::Reply(Reply { body: ReplyBody::Digest(_), .. }) => {
                 self.counts.digest_replies += 1;
             }
+            Message::Outline(..) => self.counts.outlines += 1,
             _ => {}
         }
+    }
+
+    /// What a correct replica holds.
+    pub(super) fn held(&mut self, held: &Held) {
+        self.counts.requests_asked_for = self.counts.requests_asked_for.max(held.asked_whole);
     }
 
     /// A message met a replica whose window had not come up yet.

@@ -241,14 +241,23 @@ pub(super) fn signatures_made<'a>(
     let mut last: Option<&Arc<Message>> = None;
     messages
         .filter(|message| signer(message) == Some(at))
-        .filter(|message| last.replace(*message) != Some(*message))
+        .filter(|message| {
+            let before = last.replace(*message);
+            before.is_none_or(|before| !share_a_signature(before, message))
+        })
         .count()
+}
+
+/// Whether two messages in a row were signed at once: they are the same, or a PRE-PREPARE in two
+/// forms.
+fn share_a_signature(one: &Message, other: &Message) -> bool {
+    one == other || one.pre_prepare().is_some_and(|signed| other.pre_prepare() == Some(signed))
 }
 
 /// Who signed the message as a whole, if it is signed.
 fn signer(message: &Message) -> Option<ReplicaId> {
     match message {
-        Message::PrePrepare(signed, _) => Some(signed.signer),
+        Message::PrePrepare(signed, _) | Message::Outline(signed, _) => Some(signed.signer),
         Message::Checkpoint(signed) => Some(signed.signer),
         Message::ViewChange(signed) => Some(signed.signer),
         Message::NewView(proof) => Some(proof.new_view.signer),

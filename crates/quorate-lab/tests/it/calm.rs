@@ -112,3 +112,25 @@ fn digest_replies_save_most_bytes_of_long_results_and_change_no_count() {
     assert_eq!((on.reply, on.total), (off.reply, off.total));
     counted(true, 0);
 }
+
+/// [SR1] Requests of 4 KB cross each link once, from their clients, where the primary sent each to
+/// every backup once more. What is sent, and how often, is the same, and where requests are short
+/// everything is.
+#[test]
+fn separate_requests_save_most_bytes_of_pre_prepares_and_change_no_count() {
+    let counted = |separate_requests, value_bytes| {
+        let mut options = Options::calm(4);
+        options.parameters.separate_requests = separate_requests;
+        options.parameters.batch_requests_max = 1;
+        options.workload.value_bytes = value_bytes;
+        let outcome = pass(7, &options);
+        assert_eq!(outcome.counts.outlines > 0, separate_requests && value_bytes > 0);
+        assert_eq!(outcome.counts.requests_asked_for, 0);
+        outcome.messages
+    };
+    let (off, on) = (counted(false, 4096), counted(true, 4096));
+    let (more, less) = (off.pre_prepare_bytes, on.pre_prepare_bytes);
+    assert!(less * 5 < more, "{less} of {more}");
+    assert_eq!((on.pre_prepare, on.total), (off.pre_prepare, off.total));
+    assert_eq!(counted(true, 0).pre_prepare_bytes, counted(false, 0).pre_prepare_bytes);
+}

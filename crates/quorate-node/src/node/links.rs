@@ -245,6 +245,7 @@ fn class_of(message: &Message) -> Class {
         | Message::Read(_)
         | Message::ReadReply(_)
         | Message::PrePrepare(..)
+        | Message::Outline(..)
         | Message::Checkpoint(_)
         | Message::Stable(_)
         | Message::ViewChange(_)

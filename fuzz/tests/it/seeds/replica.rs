@@ -3,8 +3,9 @@
 
 use super::Seed;
 use pbft::message::{
-    Batch, Checkpoint, CheckpointId, Committed, NewView, NewViewProof, Operation, PrePrepare,
-    Request, RequestBody, ServiceId, SignedBody, ViewChange, Vote,
+    Batch, Checkpoint, CheckpointId, Committed, NewView, NewViewProof, Operation, Outline,
+    PrePrepare, Request, RequestBody, SHORT_REQUEST_BYTES_MAX, ServiceId, SignedBody, ViewChange,
+    Vote,
 };
 use pbft::{
     ClientId, Digest, Domain, Epoch, Message, ReplicaId, SeqNum, Session, Signed, SignedRequest,
@@ -41,6 +42,8 @@ pub(super) fn seeds() -> Vec<Seed> {
         ("led-by-another", follows),
         ("nobody-leads", stays),
         ("far-behind", behind),
+        ("named-and-sent", named(&|long, _| sent(CLIENT, &Message::Request(long)))),
+        ("named-and-asked-for", named(&|_, batch| [wait(1), sent(0, &batch)].concat())),
     ];
     seeds.map(|(name, bytes)| (name.to_owned(), bytes)).to_vec()
 }
@@ -54,6 +57,29 @@ fn sent(from: u32, message: &Message) -> Vec<u8> {
 /// A quarter of a second passes so often.
 fn wait(times: usize) -> Vec<u8> {
     [250, 0, 0].repeat(times)
+}
+
+/// A session opens, and then a long request is ordered by its name; it or its batch comes `then`.
+fn named(then: &dyn Fn(Arc<SignedRequest>, Message) -> Vec<u8>) -> Vec<u8> {
+    let opening = proposed(1000, request(0, RequestBody::OpenSession));
+    let long = Operation { service: ServiceId(1), body: vec![b'l'; 2 * SHORT_REQUEST_BYTES_MAX] };
+    let long = request(1, RequestBody::Operations(vec![long]));
+    let batch = proposed(1001, Arc::clone(&long));
+    let outline = Outline::of(&batch, |_| true).expect("a long request");
+    let assigned = |seq, batch: &Batch| {
+        let body = PrePrepare { view: View::ZERO, seq: SeqNum::new(seq), digest: batch.digest() };
+        signed(0, body)
+    };
+    let opens = Message::PrePrepare(assigned(1, &opening), Arc::new(opening.clone()));
+    let names = Message::Outline(assigned(2, &batch), Arc::new(outline));
+    [
+        sent(0, &opens),
+        votes(0, 1, opening.digest()),
+        sent(0, &names),
+        then(long, Message::Batch(Arc::new(batch.clone()))),
+        votes(0, 2, batch.digest()),
+    ]
+    .concat()
 }
 
 /// A batch and the votes that commit it.

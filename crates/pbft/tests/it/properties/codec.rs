@@ -3,9 +3,10 @@
 
 use pbft::message::{
     Answer, Batch, Certainty, Checkpoint, CheckpointId, Committed, Hello, HelloReply, Introduction,
-    NewView, NewViewProof, Operation, Outcome, PartId, PrePrepare, PreparedEntry, Question, Read,
-    ReadReply, Rejoin, Remembered, Reply, ReplyBody, Request, RequestBody, Rest, ServiceId,
-    SlotSet, Start, StartId, StatePart, StatePartRequest, StateParts, Status, ViewChange, Vote,
+    NewView, NewViewProof, Operation, Outcome, Outline, Outlined, PartId, PrePrepare,
+    PreparedEntry, Question, Read, ReadReply, Rejoin, Remembered, Reply, ReplyBody, Request,
+    RequestBody, Rest, ServiceId, SlotSet, Start, StartId, StatePart, StatePartRequest, StateParts,
+    Status, ViewChange, Vote,
 };
 use pbft::{
     ClientId, Digest, Epoch, Incarnation, Message, Reading, Record, Reject, ReplicaId, SeqNum,
@@ -126,6 +127,19 @@ fn batch() -> impl Strategy<Value = Arc<Batch>> {
     (any::<u64>(), short_bytes(), vec(request(), 0..3), vec(rejoin(), 0..2)).prop_map(
         |(millis, choice, requests, rejoins)| {
             Arc::new(Batch { time: WallTime::from_millis(millis), choice, requests, rejoins })
+        },
+    )
+}
+
+fn outline() -> impl Strategy<Value = Outline> {
+    let outlined =
+        prop_oneof![request().prop_map(Outlined::Whole), digest().prop_map(Outlined::Named)];
+    (any::<u64>(), short_bytes(), vec(outlined, 0..3), vec(rejoin(), 0..2)).prop_map(
+        |(millis, choice, requests, rejoins)| Outline {
+            time: WallTime::from_millis(millis),
+            choice,
+            requests,
+            rejoins,
         },
     )
 }
@@ -314,8 +328,9 @@ fn message() -> impl Strategy<Value = Message> {
         vec(checkpoint(), 0..4).prop_map(|proof| Message::Stable(Arc::new(proof))),
         read().prop_map(Message::Read),
         read_reply().prop_map(Message::ReadReply),
+        (signed(pre_prepare()), outline()).prop_map(|(s, o)| Message::Outline(s, Arc::new(o))),
     ];
-    prop_oneof![9 => first, 13 => second]
+    prop_oneof![9 => first, 14 => second]
 }
 
 const EPOCH: Epoch = Epoch::new(3);

@@ -52,6 +52,12 @@ impl Names {
                 let body = signed.body;
                 format!("PRE-PREPARE {} {}", at(body.view, body.seq, body.digest), requests(batch))
             }
+            Message::Outline(signed, outline) => {
+                let (body, count) = (signed.body, outline.requests.len());
+                let named = count - outline.whole().count();
+                let place = at(body.view, body.seq, body.digest);
+                format!("PRE-PREPARE {place} names {named} of {count} requests")
+            }
             Message::Prepare(vote) => format!("PREPARE {}", at(vote.view, vote.seq, vote.digest)),
             Message::Commit(vote) => format!("COMMIT {}", at(vote.view, vote.seq, vote.digest)),
             Message::Checkpoint(signed) => {

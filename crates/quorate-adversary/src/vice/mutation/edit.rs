@@ -58,14 +58,23 @@ impl Edit {
             Message::Reply(reply) => fields::reply(reply, self),
             Message::PrePrepare(signed, batch) if field == Field::PrePrepareTime => {
                 let batch = Arc::make_mut(batch);
-                fields::batch_time(batch, by);
+                fields::time(&mut batch.time, by);
                 let digest = batch.digest();
                 resign(identity, signed, |body| {
                     body.digest = digest;
                     true
                 })
             }
-            Message::PrePrepare(signed, _) => {
+            Message::Outline(signed, outline) if field == Field::PrePrepareTime => {
+                let outline = Arc::make_mut(outline);
+                fields::time(&mut outline.time, by);
+                let digest = outline.digest();
+                resign(identity, signed, |body| {
+                    body.digest = digest;
+                    true
+                })
+            }
+            Message::PrePrepare(signed, _) | Message::Outline(signed, _) => {
                 resign(identity, signed, |body| fields::pre_prepare(body, self))
             }
             Message::Prepare(vote) => fields::prepare(vote, self),
@@ -87,7 +96,7 @@ impl Edit {
                 field == Field::FetchBatchDigest && fields::digest(digest, by)
             }
             Message::Batch(batch) => {
-                field == Field::BatchTime && fields::batch_time(Arc::make_mut(batch), by)
+                field == Field::BatchTime && fields::time(&mut Arc::make_mut(batch).time, by)
             }
             Message::FetchPrePrepare(_, seq) => {
                 field == Field::FetchPrePrepareSeq && fields::seq(seq, by)

@@ -3,7 +3,7 @@
 use super::Edit;
 use crate::{Field, Step};
 use pbft::message::{
-    Answer, Batch, Certainty, Checkpoint, Committed, HelloReply, NewView, PrePrepare, Reply, Start,
+    Answer, Certainty, Checkpoint, Committed, HelloReply, NewView, PrePrepare, Reply, Start,
     Status, ViewChange, Vote,
 };
 use pbft::{Digest, ReplicaId, SeqNum, Session, Timestamp, View, WallTime};
@@ -141,8 +141,8 @@ pub(super) fn committed(committed: &mut Committed, edit: Edit) -> bool {
     }
 }
 
-pub(super) fn batch_time(batch: &mut Batch, by: Step) -> bool {
-    batch.time = WallTime::from_millis(stepped(batch.time.as_millis(), by));
+pub(super) fn time(place: &mut WallTime, by: Step) -> bool {
+    *place = WallTime::from_millis(stepped(place.as_millis(), by));
     true
 }
 

@@ -120,12 +120,15 @@ fn whatever_is_held_without_bound_is_noticed() {
         prepared: l,
         pre_prepared: l,
         early_pre_prepares: l,
+        outlines: l,
+        outline_bytes: 8 << 20,
+        asked_whole: 4,
         signed_pre_prepares: l,
         batches: 4 * l,
         batch_bytes: 64 << 20,
         past: l,
         past_bytes: 16 << 20,
-        waiting_requests: 65,
+        waiting_requests: 130,
         waiting_bytes: 64 << 20,
         view_changes: 8,
         new_views: 2 * l + 1,
@@ -137,11 +140,14 @@ fn whatever_is_held_without_bound_is_noticed() {
     };
     assert_eq!(holds(&full, 1 << 16), None);
     assert_eq!(holds(&full, (1 << 16) + 1), memory);
-    let more: [fn(&mut Held); 18] = [
+    let more: [fn(&mut Held); 21] = [
         |held| held.slots += 1,
         |held| held.prepared += 1,
         |held| held.pre_prepared += 1,
         |held| held.early_pre_prepares += 1,
+        |held| held.outlines += 1,
+        |held| held.outline_bytes += 1,
+        |held| held.asked_whole += 1,
         |held| held.signed_pre_prepares += 1,
         |held| held.batches += 1,
         |held| held.batch_bytes <<= 10,
