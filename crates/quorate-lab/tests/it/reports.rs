@@ -199,8 +199,8 @@ fn pages_say_what_liars_did() {
         ("acceptance/E22-jump-to-high-n4.toml", "but nothing at numbers 1 to 31"),
         ("acceptance/E22-jump-to-max-n4.toml", "but nothing at numbers 1 to 18446744073709551614"),
         (
-            "acceptance/E41-state-parts-changed-n4.toml",
-            "had fallen behind, without the PRE-PREPAREs of",
+            "acceptance/E21-backups-in-the-dark-n4.toml",
+            "Replica 3 had fallen behind, without the PRE-PREPAREs of",
         ),
         (
             "acceptance/E02-duplicated-and-reordered-n4.toml",
