@@ -1,6 +1,7 @@
 //! Each vice through the seam, as a host uses it.
 
 mod lies;
+mod outlines;
 mod silences;
 
 use super::*;

@@ -159,11 +159,17 @@ impl Replica {
     ) -> Result<(), Reject> {
         let PrePrepare { seq, digest, .. } = signed.body;
         self.check_pre_prepare(step, &signed)?;
-        match self.fill(digest, &outline) {
-            Ok(batch) => self.on_filled_outline(step, signed, batch),
-            Err(_) if self.has_proposal(seq) => Err(Reject::Duplicate),
-            Err(missing) => self.hold_outline(step, signed, outline, missing),
+        let missing = match self.fill(digest, &outline) {
+            Ok(batch) => return self.on_filled_outline(step, signed, batch),
+            Err(missing) => missing,
+        };
+        if self.active {
+            self.check_against_new_view(step, &signed)?;
         }
+        if self.has_proposal(seq) {
+            return Err(Reject::Duplicate);
+        }
+        self.hold_outline(step, signed, outline, missing)
     }
 
     /// Whether nothing new can be assigned to the number in this view.
@@ -208,12 +214,7 @@ impl Replica {
         missing: Vec<Digest>,
     ) -> Result<(), Reject> {
         let seq = signed.body.seq;
-        let ask_at = if self.active {
-            self.check_against_new_view(step, &signed)?;
-            Some(step.now.monotonic.after(PATIENCE))
-        } else {
-            None
-        };
+        let ask_at = self.active.then(|| step.now.monotonic.after(PATIENCE));
         self.remember_signed(signed);
         let missing = missing.into_iter().collect();
         self.outlines.insert(HeldOutline { signed, outline, missing, ask_at });

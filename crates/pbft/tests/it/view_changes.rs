@@ -3,8 +3,8 @@
 use crate::cluster::{Cluster, Envelope, seq, view, within};
 use crate::normal_case::batch_of;
 use pbft::message::{
-    Batch, Kind, NewView, NewViewProof, PrePrepare, PreparedEntry, SlotSet, Status, ViewChange,
-    Vote,
+    Batch, Kind, NewView, NewViewProof, Outline, PrePrepare, PreparedEntry, SlotSet, Status,
+    ViewChange, Vote,
 };
 use pbft::{Digest, Event, Message, Record, Reject, ReplicaId, Sender, Signed, ViewChangeCause};
 use std::sync::Arc;
@@ -472,21 +472,30 @@ fn replica_that_lacks_the_checkpoint_of_a_new_view_enters_it_after_the_fetch() {
     cluster.assert_agreement();
 }
 
-/// [NV7] A PRE-PREPARE against the choices of its own NEW-VIEW convicts the primary and deposes it.
+/// [NV7] A PRE-PREPARE against the choices of its own NEW-VIEW convicts the primary and deposes it, be
+/// it with its batch or with an outline some of whose requests are not here [SR3].
 #[test]
 fn pre_prepare_against_its_own_new_view_convicts_the_primary() {
-    let mut cluster = Cluster::new(4);
-    let (n, batch) = prepare_at_2(&mut cluster);
-    let votes = n_and_votes_again(&cluster);
-    let proof = new_view_1(&cluster, votes, vec![batch.digest()]);
-    cluster.inject(1, 2, Message::NewView(proof));
-    let other = batch_of(&cluster, 9, vec![]);
-    let body = PrePrepare { view: view(1), seq: seq(n), digest: other.digest() };
-    let message = Message::PrePrepare(cluster.sign(1, body), other);
-    cluster.inject(1, 2, message);
-    assert_eq!(causes(&cluster, 2).last(), Some(&(2, ViewChangeCause::PrimaryLied)));
-    let conviction = cluster.evidence[0].1.verify(&cluster.config).unwrap();
-    assert_eq!(conviction.replica, ReplicaId::new(1));
+    for named in [false, true] {
+        let mut cluster = Cluster::new(4);
+        let (n, batch) = prepare_at_2(&mut cluster);
+        let votes = n_and_votes_again(&cluster);
+        let proof = new_view_1(&cluster, votes, vec![batch.digest()]);
+        cluster.inject(1, 2, Message::NewView(proof));
+        let long = cluster.operation(3, 1, &"a".repeat(2000));
+        let other = batch_of(&cluster, 9, vec![long]);
+        let body = PrePrepare { view: view(1), seq: seq(n), digest: other.digest() };
+        let signed = cluster.sign(1, body);
+        let outline = Outline::of(&other, |_| named).map(Arc::new);
+        let message = match outline {
+            Some(outline) => Message::Outline(signed, outline),
+            None => Message::PrePrepare(signed, other),
+        };
+        cluster.inject(1, 2, message);
+        assert_eq!(causes(&cluster, 2).last(), Some(&(2, ViewChangeCause::PrimaryLied)));
+        let conviction = cluster.evidence[0].1.verify(&cluster.config).unwrap();
+        assert_eq!(conviction.replica, ReplicaId::new(1));
+    }
 }
 
 /// [TM1] Only an active backup with a waiting request runs the timer.
