@@ -177,8 +177,6 @@ pub struct Parameters {
     pub checkpoint_fill_after: Duration,
     /// How long a replica may lag behind a checkpoint of the others before it fetches the state.
     pub state_transfer_patience: Duration,
-    /// How long a fetch of state may keep a replica from voting for a new view.
-    pub state_transfer_grace: Duration,
 }
 
 impl Default for Parameters {
@@ -215,7 +213,6 @@ impl Default for Parameters {
             clock_skew_max: Duration::from_secs(10),
             checkpoint_fill_after: Duration::from_secs(5),
             state_transfer_patience: Duration::from_millis(300),
-            state_transfer_grace: Duration::from_secs(30),
         }
     }
 }

@@ -153,8 +153,8 @@ pub struct Replica {
     transfer: Option<Transfer>,
     /// Since when a checkpoint of the others has been ahead without progress here.
     behind_since: Option<Time>,
-    /// Since when one has been ahead, with or without progress, or state was being fetched.
-    catching_up_since: Option<Time>,
+    /// Whether one is ahead, with or without progress here, or state is fetched.
+    catching_up: bool,
 
     /// The last number this primary assigned. *(When primary and active.)*
     last_assigned: SeqNum,

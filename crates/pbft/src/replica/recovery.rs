@@ -137,7 +137,7 @@ impl Replica {
             past: Past::default(),
             transfer: None,
             behind_since: None,
-            catching_up_since: None,
+            catching_up: false,
             last_assigned: SeqNum::ZERO,
             filling: false,
             choosing: false,

@@ -282,9 +282,16 @@ impl Replica {
             return;
         };
         if self.timers.watched.is_none_or(|watched| !self.is_awaited(watched)) {
-            let patience = if self.is_primary() { PATIENCE_OF_PRIMARY } else { 1 };
-            self.timers.start_request_timer(now, head, patience);
+            self.timers.start_request_timer(now, head, self.patience());
+            if self.catching_up {
+                self.timers.halt_request_timer(now);
+            }
         }
+    }
+
+    /// For how many timeouts this replica waits for a request.
+    pub(super) fn patience(&self) -> u32 {
+        if self.is_primary() { PATIENCE_OF_PRIMARY } else { 1 }
     }
 }
 

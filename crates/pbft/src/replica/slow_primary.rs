@@ -235,8 +235,7 @@ impl Replica {
     /// replica can tell, or this replica is in no position to judge it [SP3].
     fn is_primary_excused(&self) -> bool {
         let judges = self.active && self.admission.is_admitted() && !self.is_primary();
-        let is_catching_up = self.transfer.is_some() || self.catching_up_since.is_some();
-        if !judges || is_catching_up || self.kept_waiting().is_none() {
+        if !judges || self.catching_up || self.kept_waiting().is_none() {
             return true;
         }
         let parameters = &self.config.parameters;

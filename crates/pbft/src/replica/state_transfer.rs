@@ -3,6 +3,7 @@
 //! digest-verified part.
 
 use super::{Replica, Step};
+use crate::Time;
 use crate::event::Event;
 use crate::input::StateMirror;
 use crate::message::{CheckpointId, StableProof};
@@ -56,10 +57,9 @@ impl Replica {
         let now = step.now.monotonic;
         let Some((seq, id)) = self.checkpoint_ahead() else {
             self.behind_since = None;
-            self.catching_up_since = self.catching_up_since.filter(|_| self.transfer.is_some());
-            return;
+            return self.consider_caught_up(now);
         };
-        self.catching_up_since.get_or_insert(now);
+        self.start_catching_up(now);
         let patience = self.config.parameters.state_transfer_patience;
         if self.transfer.is_some() {
             return self.fetch_state(step, seq, id);
@@ -72,12 +72,27 @@ impl Replica {
         }
     }
 
+    /// From here on until it has caught up this replica does not judge the primary [TM4].
+    fn start_catching_up(&mut self, now: Time) {
+        self.catching_up = true;
+        self.timers.halt_request_timer(now);
+    }
+
+    /// Judges the primary again, unless state is fetched or f+1 CHECKPOINTs say that others are
+    /// ahead [TM4].
+    pub(super) fn consider_caught_up(&mut self, now: Time) {
+        if self.catching_up && self.transfer.is_none() && self.checkpoint_ahead().is_none() {
+            self.catching_up = false;
+            self.timers.resume_request_timer(now, self.patience());
+        }
+    }
+
     pub(super) fn fetch_state(&mut self, step: &mut Step<'_>, seq: SeqNum, id: CheckpointId) {
         let now = step.now.monotonic;
         if self.transfer.as_ref().is_some_and(|transfer| transfer.seq >= seq) {
             return;
         }
-        self.catching_up_since.get_or_insert(now);
+        self.start_catching_up(now);
         self.roll_back(step);
         self.transfer = Some(Transfer { seq });
         step.event(Event::StateTransferStarted { seq });
@@ -102,6 +117,7 @@ impl Replica {
         self.behind_since = None;
         if seq <= self.last_executed {
             // The batch that was being executed when the fetch began led to this very state.
+            self.consider_caught_up(step.now.monotonic);
             self.try_activate(step);
             return self.try_execute(step);
         }

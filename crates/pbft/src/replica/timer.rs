@@ -6,17 +6,23 @@ use crate::Time;
 use crate::event::ViewChangeCause;
 use core::time::Duration;
 
+/// For how many of its timeouts a request is waited for, all in all, when the replica falls behind
+/// again and again meanwhile [TM4].
+const TIMEOUTS_MAX: u32 = 4;
+
 /// The timers; `None` is a timer that does not run.
 #[derive(Clone, Debug)]
 pub(super) struct Timers {
     /// The first request of the queue waits for execution. Runs at an active replica while
-    /// requests wait, or numbers are needed [RJ5]; firing changes the view [TM1, TM6].
-    pub(super) request: Option<Time>,
+    /// requests wait, or numbers are needed [RJ5], and stands still while it catches up [TM4];
+    /// firing changes the view [TM1, TM6].
+    request: Option<Time>,
     /// What that is.
     pub(super) watched: Option<Watched>,
-    /// What a vote against the primary of this view was last put off for, and since when it has
-    /// been [TM4].
-    put_off: Option<(Watched, Time)>,
+    /// How long it has been waited for, but for what was spent on catching up since.
+    waited: Duration,
+    /// From when on the request timer runs, while it does.
+    runs_since: Time,
     /// The primary looks whether the requests that wait are worth an instance: at once when some
     /// arrived, but after whatever came with them, and when they have gathered for long enough.
     /// Fires at a tick only [PP8].
@@ -55,7 +61,8 @@ impl Timers {
         Self {
             request: None,
             watched: None,
-            put_off: None,
+            waited: Duration::ZERO,
+            runs_since: now,
             propose: None,
             relay: None,
             new_view: None,
@@ -99,8 +106,28 @@ impl Timers {
     /// Waits for what is `watched`, so many timeouts long.
     pub(super) fn start_request_timer(&mut self, now: Time, watched: Watched, patience: u32) {
         self.watched = Some(watched);
+        self.waited = Duration::ZERO;
+        self.runs_since = now;
         self.request = Some(now.after(self.timeout.saturating_mul(patience)));
         self.relay = Some(now.after(self.timeout / 4));
+    }
+
+    /// The replica falls behind: what it waits for may be done elsewhere long since [TM4].
+    pub(super) fn halt_request_timer(&mut self, now: Time) {
+        if self.request.take().is_some() {
+            self.waited = self.waited.saturating_add(now.since(self.runs_since));
+        }
+    }
+
+    /// The replica has caught up: what it still waits for has its time anew, but for the last of
+    /// the times that it may have altogether [TM4].
+    pub(super) fn resume_request_timer(&mut self, now: Time, patience: u32) {
+        if self.watched.is_some() && self.request.is_none() {
+            let timeout = self.timeout.saturating_mul(patience);
+            let left = timeout.saturating_mul(TIMEOUTS_MAX).saturating_sub(self.waited);
+            self.runs_since = now;
+            self.request = Some(now.after(timeout.min(left)));
+        }
     }
 
     pub(super) fn stop_request_timer(&mut self) {
@@ -117,7 +144,6 @@ impl Timers {
             self.changed = now;
         }
         self.stop_request_timer();
-        self.put_off = None;
         self.new_view = None;
         self.view_change_resend = None;
         self.progressed = false;
@@ -156,7 +182,7 @@ impl Replica {
         if self.halted.is_none() && is_due(self.timers.relay, now) {
             self.relay_requests(step);
             let timeout = self.timers.timeout;
-            self.timers.relay = self.timers.request.map(|_| now.after(timeout / 4));
+            self.timers.relay = self.timers.watched.map(|_| now.after(timeout / 4));
         }
         if self.halted.is_none() && is_due(self.timers.request, now) {
             self.on_request_timeout(step);
@@ -187,31 +213,17 @@ impl Replica {
         }
     }
 
-    /// The first request of the queue was not executed in time: leave the view. A replica that
-    /// fetches state, or knows that the others have executed more, cannot judge the primary, but it
-    /// may not hold its vote back for ever, nor again and again for one request: it is the primary
-    /// that decides when a backup falls behind [TM4]. And a replica that itself stood still, since
-    /// its timer fires so late, knows nothing of what the primary did meanwhile [TM5].
+    /// The first request of the queue was not executed in time: leave the view. But a replica that
+    /// itself stood still, since its timer fires so late, knows nothing of what the primary did
+    /// meanwhile [TM5].
     fn on_request_timeout(&mut self, step: &mut Step<'_>) {
         let now = step.now.monotonic;
         self.drop_expired_rejoins(step);
-        if self.timers.watched.is_none_or(|watched| !self.is_awaited(watched)) {
-            self.timers.stop_request_timer();
-            return self.consider_request_timer(now);
-        }
-        let grace = self.config.parameters.state_transfer_grace;
-        let head = self.timers.watched;
-        let put_off = self.timers.put_off.filter(|(watched, _)| Some(*watched) == head);
-        let put_off_since = put_off.map_or(now, |(_, since)| since);
-        let catching_up = now.since(put_off_since) < grace
-            && self.catching_up_since.is_some_and(|since| now.since(since) < grace);
         let late = self.timers.request.map_or(Duration::ZERO, |deadline| now.since(deadline));
         let stood_still = late >= self.timers.timeout;
+        let is_awaited = self.timers.watched.is_some_and(|watched| self.is_awaited(watched));
         self.timers.stop_request_timer();
-        if catching_up {
-            self.timers.put_off = head.map(|watched| (watched, put_off_since));
-        }
-        if catching_up || stood_still {
+        if stood_still || !is_awaited {
             return self.consider_request_timer(now);
         }
         self.start_view_change(step, self.view.next(), ViewChangeCause::RequestTimeout);
@@ -222,6 +234,7 @@ impl Replica {
         if self.active {
             self.timers.decay(now);
         }
+        self.consider_caught_up(now);
         self.consider_request_timer(now);
         let fill_after = self.config.parameters.checkpoint_fill_after;
         if self.last_executed > self.low_water_mark && self.timers.checkpoint_fill.is_none() {

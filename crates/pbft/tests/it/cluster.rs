@@ -177,6 +177,8 @@ pub(crate) struct Cluster {
     /// left, not where it began to wait for the disk.
     pub(crate) trace: Option<Vec<(Time, u32, Output)>>,
     serves_state: bool,
+    /// What each asked for in vain.
+    withheld: BTreeMap<u32, (SeqNum, CheckpointId)>,
 }
 
 pub(crate) fn replica_key(replica: u32) -> SigningKey {
@@ -255,6 +257,7 @@ impl Cluster {
             halted: Vec::new(),
             trace: None,
             serves_state: true,
+            withheld: BTreeMap::new(),
         }
     }
 
@@ -370,6 +373,15 @@ impl Cluster {
     /// No machine hands out its state any more.
     pub(crate) fn withhold_state(&mut self) {
         self.serves_state = false;
+    }
+
+    /// The machines hand out their state again, and what was last asked for at once.
+    pub(crate) fn provide_state(&mut self) {
+        self.serves_state = true;
+        for (replica, (seq, id)) in std::mem::take(&mut self.withheld) {
+            let answer = self.fetch(replica, seq, id).expect("some machine has it");
+            self.input(replica, answer);
+        }
     }
 
     /// The replica as it would be after a start from its restated records.
@@ -508,6 +520,7 @@ impl Cluster {
     /// Copies the state from any machine that executed far enough and agrees on the digest.
     fn fetch(&mut self, replica: u32, seq: SeqNum, id: CheckpointId) -> Option<Input> {
         if !self.serves_state {
+            self.withheld.insert(replica, (seq, id));
             return None;
         }
         let state = self.machines.iter().find_map(|machine| {

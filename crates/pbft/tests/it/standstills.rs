@@ -529,7 +529,6 @@ fn backups_made_to_catch_up_again_and_again_leave_the_view_in_the_end() {
         checkpoint_period: 4,
         log_window: 16,
         instances_in_flight_max: 4,
-        state_transfer_grace: ms(4000),
         ..Parameters::default()
     };
     let mut c = Cluster::with_config(config_with(4, parameters)); // 0 is faulty

@@ -15,6 +15,7 @@ use crate::args::bench::Bench;
 use crate::render;
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
+use quorate_node::admin::NodeStatus;
 use quorate_node::cluster::Durability;
 use std::path::Path;
 use std::time::Duration;
@@ -243,9 +244,10 @@ async fn until(
     is_so: impl Fn(bool, Option<u64>) -> bool,
 ) -> Result<()> {
     let began = Instant::now();
+    let mut seen = (None, None);
     while began.elapsed() < PATIENCE {
-        let (own, other) = (replicas.status(id)?, replicas.status((id + 1) % REPLICAS)?);
-        if let (Some(own), Some(other)) = (own, other) {
+        seen = (replicas.status(id)?, replicas.status((id + 1) % REPLICAS)?);
+        if let (Some(own), Some(other)) = &seen {
             let behind = other.last_executed.saturating_sub(own.last_executed);
             let takes_part = own.admitted && own.active;
             if is_so(own.fetching.is_some(), takes_part.then_some(behind)) {
@@ -254,5 +256,16 @@ async fn until(
         }
         sleep(POLL_INTERVAL).await;
     }
-    bail!("not within {PATIENCE:?}")
+    let [own, other] = [seen.0, seen.1].map(whereabouts);
+    bail!("not within {PATIENCE:?}: it {own}; the next one {other}")
+}
+
+fn whereabouts(status: Option<NodeStatus>) -> String {
+    let Some(status) = status else {
+        return "does not answer".to_owned();
+    };
+    let takes_part = if status.admitted && status.active { "takes" } else { "does not take" };
+    let fetching = status.fetching.map(|seq| format!(", fetching {seq}")).unwrap_or_default();
+    let NodeStatus { view, last_executed, .. } = status;
+    format!("{takes_part} part in view {view}, has executed {last_executed}{fetching}")
 }

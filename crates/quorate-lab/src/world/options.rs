@@ -171,7 +171,6 @@ impl Options {
             view_change_timeout: Duration::from_millis(500),
             view_change_timeout_max: Duration::from_secs(8),
             checkpoint_fill_after: Duration::from_secs(2),
-            state_transfer_grace: Duration::from_secs(4),
             ..Parameters::default()
         };
         Self {

@@ -177,7 +177,6 @@ parameters! {
     clock_skew_max_ms => clock_skew_max,
     checkpoint_fill_after_ms => checkpoint_fill_after,
     state_transfer_patience_ms => state_transfer_patience,
-    state_transfer_grace_ms => state_transfer_grace,
 }
 
 fn whole_millis(span: Duration) -> Option<u32> {
