@@ -235,7 +235,8 @@ impl Replica {
     /// replica can tell, or this replica is in no position to judge it [SP3].
     fn is_primary_excused(&self) -> bool {
         let judges = self.active && self.admission.is_admitted() && !self.is_primary();
-        if !judges || self.catching_up || self.kept_waiting().is_none() {
+        let is_behind = self.catching_up || self.is_behind_others();
+        if !judges || is_behind || self.kept_waiting().is_none() {
             return true;
         }
         let parameters = &self.config.parameters;

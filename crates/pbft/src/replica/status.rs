@@ -9,9 +9,12 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// How much a peer was helped lately: each peer has its own small share.
+/// How far the peers are, and how much each was helped lately: each has its own small share.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Repair {
+    /// The last number executed, as each peer's last STATUS has it. Not the highest ever: a peer
+    /// that has crashed may have less than it had.
+    executed: BTreeMap<ReplicaId, SeqNum>,
     /// When the last STATUS was sent.
     sent: Option<Time>,
     /// When each peer's last STATUS was answered.
@@ -69,6 +72,12 @@ impl Replica {
             parameters.status_interval_idle
         };
         self.timers.status = Some(now.after(interval));
+    }
+
+    /// Whether f+1 peers, hence a correct one, say that they have executed more than this replica.
+    pub(super) fn is_behind_others(&self) -> bool {
+        let ahead = self.repair.executed.values().filter(|seq| **seq > self.last_executed);
+        ahead.count() >= self.config.quorums.weak()
     }
 
     /// Asks those who still have to answer HELLO, in a new round [RJ1].
@@ -149,7 +158,9 @@ impl Replica {
         status: &Status,
     ) -> Result<(), Reject> {
         let now = step.now.monotonic;
-        if status.view > self.view || status.last_executed > self.last_executed {
+        self.repair.executed.insert(from, status.last_executed);
+        // Who has less is told, so that it does not blame the primary for what it lacks [SP3].
+        if status.view > self.view || status.last_executed != self.last_executed {
             self.hasten_status(now);
         }
         // What a replica without its memory could answer would count as its word [RJ6].

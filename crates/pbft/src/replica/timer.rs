@@ -112,22 +112,27 @@ impl Timers {
         self.relay = Some(now.after(self.timeout / 4));
     }
 
-    /// The replica falls behind: what it waits for may be done elsewhere long since [TM4].
+    /// The replica is behind: what it waits for may be done elsewhere long since [TM4].
     pub(super) fn halt_request_timer(&mut self, now: Time) {
         if self.request.take().is_some() {
             self.waited = self.waited.saturating_add(now.since(self.runs_since));
         }
     }
 
-    /// The replica has caught up: what it still waits for has its time anew, but for the last of
-    /// the times that it may have altogether [TM4].
+    /// What it still waits for has its time anew, but for the last of the times that it may have
+    /// altogether [TM4].
     pub(super) fn resume_request_timer(&mut self, now: Time, patience: u32) {
         if self.watched.is_some() && self.request.is_none() {
             let timeout = self.timeout.saturating_mul(patience);
-            let left = timeout.saturating_mul(TIMEOUTS_MAX).saturating_sub(self.waited);
             self.runs_since = now;
-            self.request = Some(now.after(timeout.min(left)));
+            self.request = Some(now.after(timeout.min(self.time_left(patience))));
         }
+    }
+
+    /// For how long what is watched may still be waited for altogether.
+    fn time_left(&self, patience: u32) -> Duration {
+        let most = self.timeout.saturating_mul(patience).saturating_mul(TIMEOUTS_MAX);
+        most.saturating_sub(self.waited)
     }
 
     pub(super) fn stop_request_timer(&mut self) {
@@ -214,17 +219,22 @@ impl Replica {
     }
 
     /// The first request of the queue was not executed in time: leave the view. But a replica that
-    /// itself stood still, since its timer fires so late, knows nothing of what the primary did
-    /// meanwhile [TM5].
+    /// is behind others puts that off a few times [TM4], and one that itself stood still, since its
+    /// timer fires so late, knows nothing of what the primary did meanwhile [TM5].
     fn on_request_timeout(&mut self, step: &mut Step<'_>) {
         let now = step.now.monotonic;
         self.drop_expired_rejoins(step);
         let late = self.timers.request.map_or(Duration::ZERO, |deadline| now.since(deadline));
         let stood_still = late >= self.timers.timeout;
         let is_awaited = self.timers.watched.is_some_and(|watched| self.is_awaited(watched));
-        self.timers.stop_request_timer();
         if stood_still || !is_awaited {
+            self.timers.stop_request_timer();
             return self.consider_request_timer(now);
+        }
+        self.timers.halt_request_timer(now);
+        let patience = self.patience();
+        if self.is_behind_others() && !self.timers.time_left(patience).is_zero() {
+            return self.timers.resume_request_timer(now, patience);
         }
         self.start_view_change(step, self.view.next(), ViewChangeCause::RequestTimeout);
     }

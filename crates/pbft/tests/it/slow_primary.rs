@@ -257,6 +257,29 @@ fn backup_in_the_dark_does_not_leave_alone() {
     world.assert_nobody_left();
 }
 
+/// [SP3] A backup that lives on what the others repeat does not see that anything is proposed, but
+/// knows that they execute.
+#[test]
+fn backup_that_trails_behind_does_not_blame_the_primary() {
+    let mut world = World::new(1);
+    world.think = ms(100);
+    let lost = Duration::from_secs(3600);
+    let is_news = |kind| matches!(kind, Kind::PrePrepare | Kind::Prepare | Kind::Commit);
+    let begun = world.cluster.now;
+    world.serve(64, |e| {
+        let is_of_it = e.to == 3 || e.from == 3;
+        if e.to == 3 && is_news(e.kind()) {
+            lost
+        } else if is_of_it && matches!(e.kind(), Kind::Repair | Kind::Status) {
+            ms(100)
+        } else {
+            ms(1)
+        }
+    });
+    assert!(world.cluster.now.since(begun) > 2 * TIMEOUT, "long enough to blame it");
+    world.assert_nobody_left();
+}
+
 /// [SP3] A primary that waits for a checkpoint to become stable proposes nothing, and may.
 #[test]
 fn primary_that_waits_for_a_checkpoint_stays() {

@@ -257,7 +257,10 @@ async fn until(
         sleep(POLL_INTERVAL).await;
     }
     let [own, other] = [seen.0, seen.1].map(whereabouts);
-    bail!("not within {PATIENCE:?}: it {own}; the next one {other}")
+    let slow = replicas.counter(id, "slow_primaries_left")?;
+    bail!(
+        "not within {PATIENCE:?}: it {own}, and found {slow} primaries slow; the next one {other}"
+    )
 }
 
 fn whereabouts(status: Option<NodeStatus>) -> String {
