@@ -240,13 +240,18 @@ impl Judge<'_> {
     /// Whether a replica sent a message of agreement to somebody who had it, from the primary if it
     /// is a PRE-PREPARE. Correct ones, and most liars, do so when something is late, and on a
     /// machine that has much else to do something is: what one request takes is counted without
-    /// that. Whoever repeats messages on purpose is counted with all of them.
+    /// that; so is a second REPLY to the same request, although more may be known of its batch by
+    /// then. Whoever repeats messages on purpose is counted with all of them.
     fn is_repeated(&mut self, from: Endpoint, to: Endpoint, message: &Message) -> bool {
         if !is_agreement(message.kind()) {
             return false;
         }
-        let frame = wire::encode(self.recorded.config.domain.epoch, message);
-        let digest = Digest::of("quorate lab 1 message", &[&frame]);
+        let what = match message {
+            Message::Reply(reply) => borsh::to_vec(&(reply.session, reply.timestamp))
+                .expect("a bounded value always encodes into memory"),
+            _ => wire::encode(self.recorded.config.domain.epoch, message),
+        };
+        let digest = Digest::of("quorate lab 1 message", &[&what]);
         let sender = (message.kind() != Kind::PrePrepare).then_some(from);
         let is_new = self.came.insert((to, sender, digest));
         let options = &self.recorded.scenario.options;
