@@ -138,10 +138,7 @@ fn late_pre_prepare_of_a_committed_number_is_executed() {
     assert_eq!(cluster.status(3).last_executed, executed);
 }
 
-/// [TM4] However long a replica fetches state, it does not leave the view by itself: it would be
-/// alone in the next one. It goes along with f+1 others.
-#[test]
-fn fetching_replica_leaves_the_view_with_others_only() {
+fn cluster_in_which_3_fetches_in_vain() -> Cluster {
     let mut cluster = Cluster::new(4);
     for timestamp in 1..=30 {
         cluster.ask(0, timestamp, "a");
@@ -150,6 +147,14 @@ fn fetching_replica_leaves_the_view_with_others_only() {
     cluster.withhold_state();
     cluster.run(Duration::from_secs(1));
     assert!(cluster.status(3).fetching.is_some());
+    cluster
+}
+
+/// [TM4] However long a replica fetches state, it does not leave the view by itself: it would be
+/// alone in the next one. It goes along with f+1 others.
+#[test]
+fn fetching_replica_leaves_the_view_with_others_only() {
+    let mut cluster = cluster_in_which_3_fetches_in_vain();
     let request = cluster.operation(1, 1, "b");
     cluster.send_request_to(3, Arc::clone(&request));
     cluster.run_where(Duration::from_secs(300), |_| false);
@@ -164,13 +169,7 @@ fn fetching_replica_leaves_the_view_with_others_only() {
 /// [TM4] What still waits when a replica has caught up has its time anew.
 #[test]
 fn replica_that_has_caught_up_judges_the_primary_again() {
-    let mut cluster = Cluster::new(4);
-    for timestamp in 1..=30 {
-        cluster.ask(0, timestamp, "a");
-        cluster.deliver_where(within(&[0, 1, 2]));
-    }
-    cluster.withhold_state();
-    cluster.run(Duration::from_secs(1));
+    let mut cluster = cluster_in_which_3_fetches_in_vain();
     let request = cluster.operation(1, 1, "b");
     cluster.send_request_to(3, request);
     cluster.run_where(Duration::from_secs(60), |_| false);
