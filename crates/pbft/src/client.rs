@@ -5,6 +5,7 @@
 //! at hand, [`Client::on_reply`] for each REPLY that arrives over the authenticated link of a
 //! replica, and [`Client::on_tick`] at [`Client::next_deadline`].
 
+mod addressees;
 mod outstanding;
 mod reads;
 mod repliers;
@@ -15,6 +16,7 @@ use crate::auth::{SignedRequest, SigningKey};
 use crate::message::{Message, Operation, Outcome, Reply, Request, RequestBody};
 use crate::wire::Head;
 use crate::{ClientId, Config, Digest, Reading, ReplicaId, Session, Time, Timestamp, View};
+use addressees::Addressees;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -99,8 +101,13 @@ pub enum Completion {
 /// One thing for the client's host to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ClientOutput {
-    /// Send to every replica.
-    SendToAll(Arc<Message>),
+    /// Send a message.
+    Send {
+        /// To this replica alone [CL9]; `None` means to every one.
+        only: Option<ReplicaId>,
+        /// The message.
+        message: Arc<Message>,
+    },
     /// This operation is done.
     Completed(OperationId, Completion),
 }
@@ -150,6 +157,7 @@ pub struct Client {
     /// The latest view each replica replied in.
     views: BTreeMap<ReplicaId, View>,
     repliers: Repliers,
+    addressees: Addressees,
     /// Smoothed time from a request until enough replicas vouch for its result.
     latency: Duration,
 }
@@ -189,6 +197,7 @@ impl Client {
             reads: Reads::default(),
             views: BTreeMap::new(),
             repliers: Repliers::default(),
+            addressees: Addressees::default(),
         }
     }
 
@@ -276,12 +285,16 @@ impl Client {
         outstanding.add_reply(from, reply);
         let (quorums, rule) = (self.config.quorums, self.parameters.reply_rule);
         if outstanding.is_newly_vouched_for(now, patience, quorums, rule) {
-            let latest = now.since(outstanding.first_sent).min(self.parameters.retransmit_max);
+            let mut latest = now.since(outstanding.first_sent).min(self.parameters.retransmit_max);
+            if outstanding.repetitions == 0 {
+                latest = self.addressees.learn(now, outstanding.alone_in, latest);
+            }
             self.latency = (latency * 7 + latest) / 8;
         }
         let Some(outcome) = outstanding.accepted(quorums, rule) else {
             // Whoever executed it tentatively has committed it soon, and says so if asked again.
             if outstanding.is_split(quorums, rule) {
+                outstanding.alone_in = None;
                 let soon = now.after(latency / 4);
                 outstanding.resend_at = outstanding.resend_at.min(soon);
             }
@@ -318,9 +331,12 @@ impl Client {
                 outstanding.repetitions += 1;
                 if is_due {
                     outstanding.back_off(now, id, *timestamp, parameters);
+                    if let Some(view) = outstanding.alone_in.take() {
+                        self.addressees.doubt(now, view);
+                    }
                 }
                 let message = Arc::new(Message::Request(Arc::clone(&outstanding.request)));
-                outputs.push(ClientOutput::SendToAll(message));
+                outputs.push(ClientOutput::Send { only: None, message });
             }
         }
         self.give_up_reads(now, outputs);
@@ -415,9 +431,13 @@ impl Client {
             body,
         };
         let request = Arc::new(SignedRequest::sign(&self.config.domain, &self.key, request));
-        outputs.push(ClientOutput::SendToAll(Arc::new(Message::Request(Arc::clone(&request)))));
+        let message = Arc::new(Message::Request(Arc::clone(&request)));
+        let only = self.only_addressee(now, &request);
+        outputs.push(ClientOutput::Send { only, message });
         let wait = self.retransmit_after();
-        self.outstanding.insert(timestamp, Outstanding::new(request, operations, now, wait));
+        let mut outstanding = Outstanding::new(request, operations, now, wait);
+        outstanding.alone_in = only.map(|_| self.view());
+        self.outstanding.insert(timestamp, outstanding);
     }
 
     /// Four times the usual latency, within the bounds.

@@ -136,6 +136,8 @@ pub struct Parameters {
     /// Whether a PRE-PREPARE names longer requests by their digests, because clients send them to
     /// all replicas anyway [SR1].
     pub separate_requests: bool,
+    /// Whether clients send shorter requests to the primary alone at first [CL9].
+    pub requests_to_primary: bool,
     /// Whether replicas execute a batch as soon as it has prepared, and answer one message delay
     /// earlier; what is not committed after all is rolled back [TE1].
     pub tentative_execution: bool,
@@ -195,6 +197,7 @@ impl Default for Parameters {
             one_round_reads: true,
             digest_replies: true,
             separate_requests: true,
+            requests_to_primary: true,
             tentative_execution: true,
             throughput_floor: true,
             client_window: 64,

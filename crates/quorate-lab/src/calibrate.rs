@@ -358,9 +358,12 @@ impl Bench {
     fn on_client(&mut self, outputs: Vec<ClientOutput>) {
         for output in outputs {
             match output {
-                ClientOutput::SendToAll(message) => {
+                ClientOutput::Send { only, message } => {
                     let bytes = Arc::new(wire::encode(self.epoch(), &message));
-                    self.todo.extend((0..self.members.len()).map(|to| Todo::Arrival {
+                    let is_addressed =
+                        |to: &usize| only.is_none_or(|only| only.get() as usize == *to);
+                    let addressed = (0..self.members.len()).filter(is_addressed);
+                    self.todo.extend(addressed.map(|to| Todo::Arrival {
                         from: Sender::Client(ClientId::new(0)),
                         to,
                         bytes: Arc::clone(&bytes),

@@ -556,6 +556,8 @@ fn coverage(options: &Options, counts: &Counts) -> Vec<(&'static str, bool)> {
         ("a read in two rounds", counts.reads_again > 0),
         ("a read that had to be ordered after all", counts.reads_ordered > 0),
         ("a result sent by its digest", counts.digest_replies > 0),
+        ("a request sent to the primary alone", counts.requests_to_primary > 0),
+        ("a request sent to all after the primary alone", counts.requests_sent_on > 0),
         ("a request named in a PRE-PREPARE", counts.outlines > 0),
         ("a named request that had to be asked for", counts.requests_asked_for > 0),
         ("a window race at a checkpoint", counts.window_races > 0),

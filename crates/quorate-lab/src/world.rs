@@ -500,12 +500,12 @@ impl<'a> World<'a> {
             let what = || workload::describe_answer(result);
             self.show(|| Line::Answered { at, client: client.get(), operation, result: what() });
         }
-        for message in doings.to_all {
+        for (only, message) in doings.sent {
             if let Message::Request(request) = &*message {
                 self.check(&Observation::Requested { request: request.request() });
             }
             let flight = Flight::new(message);
-            for id in self.config.replica_ids() {
+            for id in self.config.replica_ids().filter(|id| only.is_none_or(|only| only == *id)) {
                 self.depart(Endpoint::Client(client), Endpoint::Replica(id), &flight);
             }
         }

@@ -124,8 +124,11 @@ impl Client {
     pub fn start(settings: ClientSettings) -> Result<Self, rustls::Error> {
         let ClientSettings { config, id, keys, replicas, parameters } = settings;
         let signing_key = SigningKey::from_seed(Zeroizing::new(*keys.signing_seed()));
-        let machine =
+        let mut machine =
             pbft::Client::new(Arc::clone(&config), id, signing_key, session_now(), parameters);
+        for replica in &replicas {
+            machine.set_reachable(Time::ZERO, replica.id, false);
+        }
         let metrics = ClientMetrics::new(replicas.iter().map(|replica| replica.id));
         let wake = Arc::new(Notify::new());
         let links = metrics.replicas.iter().map(|(replica, counters)| {

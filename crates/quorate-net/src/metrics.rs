@@ -93,7 +93,7 @@ pub struct ClientMetrics {
     /// Replies that nobody waited for any more, or that held what a client takes once only; they
     /// were not decoded.
     pub replies_unwanted: Counter,
-    /// REQUESTs sent, retransmissions included, each to all replicas.
+    /// Messages sent, retransmissions included, be it to one replica or to all.
     pub requests_sent: Counter,
     /// Operations whose result was accepted.
     pub operations_completed: Counter,

@@ -18,6 +18,8 @@ pub(super) struct Outstanding {
     pub(super) first_sent: Time,
     pub(super) resend_at: Time,
     wait: Duration,
+    /// The view whose primary it was sent to alone, as long as nobody else was sent it.
+    pub(super) alone_in: Option<View>,
     /// How often it was sent again.
     pub(super) repetitions: u64,
     whole: Whole,
@@ -62,6 +64,7 @@ impl Outstanding {
             first_sent: now,
             resend_at: now.after(wait),
             wait,
+            alone_in: None,
             repetitions: 0,
             whole: Whole::Unknown,
             answers: BTreeMap::new(),

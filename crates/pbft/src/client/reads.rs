@@ -199,7 +199,7 @@ impl Client {
             self.reads.last_number += 1;
             let number = self.reads.last_number;
             let read = Read { session: self.session, number, not_before, operations };
-            outputs.push(ClientOutput::SendToAll(Arc::new(Message::Read(read))));
+            outputs.push(ClientOutput::Send { only: None, message: Arc::new(Message::Read(read)) });
             let outstanding = Outstanding {
                 operations: ids.into_iter().map(Some).collect(),
                 gives_up_at: now.after(self.retransmit_after()),

@@ -47,7 +47,7 @@ pub(super) fn sent_requests(outputs: &[ClientOutput]) -> Vec<Request> {
     outputs
         .iter()
         .filter_map(|output| match output {
-            ClientOutput::SendToAll(message) => match &**message {
+            ClientOutput::Send { message, .. } => match &**message {
                 Message::Request(request) => Some(request.request().clone()),
                 _ => None,
             },
@@ -61,7 +61,7 @@ pub(super) fn completions(outputs: &[ClientOutput]) -> Vec<Completion> {
         .iter()
         .filter_map(|output| match output {
             ClientOutput::Completed(_, completion) => Some(completion.clone()),
-            ClientOutput::SendToAll(_) => None,
+            ClientOutput::Send { .. } => None,
         })
         .collect()
 }
@@ -343,7 +343,7 @@ fn operation_that_fits_no_request_is_refused() {
     let outputs = &mut Vec::new();
     client.submit(operation(&vec![0; bytes_max])).unwrap();
     client.flush(Time::ZERO, outputs);
-    let ClientOutput::SendToAll(message) = &outputs[0] else { panic!("a request") };
+    let ClientOutput::Send { message, .. } = &outputs[0] else { panic!("a request") };
     let Message::Request(request) = &**message else { panic!("a request") };
     assert!(request.byte_count() <= Parameters::default().request_bytes_max);
 }
@@ -474,7 +474,7 @@ fn longest_operation_fits_a_request_and_a_longer_one_is_refused() {
     assert_eq!(too_long, Err(SubmitError::TooLarge { bytes_max }));
     let mut outputs = Vec::new();
     client.flush(Time::ZERO, &mut outputs);
-    let ClientOutput::SendToAll(message) = &outputs[0] else { panic!("{outputs:?}") };
+    let ClientOutput::Send { message, .. } = &outputs[0] else { panic!("{outputs:?}") };
     let sender = crate::Sender::Client(ClientId::ZERO);
     assert!(client.config.admit(sender, (**message).clone()).is_ok());
 }

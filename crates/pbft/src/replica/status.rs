@@ -149,8 +149,8 @@ impl Replica {
         }
     }
 
-    /// Sends a peer what it lacks and is here [ST3]; each peer is answered at most once in half an
-    /// interval and within its budget [ST4].
+    /// Sends a peer what it lacks and is here [ST3]; each peer is answered at most once in a quarter
+    /// of an interval, of which correct ones send two, and within its budget [ST4].
     pub(super) fn on_status(
         &mut self,
         step: &mut Step<'_>,
@@ -167,8 +167,8 @@ impl Replica {
         if !self.admission.is_admitted() {
             return Err(Reject::Starting);
         }
-        let half = self.config.parameters.status_interval / 2;
-        if self.repair.answered.get(&from).is_some_and(|last| now.since(*last) < half) {
+        let quarter = self.config.parameters.status_interval / 4;
+        if self.repair.answered.get(&from).is_some_and(|last| now.since(*last) < quarter) {
             return Err(Reject::TooOften);
         }
         self.repair.answered.insert(from, now);

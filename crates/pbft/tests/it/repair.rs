@@ -92,6 +92,25 @@ fn peer_that_floods_with_status_is_answered_seldom() {
     assert!(cluster.events.iter().filter(|e| refused(e)).count() >= 99);
 }
 
+/// [ST4] STATUS of a correct peer that follow each other as soon as may be, the first of which was late
+/// on its way, are both answered.
+#[test]
+fn status_that_comes_a_little_early_is_answered() {
+    let mut cluster = Cluster::new(4);
+    cluster.ask(0, 1, "a");
+    cluster.deliver_where(within(&[0, 1, 2]));
+    cluster.advance(Duration::from_millis(300));
+    cluster.network.clear();
+    let plea = status_of(&cluster, 3, vec![]);
+    for _ in 0..2 {
+        cluster.inject(3, 1, plea.clone());
+        let answers = cluster.take(|e| e.from == 1 && e.to == 3 && e.kind() == Kind::Repair);
+        assert_eq!(answers.len(), 1);
+        cluster.advance(Duration::from_millis(45));
+        cluster.network.clear();
+    }
+}
+
 /// [ST5] Any replica serves the body of a batch; an unwanted body is dropped.
 #[test]
 fn any_replica_serves_bodies_and_nobody_takes_unwanted_ones() {

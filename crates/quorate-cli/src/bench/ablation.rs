@@ -28,6 +28,8 @@ pub(super) enum Without {
     DigestReplies,
     /// PRE-PREPAREs carry their requests whole [SR1].
     SeparateRequests,
+    /// Every request goes to all replicas [CL9].
+    RequestsToPrimary,
     /// Batches are executed once they are committed [TE1].
     TentativeExecution,
     /// Reads are ordered [RO1].
@@ -43,13 +45,14 @@ pub(super) enum Without {
 }
 
 /// Each with how it is called, and the loads at which it is shown.
-const ALL: [(Without, &str, &[Loaded]); 12] = [
+const ALL: [(Without, &str, &[Loaded]); 13] = [
     (Without::Batches, "one request a batch", &[Loaded::Many]),
     (Without::InstancesInFlight, "one instance at a time", &[Loaded::Many]),
     (Without::Gathering, "nothing gathers", &[Loaded::Many, Loaded::Coalesced]),
     (Without::SharedSignatures, "one operation a signature", &[Loaded::Coalesced]),
     (Without::DigestReplies, "all results whole", &[Loaded::Results]),
     (Without::SeparateRequests, "requests inside PRE-PREPAREs", &[Loaded::Arguments]),
+    (Without::RequestsToPrimary, "every request to all", &[Loaded::Many, Loaded::Coalesced]),
     (Without::TentativeExecution, "no tentative execution", &[Loaded::Many, Loaded::One]),
     (Without::OneRoundReads, "reads are ordered", &[Loaded::Reads]),
     (Without::VerifyTogether, "signatures one by one", &[Loaded::Many]),
@@ -143,6 +146,7 @@ impl Switches {
                 client.outstanding_max = 64;
             }
             Without::DigestReplies => parameters.digest_replies = Some(false),
+            Without::RequestsToPrimary => parameters.requests_to_primary = Some(false),
             Without::SeparateRequests => parameters.separate_requests = Some(false),
             Without::TentativeExecution => parameters.tentative_execution = Some(false),
             Without::OneRoundReads => parameters.one_round_reads = Some(false),
@@ -166,6 +170,7 @@ impl Switches {
             ("gathering", gathers && !client.gathering_max.is_zero()),
             ("shared_signatures", parameters.operations_per_request_max != Some(1)),
             ("digest_replies", parameters.digest_replies != Some(false)),
+            ("requests_to_primary", parameters.requests_to_primary != Some(false)),
             ("separate_requests", parameters.separate_requests != Some(false)),
             ("tentative_execution", parameters.tentative_execution != Some(false)),
             ("one_round_reads", parameters.one_round_reads != Some(false)),

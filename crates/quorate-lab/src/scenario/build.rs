@@ -187,6 +187,8 @@ fn set_cluster(file: &File, options: &mut Options) -> Result<(), Refused> {
     parameters.digest_replies = cluster.digest_replies.unwrap_or(parameters.digest_replies);
     parameters.separate_requests =
         cluster.separate_requests.unwrap_or(parameters.separate_requests);
+    parameters.requests_to_primary =
+        cluster.requests_to_primary.unwrap_or(parameters.requests_to_primary);
     if let Some(is_offered) = cluster.tentative_execution {
         parameters.tentative_execution = is_offered;
     }

@@ -59,6 +59,7 @@ pub(super) struct Cluster {
     pub(super) checkpoint_fill_after: Option<Time>,
     pub(super) digest_replies: Option<bool>,
     pub(super) separate_requests: Option<bool>,
+    pub(super) requests_to_primary: Option<bool>,
     pub(super) tentative_execution: Option<bool>,
     pub(super) throughput_floor: Option<bool>,
     pub(super) proportion: Option<Spanned<f64>>,

@@ -46,7 +46,8 @@ fn write_parts(out: &mut String, options: &Options) {
         "\n[cluster]\ncheckpoint_period = {}\nlog_window = {}\ninstances_in_flight = {}\n\
          batch_requests = {}\noperations_per_request = {}\ngathering = {}\nclient_window = {}\n\
          view_change_timeout = {}\ncheckpoint_fill_after = {}\ndigest_replies = {}\n\
-         separate_requests = {}\ntentative_execution = {}\nthroughput_floor = {}",
+         separate_requests = {}\nrequests_to_primary = {}\ntentative_execution = {}\n\
+         throughput_floor = {}",
         p.checkpoint_period,
         p.log_window,
         p.instances_in_flight_max,
@@ -58,6 +59,7 @@ fn write_parts(out: &mut String, options: &Options) {
         time(p.checkpoint_fill_after),
         p.digest_replies,
         p.separate_requests,
+        p.requests_to_primary,
         p.tentative_execution,
         p.throughput_floor,
     );

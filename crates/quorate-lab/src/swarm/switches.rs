@@ -8,7 +8,7 @@ use pbft::Parameters;
 use std::collections::BTreeMap;
 
 /// How many there are.
-const COUNT: usize = 9;
+const COUNT: usize = 10;
 
 /// Each, and whether it is on.
 pub(super) fn of(options: &Options) -> [(&'static str, bool); COUNT] {
@@ -20,6 +20,7 @@ pub(super) fn of(options: &Options) -> [(&'static str, bool); COUNT] {
         ("shared signatures", parameters.operations_per_request_max > 1),
         ("digest replies", parameters.digest_replies),
         ("separate requests", parameters.separate_requests),
+        ("requests to the primary", parameters.requests_to_primary),
         ("tentative execution", parameters.tentative_execution),
         ("reads in one round", options.workload.one_round_reads),
         ("throughput floor", parameters.throughput_floor),
@@ -47,6 +48,7 @@ pub(super) fn add(rng: &mut Stream, options: &mut Options) {
     parameters.throughput_floor = coin();
     options.workload.one_round_reads = coin();
     parameters.separate_requests = coin();
+    parameters.requests_to_primary = coin();
 }
 
 /// A pair of switches, each with its setting.

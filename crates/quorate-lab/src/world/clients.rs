@@ -25,6 +25,7 @@ pub(crate) struct Clients {
     serial: u64,
     answered: u64,
     reads: Reads,
+    asked_alone: AskedAlone,
     history: History,
     requests_completed: BTreeSet<(ClientId, Timestamp)>,
     pace: Pace,
@@ -36,6 +37,8 @@ struct Caller {
     outstanding: BTreeMap<pbft::OperationId, Waiting>,
     /// The requests that were sent and not answered, by the operations in them.
     requests: BTreeMap<Vec<u8>, Timestamp>,
+    /// The requests that only the primary was sent.
+    sent_alone: BTreeSet<Timestamp>,
     deadline: Option<Time>,
 }
 
@@ -48,6 +51,15 @@ pub(crate) struct Reads {
     pub(crate) again: u64,
     /// Those on which nobody agreed, so that they were ordered.
     pub(crate) ordered: u64,
+}
+
+/// How many requests went to the primary alone at first.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct AskedAlone {
+    /// All of them.
+    pub(crate) requests: u64,
+    /// Those that went to all later.
+    pub(crate) sent_on: u64,
 }
 
 /// A call that waits for its answer.
@@ -76,8 +88,8 @@ enum Way {
 /// What a client does in answer to something.
 #[derive(Default)]
 pub(crate) struct Doings {
-    /// Sent to every replica.
-    pub(crate) to_all: Vec<Arc<Message>>,
+    /// What it sends: to this replica alone, or to every one.
+    pub(crate) sent: Vec<(Option<ReplicaId>, Arc<Message>)>,
     /// Operations called: which of the run, and what, in words.
     pub(crate) called: Vec<(usize, String)>,
     /// Results accepted: which operation of the run, the operation itself, and its result.
@@ -129,6 +141,7 @@ impl Clients {
                     rng: seed.stream_of("client", u64::from(index)),
                     outstanding: BTreeMap::new(),
                     requests: BTreeMap::new(),
+                    sent_alone: BTreeSet::new(),
                     deadline: None,
                 }
             })
@@ -143,6 +156,7 @@ impl Clients {
             serial: 0,
             answered: 0,
             reads: Reads::default(),
+            asked_alone: AskedAlone::default(),
             history: History::default(),
             requests_completed: BTreeSet::new(),
             pace: Pace::default(),
@@ -165,6 +179,11 @@ impl Clients {
     /// How they read.
     pub(crate) fn reads(&self) -> Reads {
         self.reads
+    }
+
+    /// What they asked the primary alone.
+    pub(crate) fn asked_alone(&self) -> AskedAlone {
+        self.asked_alone
     }
 
     /// Requests of which an operation was answered.
@@ -248,15 +267,21 @@ impl Clients {
         let mut outputs = VecDeque::from(outputs);
         while let Some(output) = outputs.pop_front() {
             match output {
-                ClientOutput::SendToAll(message) => {
+                ClientOutput::Send { only, message } => {
                     if let Message::Request(signed) = &*message
                         && let RequestBody::Operations(operations) = &signed.request().body
                     {
                         let timestamp = signed.request().timestamp;
                         let bodies = operations.iter().map(|operation| operation.body.clone());
                         caller.requests.extend(bodies.map(|body| (body, timestamp)));
+                        if only.is_some() {
+                            caller.sent_alone.insert(timestamp);
+                            self.asked_alone.requests += 1;
+                        } else if caller.sent_alone.remove(&timestamp) {
+                            self.asked_alone.sent_on += 1;
+                        }
                     }
-                    doings.to_all.push(message);
+                    doings.sent.push((only, message));
                 }
                 ClientOutput::Completed(operation, completion) => {
                     let Some(mut call) = caller.outstanding.remove(&operation) else { continue };

@@ -1,6 +1,6 @@
 //! What a run came to: its verdict, the hash of everything that happened, and counts.
 
-use super::clients::{Clients, Reads};
+use super::clients::{AskedAlone, Clients, Reads};
 use super::machine::Machine;
 use super::processor::Worked;
 use crate::checker::{LINEARIZABILITY, Violation};
@@ -83,6 +83,10 @@ pub struct Counts {
     pub reads_again: u64,
     /// Operations that were to be read, and had to be ordered after all.
     pub reads_ordered: u64,
+    /// Requests of correct clients that went to the primary alone at first.
+    pub requests_to_primary: u64,
+    /// Those of them that went to all later.
+    pub requests_sent_on: u64,
     /// REPLYs of correct replicas with the digest of a result in its place.
     pub digest_replies: u64,
     /// PRE-PREPAREs of correct replicas that named requests.
@@ -272,6 +276,9 @@ impl Trace {
         self.counts.operations = clients.answered();
         self.counts.views_entered = self.entered.len() as u64;
         self.counts.requests = clients.requests_completed();
+        let AskedAlone { requests, sent_on } = clients.asked_alone();
+        self.counts.requests_to_primary = requests;
+        self.counts.requests_sent_on = sent_on;
         let Reads { agreed, again, ordered } = clients.reads();
         self.counts.reads = agreed;
         self.counts.reads_again = again;

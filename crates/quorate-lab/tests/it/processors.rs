@@ -32,7 +32,8 @@ const FAR: &str = "[network]\nround_trips_ms = [[20]]\nplaces = [\"a\"]\nclients
 #[test]
 fn a_request_takes_what_its_signatures_and_its_operation_take() {
     let scenario = scenario(&format!(
-        "[workload]\noperations = 5\n{FAR}[processor]\nper_verification = \"70us\"\n\
+        "[cluster]\nrequests_to_primary = false\n[workload]\noperations = 5\n{FAR}\
+         [processor]\nper_verification = \"70us\"\n\
          per_signature = \"20.4us\"\nper_operation = \"3.3us\"\n"
     ));
     let (_, lines) = observed(&scenario);

@@ -78,8 +78,8 @@ fn page_about_an_equivocation_says_what_the_primary_did_wrong() {
             "Clients 0, 1 and 2 send their first operations by +4.35 ms: what they had sent until now, \
              request 0, was no operation but the opening of a session",
             "What clients noticed: 6 operations of 3 clients waited",
-            "the slowest answer to these 6 took 6.37 ms (of all in the run: median 2.25 ms, slowest \
-             14.1 ms)",
+            "the slowest answer to these 6 took 6.52 ms (of all in the run: median 2.20 ms, slowest \
+             14.0 ms)",
             "all 60 answers equal what one correct server would give",
             "no number was executed with two batches",
             "60 of 60 operations answered in 57 requests",
@@ -117,7 +117,7 @@ fn picture_of_an_equivocation_shows_the_lie_and_the_number_that_makes_good_for_i
         assert_says(figure, &[&format!("y=\"35\">{number}</text>")]);
     }
     assert!(!figure.contains("y=\"35\">8</text>"));
-    assert_says(&page, &["<b>8</b></td><td class=\"number\">+6.37 ms"]);
+    assert_says(&page, &["<b>8</b></td><td class=\"number\">+6.52 ms"]);
     // No arrow is drawn above a label.
     let (_, later) = figure.split_once("rx=\"3\"").expect("there are labels");
     assert!(!later.contains(" → "), "{later}");
@@ -131,9 +131,9 @@ fn picture_of_an_equivocation_shows_the_lie_and_the_number_that_makes_good_for_i
             "quorate verify FILE --cluster cluster.toml",
             "no correct replica equivocatesnone signs two messages for one place",
             "The primary had proposed all 16 numbers that it may above its stable checkpoint, and \
-             operations waited for the next one, from +8.60 ms to +20.9 ms and from +27.4 ms to +35.7 ms",
-            "Messages of all numbers, until +9.10 ms of +53.5 ms",
-            "here it took 1,688 / 57 requests = 29.61 on the average",
+             operations waited for the next one, from +8.99 ms to +21.0 ms and from +32.4 ms to +40.2 ms",
+            "Messages of all numbers, until +9.44 ms of +47.5 ms",
+            "here it took 1,592 / 57 requests = 27.93 on the average",
         ],
     );
 }

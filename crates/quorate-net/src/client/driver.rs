@@ -11,10 +11,7 @@ use crate::{
 use bytes::Bytes;
 use pbft::{ClientOutput, Message, ReplicaId, Time, wire};
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 use tokio::task::yield_now;
@@ -70,6 +67,13 @@ impl Shared {
         machine.next_deadline()
     }
 
+    fn set_connected(&self, replica: ReplicaId, is_connected: bool) {
+        self.links[&replica].connected.store(is_connected, Ordering::Relaxed);
+        self.lock().machine.set_reachable(self.now(), replica, is_connected);
+        // What waits for a link that is gone goes to the others.
+        self.wake.notify_one();
+    }
+
     /// Looks at the head of a reply before the rest, because a replica may send junk that is long
     /// to decode. Decodes outside the lock: callers need not wait for it.
     fn on_frame(
@@ -106,10 +110,11 @@ impl Shared {
     fn carry_out(&self, outputs: &mut Vec<ClientOutput>) {
         for output in outputs.drain(..) {
             match output {
-                ClientOutput::SendToAll(message) => {
+                ClientOutput::Send { only, message } => {
                     self.metrics.requests_sent.increment();
                     let frame = Bytes::from(wire::encode(self.config.domain.epoch, &message));
-                    for link in self.links.values() {
+                    let is_addressed = |id: &ReplicaId| only.is_none_or(|only| only == *id);
+                    for (_, link) in self.links.iter().filter(|(id, _)| is_addressed(id)) {
                         link.counters.frames_dropped.add(link.queue.push(frame.clone()));
                     }
                 }
@@ -155,8 +160,8 @@ impl ReplicaLink {
         writer: &mut LinkWriter<SecureStream>,
     ) -> LinkEnd {
         let Self { shared, replica, budget } = self;
-        let LinkState { queue, connected, .. } = &shared.links[replica];
-        let _connected = Connected::mark(connected);
+        let LinkState { queue, .. } = &shared.links[replica];
+        let _connected = Connected::mark(shared, *replica);
         tokio::select! {
             biased;
             end = writer.pump(queue) => end,
@@ -186,17 +191,20 @@ async fn read(
 }
 
 /// Marks a link as up until it is dropped.
-struct Connected<'a>(&'a AtomicBool);
+struct Connected<'a> {
+    shared: &'a Shared,
+    replica: ReplicaId,
+}
 
 impl<'a> Connected<'a> {
-    fn mark(connected: &'a AtomicBool) -> Self {
-        connected.store(true, Ordering::Relaxed);
-        Self(connected)
+    fn mark(shared: &'a Shared, replica: ReplicaId) -> Self {
+        shared.set_connected(replica, true);
+        Self { shared, replica }
     }
 }
 
 impl Drop for Connected<'_> {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.shared.set_connected(self.replica, false);
     }
 }

@@ -167,7 +167,8 @@ parameters! {
     log_bytes_max, request_bytes_max, operations_per_request_max, results_bytes_max, client_window,
     client_waiting_bytes_max, waiting_bytes_max, cached_reply_bytes_max, cached_long_replies_bytes_max, missing_batches_max,
     status_answer_bytes_max, state_parts_per_request_max;
-    one_round_reads, digest_replies, separate_requests, tentative_execution, throughput_floor;
+    one_round_reads, digest_replies, separate_requests, requests_to_primary, tentative_execution,
+    throughput_floor;
     batch_gathering_max_ms => batch_gathering_max,
     view_change_timeout_ms => view_change_timeout,
     view_change_timeout_max_ms => view_change_timeout_max,

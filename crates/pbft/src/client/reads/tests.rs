@@ -20,7 +20,7 @@ fn reading_client(operations: usize) -> Client {
 
 fn sent(outputs: &[ClientOutput]) -> Vec<Read> {
     let read = |output: &ClientOutput| match output {
-        ClientOutput::SendToAll(message) => match &**message {
+        ClientOutput::Send { message, .. } => match &**message {
             Message::Read(read) => Some(read.clone()),
             _ => None,
         },

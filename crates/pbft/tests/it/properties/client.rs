@@ -136,7 +136,7 @@ impl World {
     fn absorb(&mut self, outputs: Vec<ClientOutput>) -> Result<(), TestCaseError> {
         for output in outputs {
             match output {
-                ClientOutput::SendToAll(message) => {
+                ClientOutput::Send { message, .. } => {
                     let Message::Request(request) = &*message else { continue };
                     let request = request.request().clone();
                     if !self.sent.contains(&request) {
