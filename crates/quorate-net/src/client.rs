@@ -1,4 +1,4 @@
-//! The asynchronous client: asks all replicas, believes what enough of them agree on.
+//! The asynchronous client: asks the primary or all replicas, believes what enough of them agree on.
 //!
 //! What to send and what to believe is decided by the state machine [`pbft::Client`]. Around it
 //! stand one task per replica that keeps a link up, and one driver that carries frames between
